@@ -1,0 +1,135 @@
+//! The outside surface: Tempo's query API over HTTP and gRPC (spec/query-api.md).
+//!
+//! A query passes, in this order: [`http`] (path to handler, size of the expression, tenant), `params` and `times` (texts to
+//! values), one of `trace`, `search`, `tags`, `metrics_query` (checks in the order clients know, a call of the
+//! [`Frontend`], an answer message), [`json`] or [`protobuf`] and `answer` (the form that was asked for, compressed).
+//! [`streaming`] is the same over gRPC. Every refusal is an [`ApiError`]; `error` is the one map to statuses.
+//!
+//! Three choices differ from Tempo: a request without a time range sees all data, the newest data are not hidden
+//! (`query_end_cutoff` is 0), and lists of tags are not cut short in silence.
+
+mod answer;
+mod error;
+mod health;
+pub mod http;
+pub mod json;
+mod legacy;
+mod metrics_query;
+mod params;
+pub mod protobuf;
+mod search;
+mod status;
+pub mod streaming;
+mod tags;
+mod tenant;
+mod times;
+mod trace;
+
+#[cfg(test)]
+mod test_support;
+
+pub use error::{ApiError, ErrorKind};
+pub use http::{grpc_router, http_router};
+pub use status::{BuildInfo, StatusPages};
+
+use crate::frontend::Frontend;
+use crate::model::TenantId;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Settings of the query API; the defaults are those of spec/query-api.md §12, except for the cutoff.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiConfig {
+    /// Prefix of every HTTP path, `""` or `/x` (`server.http_path_prefix`).
+    pub http_path_prefix: String,
+    /// Prefix of the `/api/…` paths, after the other one, `""` or `/x` (`http_api_prefix`).
+    pub http_api_prefix: String,
+    /// Whether each query must name its tenant.
+    pub multitenancy_enabled: bool,
+    /// Whether the HTTP router also answers the gRPC calls; default true, so that Grafana can stream.
+    pub stream_over_http_enabled: bool,
+    /// Traces that a search returns when it names no `limit`, default 20.
+    pub default_result_limit: usize,
+    /// Largest `limit` of a search, default 262144; `None` for no bound.
+    pub max_result_limit: Option<usize>,
+    /// Spans per span set when a search names no `spss`, default 3.
+    pub default_spans_per_span_set: usize,
+    /// Largest `spss` of a search, default 100; `None` for no bound.
+    pub max_spans_per_span_set: Option<usize>,
+    /// Longest range of a search and of tags, default 168 h; `None` for no bound. A query without range is not bounded.
+    pub max_search_duration: Option<Duration>,
+    /// Longest range of a metrics query, default 24 h; `None` for no bound.
+    pub max_metrics_duration: Option<Duration>,
+    /// Most buckets of a metrics query, default 10000; 0 for no bound.
+    pub max_metrics_intervals: u64,
+    /// Longest TraceQL text in bytes, default 131072.
+    pub max_query_expression_size_bytes: usize,
+    /// Newest data that search, tags and metrics leave out; default 0.
+    pub query_end_cutoff: Duration,
+    /// Largest trace in bytes that is given out whole, default 5000000; `None` for no bound.
+    pub max_bytes_per_trace: Option<u64>,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        ApiConfig {
+            http_path_prefix: String::new(),
+            http_api_prefix: String::new(),
+            multitenancy_enabled: false,
+            stream_over_http_enabled: true,
+            default_result_limit: 20,
+            max_result_limit: Some(262_144),
+            default_spans_per_span_set: 3,
+            max_spans_per_span_set: Some(100),
+            max_search_duration: Some(Duration::from_secs(168 * 3600)),
+            max_metrics_duration: Some(Duration::from_secs(24 * 3600)),
+            max_metrics_intervals: 10_000,
+            max_query_expression_size_bytes: 131_072,
+            query_end_cutoff: Duration::ZERO,
+            max_bytes_per_trace: Some(5_000_000),
+        }
+    }
+}
+
+/// What the process is doing, as `/ready` and the health service tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Reading its logs and block list.
+    Starting,
+    /// Answering.
+    Ready,
+    /// On its way out; balancers should look elsewhere.
+    Stopping,
+}
+
+/// Why a flush did not happen.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct FlushError(pub String);
+
+/// The outcome of a flush, once what was asked for is in blocks.
+pub type FlushFuture = Pin<Box<dyn Future<Output = Result<(), FlushError>> + Send>>;
+
+/// Cuts and flushes the recent data of one tenant, or of all.
+pub type Flush = Arc<dyn Fn(Option<TenantId>) -> FlushFuture + Send + Sync>;
+
+/// The text of `/metrics`, in OpenMetrics form with its `# EOF`.
+pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the handlers share.
+pub struct ApiState {
+    /// Settings.
+    pub config: ApiConfig,
+    /// Who answers queries.
+    pub frontend: Arc<Frontend>,
+    /// Whether queries make sense yet; read by `/ready` and the health service only.
+    pub readiness: watch::Receiver<Readiness>,
+    /// Called by `/flush`.
+    pub flush: Flush,
+    /// Called by `/metrics`.
+    pub metrics_text: MetricsText,
+    /// What `/status` and `/api/status/buildinfo` show.
+    pub status: StatusPages,
+}

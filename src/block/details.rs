@@ -1,0 +1,199 @@
+//! `events.parquet` and `links.parquet`: one row each, in the order of their spans.
+//!
+//! A row group of spans that has events has one row group of events, so that both are read together; one without events
+//! has none.
+
+use super::gather::{AttributePlan, NOT_TAKEN, OrderWriter, RowMap, Scatter, attribute_cells, byte_arrays, sparse_cells, sparse_text_cells};
+use super::schema::{ATTRIBUTES_METADATA, EVENTS_FILE, LINKS_FILE, detail, push_attribute_leaves};
+use super::spans::write_order;
+use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
+use super::writer::Plan;
+use crate::columns::{AttributeTable, Chunk, Sparse};
+use bytes::Bytes;
+use parquet::data_type::ByteArray;
+use parquet::errors::ParquetError;
+use std::ops::Range;
+
+/// The files written and, for each trace by ordinal, its numbers of events and links.
+pub(super) struct Details {
+    pub files: Vec<(String, Bytes)>,
+    pub counts: Vec<(u32, u32)>,
+}
+
+/// Writes the files that have rows.
+pub(super) fn write_details(plan: &Plan<'_>) -> Result<Details, ParquetError> {
+    let events = Placement::of(plan, |chunk, row| chunk.events.rows_of(row), |chunk| chunk.events.span.len());
+    let links = Placement::of(plan, |chunk, row| chunk.links.rows_of(row), |chunk| chunk.links.span.len());
+    let counts = events.per_trace.iter().copied().zip(links.per_trace.iter().copied()).collect();
+    let mut files = Vec::new();
+    if !events.rows.is_empty() {
+        files.push((EVENTS_FILE.to_string(), write_events(plan, &events)?));
+    }
+    if !links.rows.is_empty() {
+        files.push((LINKS_FILE.to_string(), write_links(plan, &links)?));
+    }
+    Ok(Details { files, counts })
+}
+
+/// A detail row of the block: its source, its row there, and the block row of its span.
+#[derive(Clone, Copy)]
+struct DetailRow {
+    source: u32,
+    row: u32,
+    span: u32,
+}
+
+/// Where the detail rows of the sources go.
+struct Placement {
+    rows: Vec<DetailRow>,
+    map: RowMap,
+    /// The rows of each row group of spans.
+    groups: Vec<Range<usize>>,
+    per_trace: Vec<u32>,
+}
+
+impl Placement {
+    fn of(plan: &Plan<'_>, of_span: fn(&Chunk, u32) -> Range<u32>, len: fn(&Chunk) -> usize) -> Self {
+        let mut placement = Placement {
+            rows: Vec::new(),
+            map: plan.sources.iter().map(|chunk| vec![NOT_TAKEN; len(chunk)]).collect(),
+            groups: Vec::new(),
+            per_trace: Vec::new(),
+        };
+        let is_empty: Vec<bool> = plan.sources.iter().map(|chunk| len(chunk) == 0).collect();
+        for traces in &plan.arrangement.row_groups {
+            let first = placement.rows.len();
+            for trace in &plan.arrangement.traces[traces.clone()] {
+                let before = placement.rows.len();
+                for span in trace.first_row..trace.first_row + trace.num_rows {
+                    let origin = plan.arrangement.rows[span as usize];
+                    if !is_empty[origin.source as usize] {
+                        let rows = of_span(plan.sources[origin.source as usize], origin.row);
+                        placement.add(origin.source, rows, span);
+                    }
+                }
+                placement.per_trace.push((placement.rows.len() - before) as u32);
+            }
+            placement.groups.push(first..placement.rows.len());
+        }
+        placement
+    }
+
+    fn add(&mut self, source: u32, rows: Range<u32>, span: u32) {
+        for row in rows {
+            self.map[source as usize][row as usize] = self.rows.len() as u32;
+            self.rows.push(DetailRow { source, row, span });
+        }
+    }
+
+    /// Row groups that have rows.
+    fn filled_groups(&self) -> impl Iterator<Item = &Range<usize>> {
+        self.groups.iter().filter(|rows| !rows.is_empty())
+    }
+}
+
+/// What both tables share: span rows, counts of dropped attributes, attributes.
+struct DetailWriter<'a> {
+    plan: &'a Plan<'a>,
+    placement: &'a Placement,
+    attributes: &'a AttributePlan<'a>,
+    order: OrderWriter<'a, 'a>,
+    scratch: Scatter,
+}
+
+impl<'a> DetailWriter<'a> {
+    fn new(plan: &'a Plan<'a>, placement: &'a Placement, attributes: &'a AttributePlan<'a>) -> Self {
+        DetailWriter { plan, placement, attributes, order: OrderWriter::new(attributes), scratch: Scatter::default() }
+    }
+
+    fn each<T>(&self, rows: &Range<usize>, value: impl Fn(&Chunk, usize) -> T) -> Vec<T> {
+        let sources = self.plan.sources;
+        self.placement.rows[rows.clone()].iter().map(|at| value(sources[at.source as usize], at.row as usize)).collect()
+    }
+
+    fn span_rows(&self, rows: &Range<usize>, out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
+        let spans: Vec<i32> = self.placement.rows[rows.clone()].iter().map(|at| at.span as i32).collect();
+        out.column(Cells::I32(&spans), None)
+    }
+
+    fn numbers(&mut self, rows: &Range<usize>, column: fn(&Chunk) -> &Sparse<u32>, out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
+        let parts: Vec<_> = self.plan.sources.iter().map(|chunk| column(chunk)).collect();
+        sparse_cells(&parts, &self.placement.map, rows.clone(), &mut self.scratch, |cells, levels| out.column(cells, Some(levels)))
+    }
+
+    fn attributes(&mut self, rows: &Range<usize>, out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
+        let origins = self.placement.rows[rows.clone()].iter().map(|at| (at.source as usize, at.row));
+        write_order(&mut self.order, self.attributes, origins, out)?;
+        for chosen in 0..self.attributes.chosen.len() {
+            attribute_cells(self.attributes, chosen, &self.placement.map, rows.clone(), &mut self.scratch, |cells, levels| {
+                out.column(cells, Some(levels))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn attribute_plan<'a>(plan: &Plan<'a>, table: fn(&Chunk) -> &AttributeTable) -> AttributePlan<'a> {
+    AttributePlan::new(plan.sources.iter().map(|chunk| table(chunk)).collect())
+}
+
+fn start_table(mut leaves: Vec<Leaf>, prefix: &str, attributes: &AttributePlan<'_>) -> Result<TableWriter, ParquetError> {
+    let entries = push_attribute_leaves(&mut leaves, prefix, attributes);
+    let listed = serde_json::to_string(&entries).unwrap_or_default();
+    TableWriter::new(&leaves, vec![(ATTRIBUTES_METADATA, listed)])
+}
+
+fn write_events(plan: &Plan<'_>, placement: &Placement) -> Result<Bytes, ParquetError> {
+    let attributes = attribute_plan(plan, |chunk| &chunk.events.attributes);
+    let leaves = vec![
+        Leaf::required(detail::SPAN_ROW, LeafType::I32, Coding::Delta),
+        Leaf::required(detail::TIME, LeafType::Timestamp, Coding::Delta),
+        Leaf::required(detail::NAME, LeafType::Text, Coding::DictionaryLz4),
+        Leaf::optional(detail::DROPPED_ATTRIBUTES, LeafType::I32, Coding::DictionaryLz4),
+    ];
+    let mut table = start_table(leaves, "event", &attributes)?;
+    let names: Vec<Vec<ByteArray>> = plan.sources.iter().map(|chunk| byte_arrays(&chunk.events.names)).collect();
+    let mut writer = DetailWriter::new(plan, placement, &attributes);
+    for rows in placement.filled_groups() {
+        let mut out = table.row_group()?;
+        writer.span_rows(rows, &mut out)?;
+        out.column(Cells::I64(&writer.each(rows, |chunk, row| chunk.events.time[row] as i64)), None)?;
+        let name = |at: &DetailRow| {
+            let code = plan.sources[at.source as usize].events.name[at.row as usize];
+            names[at.source as usize][code as usize].clone()
+        };
+        out.column(Cells::Bytes(placement.rows[rows.clone()].iter().map(name).collect()), None)?;
+        writer.numbers(rows, |chunk| &chunk.events.dropped_attributes, &mut out)?;
+        writer.attributes(rows, &mut out)?;
+        out.finish()?;
+    }
+    table.finish()
+}
+
+fn write_links(plan: &Plan<'_>, placement: &Placement) -> Result<Bytes, ParquetError> {
+    let attributes = attribute_plan(plan, |chunk| &chunk.links.attributes);
+    let leaves = vec![
+        Leaf::required(detail::SPAN_ROW, LeafType::I32, Coding::Delta),
+        Leaf::required(detail::TRACE_ID, LeafType::TraceId, Coding::Plain),
+        Leaf::required(detail::SPAN_ID, LeafType::U64, Coding::Plain),
+        Leaf::optional(detail::TRACE_STATE, LeafType::Text, Coding::DictionaryLz4),
+        Leaf::optional(detail::FLAGS, LeafType::I32, Coding::DictionaryLz4),
+        Leaf::optional(detail::DROPPED_ATTRIBUTES, LeafType::I32, Coding::DictionaryLz4),
+    ];
+    let mut table = start_table(leaves, "link", &attributes)?;
+    let mut writer = DetailWriter::new(plan, placement, &attributes);
+    for rows in placement.filled_groups() {
+        let mut out = table.row_group()?;
+        writer.span_rows(rows, &mut out)?;
+        let ids = writer.each(rows, |chunk, row| ByteArray::from(chunk.links.trace_id[row].0.to_vec()));
+        out.column(Cells::Bytes(ids), None)?;
+        out.column(Cells::I64(&writer.each(rows, |chunk, row| chunk.links.span_id[row] as i64)), None)?;
+        let states: Vec<_> = plan.sources.iter().map(|chunk| &chunk.links.trace_state).collect();
+        sparse_text_cells(&states, &placement.map, rows.clone(), &mut writer.scratch, |cells, levels| out.column(cells, Some(levels)))?;
+        writer.numbers(rows, |chunk| &chunk.links.flags, &mut out)?;
+        writer.numbers(rows, |chunk| &chunk.links.dropped_attributes, &mut out)?;
+        writer.attributes(rows, &mut out)?;
+        out.finish()?;
+    }
+    table.finish()
+}

@@ -1,0 +1,405 @@
+//! The spans of one trace, read back into a chunk: only the pages that hold its rows, and only the attribute columns that
+//! it fills.
+
+use super::parquet::{ColumnReader, Decoded, DecodedValues};
+use super::reader::{Block, BlockError, Table};
+use super::schema::{AttributeEntry, ORDER, RESIDUAL, detail, span};
+use super::source::attribute_values;
+use crate::columns::chunk::SpanFields;
+use crate::columns::value::ValueRef;
+use crate::columns::view::{Column, Rows, Values};
+use crate::columns::wire::{Reader, split_varint};
+use crate::columns::{AttributeTable, Chunk, ValueKind};
+use crate::model::TraceId;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+
+impl Block {
+    /// All spans of a trace, by its ordinal in this block.
+    pub fn read_trace(&self, trace: u32) -> Result<Chunk, BlockError> {
+        let traces = self.traces()?;
+        let group = traces.group_of(trace);
+        let rows = within(&traces.rows(trace), traces.first_row_of(group));
+        let mut chunk = Chunk::default();
+        let resources = copy_origins(self.resources()?, &mut chunk.resources, self.data())?;
+        let scopes = copy_origins(self.scopes()?, &mut chunk.scopes, self.data())?;
+        let spans = RowReader::open(self, self.data(), group, rows)?;
+        let mut details = Details::read(self, trace)?;
+        let is_child = details.child_of_rows(&self.trace_id(trace));
+        for row in 0..spans.num_rows() as u32 {
+            spans.add_attributes(row, row, &mut chunk.attributes)?;
+            spans.add_rare(row, &mut chunk)?;
+            details.add_to(&mut chunk, row)?;
+            let fields = span_fields(&spans, row, &resources, &scopes)?;
+            let name = spans.text(span::NAME, row)?.unwrap_or_default();
+            let is_child_by_link = fields.parent_id == 0 && is_child.contains(&row);
+            let fields = SpanFields { trace_id: self.trace_id(trace), name, is_child_by_link, ..fields };
+            chunk.push_span(&fields, 0);
+        }
+        Ok(chunk)
+    }
+}
+
+/// A range of the block's rows, counted from a row group's first.
+fn within(rows: &Range<u32>, first: u32) -> Range<usize> {
+    rows.start.saturating_sub(first) as usize..rows.end.saturating_sub(first) as usize
+}
+
+/// Copies a table of resources or scopes and returns the new number of each entry.
+fn copy_origins(
+    from: &crate::columns::resources::OriginTable,
+    to: &mut crate::columns::resources::OriginTable,
+    table: &Table,
+) -> Result<Vec<u32>, BlockError> {
+    let id = |entry: u32| {
+        let (message, schema_url) = from.message(entry);
+        to.intern(message, schema_url).map_err(|_| table.mistyped(span::RESOURCE))
+    };
+    (0..from.len() as u32).map(id).collect()
+}
+
+fn span_fields(spans: &RowReader<'_>, row: u32, resources: &[u32], scopes: &[u32]) -> Result<SpanFields<'static>, BlockError> {
+    let number = |leaf: &str| spans.number(leaf, row);
+    let start = number(span::START)?;
+    let parent_offset = number(span::PARENT_OFFSET)? as u32;
+    let parent_id = match parent_offset {
+        0 => number(span::PARENT_SPAN_ID)?,
+        offset => spans.number(span::SPAN_ID, row.checked_sub(offset).ok_or_else(|| spans.table.mistyped(span::PARENT_OFFSET))?)?,
+    };
+    let origin = |leaf: &str, ids: &[u32]| {
+        let id = number(leaf)? as usize;
+        ids.get(id).copied().ok_or_else(|| spans.table.mistyped(leaf))
+    };
+    Ok(SpanFields {
+        span_id: number(span::SPAN_ID)?,
+        parent_id,
+        start,
+        end: start.wrapping_add(number(span::DURATION)?),
+        kind: number(span::KIND)? as i32,
+        status: number(span::STATUS)? as i32,
+        resource: origin(span::RESOURCE, resources)?,
+        scope: origin(span::SCOPE, scopes)?,
+        ..SpanFields::default()
+    })
+}
+
+/// Decoded columns of a range of rows of a table.
+struct RowReader<'a> {
+    table: &'a Table,
+    num_rows: usize,
+    columns: HashMap<&'a str, Column<'static>>,
+    /// Attribute columns by ordinal; those that no row of the range fills are not read.
+    attributes: Vec<Option<Column<'static>>>,
+}
+
+const SPAN_LEAVES: [&str; 17] = [
+    span::SPAN_ID,
+    span::PARENT_SPAN_ID,
+    span::PARENT_OFFSET,
+    span::START,
+    span::DURATION,
+    span::NAME,
+    span::KIND,
+    span::STATUS,
+    span::RESOURCE,
+    span::SCOPE,
+    span::STATUS_MESSAGE,
+    span::TRACE_STATE,
+    span::FLAGS,
+    span::DROPPED_ATTRIBUTES,
+    span::DROPPED_EVENTS,
+    span::DROPPED_LINKS,
+    RESIDUAL,
+];
+
+const DETAIL_LEAVES: [&str; 8] = [
+    detail::SPAN_ROW,
+    detail::TIME,
+    detail::NAME,
+    detail::SPAN_ID,
+    detail::TRACE_STATE,
+    detail::FLAGS,
+    detail::DROPPED_ATTRIBUTES,
+    RESIDUAL,
+];
+
+impl<'a> RowReader<'a> {
+    fn open(block: &Block, table: &'a Table, group: usize, rows: Range<usize>) -> Result<Self, BlockError> {
+        Self::read(block, table, group, rows, &SPAN_LEAVES)
+    }
+
+    fn read(block: &Block, table: &'a Table, group: usize, rows: Range<usize>, leaves: &[&'a str]) -> Result<Self, BlockError> {
+        let mut reader = RowReader { table, num_rows: rows.len(), columns: HashMap::new(), attributes: Vec::new() };
+        let wanted = std::iter::once(&ORDER).chain(leaves);
+        let mut columns = Vec::new();
+        for leaf in wanted {
+            if let Some(column) = table.column(group, leaf)? {
+                columns.push((*leaf, column));
+            }
+        }
+        let decoded = decode_together(block, table, columns.iter().map(|(_, column)| column), &rows)?;
+        for ((leaf, _), decoded) in columns.iter().zip(decoded) {
+            let column = plain_column(decoded).ok_or_else(|| table.mistyped(leaf))?;
+            reader.columns.insert(leaf, column);
+        }
+        reader.read_attributes(block, group, &rows)?;
+        Ok(reader)
+    }
+
+    fn read_attributes(&mut self, block: &Block, group: usize, rows: &Range<usize>) -> Result<(), BlockError> {
+        let entries = self.table.attributes();
+        self.attributes.resize_with(entries.len(), || None);
+        let mut filled: Vec<(usize, ColumnReader)> = Vec::new();
+        for ordinal in self.filled_ordinals()? {
+            let entry = entries.get(ordinal).ok_or_else(|| self.table.mistyped(ORDER))?;
+            let column = self.table.column(group, &entry.leaf)?.ok_or_else(|| self.table.mistyped(ORDER))?;
+            filled.push((ordinal, column));
+        }
+        let decoded = decode_together(block, self.table, filled.iter().map(|(_, column)| column), rows)?;
+        for ((ordinal, _), decoded) in filled.iter().zip(decoded) {
+            self.attributes[*ordinal] = Some(attribute_column(decoded, &entries[*ordinal]).ok_or_else(|| self.table.mistyped(ORDER))?);
+        }
+        Ok(())
+    }
+
+    /// The ordinals that occur in the orders of the rows.
+    fn filled_ordinals(&self) -> Result<BTreeSet<usize>, BlockError> {
+        let mut ordinals = BTreeSet::new();
+        for row in 0..self.num_rows as u32 {
+            let mut order = self.text(ORDER, row)?.unwrap_or_default();
+            while let Some((element, rest)) = split_varint(order) {
+                ordinals.extend(element.checked_sub(1).map(|ordinal| ordinal as usize));
+                order = rest;
+            }
+        }
+        Ok(ordinals)
+    }
+
+    fn num_rows(&self) -> usize {
+        self.num_rows
+    }
+
+    /// A number of a row; 0 where there is none.
+    fn number(&self, leaf: &str, row: u32) -> Result<u64, BlockError> {
+        let Some(column) = self.columns.get(leaf) else { return Ok(0) };
+        let Some(at) = column.position(row) else { return Ok(0) };
+        match &column.values {
+            Values::Enum(values) => Ok(values.get(at).map_or(0, |value| u64::from(*value as u32))),
+            Values::Int(values) => Ok(values.get(at).map_or(0, |value| *value as u64)),
+            _ => Err(self.table.mistyped(leaf)),
+        }
+    }
+
+    /// A text of a row, if it has one.
+    fn text(&self, leaf: &str, row: u32) -> Result<Option<&[u8]>, BlockError> {
+        let Some(column) = self.columns.get(leaf) else { return Ok(None) };
+        match (column.position(row), &column.values) {
+            (None, _) => Ok(None),
+            (Some(at), Values::Text(codes, strings)) => Ok(codes.get(at).map(|code| strings.get(*code))),
+            _ => Err(self.table.mistyped(leaf)),
+        }
+    }
+
+    /// Adds the attributes of a row in their order; the row is not ended.
+    fn add_attributes(&self, row: u32, new_row: u32, to: &mut AttributeTable) -> Result<(), BlockError> {
+        let mut residual = Reader::new(self.text(RESIDUAL, row)?.unwrap_or_default());
+        let mut order = self.text(ORDER, row)?.unwrap_or_default();
+        while let Some((element, rest)) = split_varint(order) {
+            order = rest;
+            match element.checked_sub(1) {
+                None => {
+                    let next = residual.next_field().ok().flatten().and_then(|(_, field)| field.bytes(1).ok());
+                    let message = next.ok_or_else(|| self.table.mistyped(RESIDUAL))?;
+                    to.add(new_row, message).map_err(|_| self.table.mistyped(RESIDUAL))?;
+                }
+                Some(ordinal) => {
+                    let value = self.attribute(ordinal as usize, row).ok_or_else(|| self.table.mistyped(ORDER))?;
+                    to.add_value(new_row, self.table.attributes()[ordinal as usize].key.as_bytes(), value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn attribute(&self, ordinal: usize, row: u32) -> Option<ValueRef<'_>> {
+        self.attributes.get(ordinal)?.as_ref()?.value(row)
+    }
+
+    fn add_rare(&self, row: u32, chunk: &mut Chunk) -> Result<(), BlockError> {
+        let texts = [(span::STATUS_MESSAGE, &mut chunk.status_message), (span::TRACE_STATE, &mut chunk.trace_state)];
+        for (leaf, column) in texts {
+            if let Some(text) = self.text(leaf, row)? {
+                column.push_bytes(row, text);
+            }
+        }
+        let numbers = [
+            (span::FLAGS, &mut chunk.flags),
+            (span::DROPPED_ATTRIBUTES, &mut chunk.dropped_attributes),
+            (span::DROPPED_EVENTS, &mut chunk.dropped_events),
+            (span::DROPPED_LINKS, &mut chunk.dropped_links),
+        ];
+        for (leaf, column) in numbers {
+            match self.number(leaf, row)? {
+                0 => {}
+                number => column.push(row, number as u32),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Fetches what all columns need with one request, and decodes them.
+fn decode_together<'c>(
+    block: &Block,
+    table: &Table,
+    columns: impl Iterator<Item = &'c ColumnReader> + Clone,
+    rows: &Range<usize>,
+) -> Result<Vec<Decoded>, BlockError> {
+    let mut ranges: Vec<Range<u64>> = columns.clone().flat_map(|column| column.bytes_of_rows(rows.clone())).collect();
+    ranges.sort_unstable_by_key(|range| range.start);
+    let fetched = table.fetch(block.files(), ranges)?;
+    columns.map(|column| column.decode_rows(&fetched, rows.clone()).map_err(|error| table.damage(&error))).collect()
+}
+
+/// A decoded column that is no attribute: text, or numbers as they are.
+fn plain_column(decoded: Decoded) -> Option<Column<'static>> {
+    let rows = decoded.rows.map_or(Rows::All, |rows| Rows::Some(Cow::Owned(rows)));
+    let values = match decoded.values {
+        DecodedValues::Int32(values) => Values::Enum(Cow::Owned(values)),
+        DecodedValues::Int64(values) => Values::Int(Cow::Owned(values)),
+        values => attribute_values(values, ValueKind::Str)?,
+    };
+    Some(Column { rows, values })
+}
+
+fn attribute_column(decoded: Decoded, entry: &AttributeEntry) -> Option<Column<'static>> {
+    let rows = decoded.rows.map_or(Rows::All, |rows| Rows::Some(Cow::Owned(rows)));
+    let values = attribute_values(decoded.values, ValueKind::from_name(&entry.kind)?)?;
+    Some(Column { rows, values })
+}
+
+/// The events and links of a trace, with the next ones to be taken.
+struct Details<'a> {
+    events: Option<RowReader<'a>>,
+    links: Option<RowReader<'a>>,
+    /// The linked traces, by row of `links`.
+    linked_traces: Vec<TraceId>,
+    first_span: u32,
+    next_event: u32,
+    next_link: u32,
+}
+
+impl<'a> Details<'a> {
+    fn read(block: &'a Block, trace: u32) -> Result<Self, BlockError> {
+        let traces = block.traces()?;
+        let mut details = Details {
+            events: None,
+            links: None,
+            linked_traces: Vec::new(),
+            first_span: traces.rows(trace).start,
+            next_event: 0,
+            next_link: 0,
+        };
+        if let (Some(table), false) = (block.events()?, traces.events(trace).is_empty()) {
+            let (group, rows) = locate(table, &traces.events(trace))?;
+            details.events = Some(RowReader::read(block, table, group, rows, &DETAIL_LEAVES)?);
+        }
+        if let (Some(table), false) = (block.links()?, traces.links(trace).is_empty()) {
+            let (group, rows) = locate(table, &traces.links(trace))?;
+            details.linked_traces = linked_traces(block, table, group, &rows)?;
+            details.links = Some(RowReader::read(block, table, group, rows, &DETAIL_LEAVES)?);
+        }
+        Ok(details)
+    }
+
+    /// Rows of the trace whose links say that they are children (see `columns::decode`).
+    fn child_of_rows(&self, trace: &TraceId) -> BTreeSet<u32> {
+        let Some(links) = &self.links else { return BTreeSet::new() };
+        let ordinal = links.table.attributes().iter().position(|entry| entry.key == "opentracing.ref_type" && entry.kind == "string");
+        let is_child = |row: &u32| {
+            let value = ordinal.and_then(|ordinal| links.attribute(ordinal, *row));
+            self.linked_traces.get(*row as usize) == Some(trace) && value == Some(ValueRef::Str(b"child_of"))
+        };
+        let span_of = |row: u32| links.number(detail::SPAN_ROW, row).ok().map(|span| (span as u32).wrapping_sub(self.first_span));
+        (0..links.num_rows() as u32).filter(is_child).filter_map(span_of).collect()
+    }
+
+    /// Moves the events and links of a span of the trace to the chunk.
+    fn add_to(&mut self, chunk: &mut Chunk, row: u32) -> Result<(), BlockError> {
+        if let Some(events) = &self.events {
+            while is_of(events, self.next_event, self.first_span, row)? {
+                add_event(events, self.next_event, row, chunk)?;
+                self.next_event += 1;
+            }
+        }
+        if let Some(links) = &self.links {
+            while is_of(links, self.next_link, self.first_span, row)? {
+                let linked = self.linked_traces.get(self.next_link as usize).copied().unwrap_or_default();
+                add_link(links, self.next_link, row, linked, chunk)?;
+                self.next_link += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the next detail row exists and belongs to this span of the trace.
+fn is_of(details: &RowReader<'_>, next: u32, first_span: u32, row: u32) -> Result<bool, BlockError> {
+    Ok((next as usize) < details.num_rows() && details.number(detail::SPAN_ROW, next)? as u32 == first_span + row)
+}
+
+fn add_event(events: &RowReader<'_>, row: u32, span: u32, chunk: &mut Chunk) -> Result<(), BlockError> {
+    let new_row = chunk.events.span.len() as u32;
+    events.add_attributes(row, new_row, &mut chunk.events.attributes)?;
+    match events.number(detail::DROPPED_ATTRIBUTES, row)? {
+        0 => {}
+        count => chunk.events.dropped_attributes.push(new_row, count as u32),
+    }
+    let name = chunk.events.names.intern(events.text(detail::NAME, row)?.unwrap_or_default());
+    chunk.events.push(span, events.number(detail::TIME, row)?, name);
+    Ok(())
+}
+
+fn add_link(links: &RowReader<'_>, row: u32, span: u32, linked: TraceId, chunk: &mut Chunk) -> Result<(), BlockError> {
+    let new_row = chunk.links.span.len() as u32;
+    links.add_attributes(row, new_row, &mut chunk.links.attributes)?;
+    if let Some(state) = links.text(detail::TRACE_STATE, row)? {
+        chunk.links.trace_state.push_bytes(new_row, state);
+    }
+    let numbers = [
+        (detail::FLAGS, &mut chunk.links.flags),
+        (detail::DROPPED_ATTRIBUTES, &mut chunk.links.dropped_attributes),
+    ];
+    for (leaf, column) in numbers {
+        match links.number(leaf, row)? {
+            0 => {}
+            number => column.push(new_row, number as u32),
+        }
+    }
+    chunk.links.push(span, linked, links.number(detail::SPAN_ID, row)?);
+    Ok(())
+}
+
+fn linked_traces(block: &Block, table: &Table, group: usize, rows: &Range<usize>) -> Result<Vec<TraceId>, BlockError> {
+    let column = table.column(group, detail::TRACE_ID)?.ok_or_else(|| table.mistyped(detail::TRACE_ID))?;
+    let mut decoded = decode_together(block, table, std::iter::once(&column), rows)?;
+    match decoded.pop().map(|decoded| decoded.values) {
+        Some(DecodedValues::Fixed(bytes, 16)) => Ok(bytes.chunks_exact(16).filter_map(TraceId::from_slice).collect()),
+        _ => Err(table.mistyped(detail::TRACE_ID)),
+    }
+}
+
+/// The row group of a range of detail rows, and the range within it.
+fn locate(table: &Table, rows: &Range<u32>) -> Result<(usize, Range<usize>), BlockError> {
+    let mut first = 0;
+    for group in 0..table.num_row_groups() {
+        let next = first + table.num_rows(group);
+        if (rows.start as usize) < next {
+            let range = rows.start as usize - first..rows.end as usize - first;
+            return if rows.end as usize <= next { Ok((group, range)) } else { Err(table.mistyped(detail::SPAN_ROW)) };
+        }
+        first = next;
+    }
+    Err(table.mistyped(detail::SPAN_ROW))
+}

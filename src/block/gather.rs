@@ -1,0 +1,343 @@
+//! Moving values from the rows of chunks to the rows of a block.
+
+use super::table::Cells;
+use crate::columns::value::KeyValueRef;
+use crate::columns::wire::{put_bytes, put_varint};
+use crate::columns::{AttributeColumn, AttributeTable, ColumnValues, Dictionary, SparseText, ValueKind};
+use bytes::Bytes;
+use parquet::data_type::ByteArray;
+use std::collections::HashMap;
+
+/// Stands for a row that does not go into the block.
+pub const NOT_TAKEN: u32 = u32::MAX;
+
+/// For each source, the block row of each of its rows.
+pub type RowMap = Vec<Vec<u32>>;
+
+/// Largest number of attribute columns a table gets, most-filled first; the rest is residual (shared/design.md §3).
+pub const MAX_ATTRIBUTE_COLUMNS: usize = 300;
+
+/// A chosen attribute column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Key without scope.
+    pub key: String,
+    /// Kind of its values.
+    pub kind: ValueKind,
+    /// True if values mostly differ, so that a dictionary would only cost.
+    pub mostly_unique: bool,
+}
+
+/// Which attributes get columns, and where each source's columns went.
+pub struct AttributePlan<'a> {
+    tables: Vec<&'a AttributeTable>,
+    /// Chosen columns; a column's position is its ordinal in the file.
+    pub chosen: Vec<Chosen>,
+    /// True if some attribute goes to the residual.
+    pub has_residual: bool,
+    /// For each source and each of its columns, the ordinal in the file.
+    ordinals: Vec<Vec<Option<u32>>>,
+}
+
+/// Above this share of distinct values strings are stored plain (shared/design.md §3).
+const MOSTLY_UNIQUE: f64 = 0.6;
+
+impl<'a> AttributePlan<'a> {
+    /// Chooses columns for the attributes of these tables.
+    pub fn new(tables: Vec<&'a AttributeTable>) -> Self {
+        let mut counts: HashMap<(&str, ValueKind), (usize, usize)> = HashMap::new();
+        for column in tables.iter().flat_map(|table| table.columns()) {
+            let (rows, distinct) = counts.entry((column.key(), column.kind())).or_default();
+            *rows += column.rows.len();
+            *distinct += num_distinct(column);
+        }
+        let mut ranked: Vec<_> = counts.into_iter().collect();
+        ranked.sort_by(|(a, (rows_a, _)), (b, (rows_b, _))| rows_b.cmp(rows_a).then(a.cmp(b)));
+        let has_residual = ranked.len() > MAX_ATTRIBUTE_COLUMNS || tables.iter().any(|table| !table.residual().0.is_empty());
+        ranked.truncate(MAX_ATTRIBUTE_COLUMNS);
+        ranked.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let chosen: Vec<Chosen> = ranked
+            .iter()
+            .map(|((key, kind), (rows, distinct))| Chosen {
+                key: key.to_string(),
+                kind: *kind,
+                mostly_unique: *distinct as f64 > MOSTLY_UNIQUE * *rows as f64,
+            })
+            .collect();
+        let ordinal: HashMap<_, _> = ranked.iter().enumerate().map(|(at, (column, _))| (*column, at as u32)).collect();
+        let ordinals = tables
+            .iter()
+            .map(|table| table.columns().iter().map(|column| ordinal.get(&(column.key(), column.kind())).copied()).collect())
+            .collect();
+        AttributePlan { tables, chosen, has_residual, ordinals }
+    }
+
+    /// The source columns that make up a chosen column, each with the number of its source.
+    fn parts(&self, chosen: usize) -> impl Iterator<Item = (usize, &'a AttributeColumn)> {
+        self.tables.iter().enumerate().flat_map(move |(source, table)| {
+            let is_part = move |at: usize| self.ordinals[source][at] == Some(chosen as u32);
+            table.columns().iter().enumerate().filter(move |(at, _)| is_part(*at)).map(move |(_, column)| (source, column))
+        })
+    }
+}
+
+fn num_distinct(column: &AttributeColumn) -> usize {
+    match &column.values {
+        ColumnValues::Str(_, dictionary) | ColumnValues::Any(_, dictionary) => dictionary.len(),
+        _ => 0,
+    }
+}
+
+/// A dictionary's strings as the Parquet writer takes them, sharing one buffer.
+pub fn byte_arrays(dictionary: &Dictionary) -> Vec<ByteArray> {
+    let (ends, bytes) = dictionary.parts();
+    let bytes = Bytes::copy_from_slice(bytes);
+    let mut start = 0;
+    ends.iter()
+        .map(|&end| {
+            let value = bytes.slice(start..end as usize);
+            start = end as usize;
+            value.into()
+        })
+        .collect()
+}
+
+/// Scratch for one column of one row group, reused from column to column.
+#[derive(Default)]
+pub struct Scatter {
+    /// For each row of the group, the position of its value in one of the staging vectors.
+    positions: Vec<u32>,
+    levels: Vec<i16>,
+    ints: Vec<i64>,
+    doubles: Vec<f64>,
+    bools: Vec<bool>,
+    numbers: Vec<i32>,
+}
+
+const NO_VALUE: u32 = u32::MAX;
+
+impl Scatter {
+    fn start(&mut self, num_rows: usize) {
+        self.positions.clear();
+        self.positions.resize(num_rows, NO_VALUE);
+    }
+
+    /// Fills levels from the positions and returns the values in row order.
+    fn in_row_order<T: Clone>(&mut self, staged: &[T], out: &mut Vec<T>) {
+        self.levels.clear();
+        out.clear();
+        for &position in &self.positions {
+            self.levels.push(i16::from(position != NO_VALUE));
+            if position != NO_VALUE {
+                out.push(staged[position as usize].clone());
+            }
+        }
+    }
+
+    /// Notes the values of one source that fall into the window, by their positions from `first_position` on.
+    fn note(&mut self, rows: &[u32], map: &[u32], window: &std::ops::Range<usize>, mut stage: impl FnMut(usize) -> u32) {
+        let width = (window.end - window.start) as u32;
+        for (at, &row) in rows.iter().enumerate() {
+            // Rows that are not taken wrap to far beyond the window.
+            let offset = map[row as usize].wrapping_sub(window.start as u32);
+            if offset < width {
+                self.positions[offset as usize] = stage(at);
+            }
+        }
+    }
+}
+
+/// Calls `write` with the cells and levels of a chosen attribute column for the rows of `window`.
+pub fn attribute_cells<R>(
+    plan: &AttributePlan<'_>,
+    chosen: usize,
+    map: &RowMap,
+    window: std::ops::Range<usize>,
+    scratch: &mut Scatter,
+    write: impl FnOnce(Cells<'_>, &[i16]) -> R,
+) -> R {
+    scratch.start(window.len());
+    match plan.chosen[chosen].kind {
+        ValueKind::Str | ValueKind::Any => {
+            let values = scattered_bytes(plan, chosen, map, &window, scratch);
+            write(Cells::Bytes(values), &scratch.levels)
+        }
+        ValueKind::Int => {
+            let mut out = std::mem::take(&mut scratch.ints);
+            scattered(plan, chosen, map, &window, scratch, int_values, &mut out);
+            let result = write(Cells::I64(&out), &scratch.levels);
+            scratch.ints = out;
+            result
+        }
+        ValueKind::Double => {
+            let mut out = std::mem::take(&mut scratch.doubles);
+            scattered(plan, chosen, map, &window, scratch, double_values, &mut out);
+            let result = write(Cells::F64(&out), &scratch.levels);
+            scratch.doubles = out;
+            result
+        }
+        ValueKind::Bool => {
+            let mut out = std::mem::take(&mut scratch.bools);
+            scattered(plan, chosen, map, &window, scratch, bool_values, &mut out);
+            let result = write(Cells::Bool(&out), &scratch.levels);
+            scratch.bools = out;
+            result
+        }
+    }
+}
+
+fn int_values(column: &AttributeColumn) -> &[i64] {
+    if let ColumnValues::Int(values) = &column.values { values } else { &[] }
+}
+
+fn double_values(column: &AttributeColumn) -> &[f64] {
+    if let ColumnValues::Double(values) = &column.values { values } else { &[] }
+}
+
+fn bool_values(column: &AttributeColumn) -> &[bool] {
+    if let ColumnValues::Bool(values) = &column.values { values } else { &[] }
+}
+
+fn scattered<T: Copy>(
+    plan: &AttributePlan<'_>,
+    chosen: usize,
+    map: &RowMap,
+    window: &std::ops::Range<usize>,
+    scratch: &mut Scatter,
+    values_of: fn(&AttributeColumn) -> &[T],
+    out: &mut Vec<T>,
+) {
+    let mut staged: Vec<T> = Vec::new();
+    for (source, column) in plan.parts(chosen) {
+        let values = values_of(column);
+        scratch.note(&column.rows, &map[source], window, |at| {
+            staged.push(values[at]);
+            staged.len() as u32 - 1
+        });
+    }
+    scratch.in_row_order(&staged, out);
+}
+
+fn scattered_bytes(
+    plan: &AttributePlan<'_>,
+    chosen: usize,
+    map: &RowMap,
+    window: &std::ops::Range<usize>,
+    scratch: &mut Scatter,
+) -> Vec<ByteArray> {
+    let mut staged: Vec<ByteArray> = Vec::new();
+    for (source, column) in plan.parts(chosen) {
+        let (ColumnValues::Str(codes, dictionary) | ColumnValues::Any(codes, dictionary)) = &column.values else { continue };
+        let base = staged.len() as u32;
+        staged.extend(byte_arrays(dictionary));
+        scratch.note(&column.rows, &map[source], window, |at| base + codes[at]);
+    }
+    let mut out = Vec::new();
+    scratch.in_row_order(&staged, &mut out);
+    out
+}
+
+/// Calls `write` with the cells and levels of a sparse number column.
+pub fn sparse_cells<R>(
+    sources: &[&crate::columns::Sparse<u32>],
+    map: &RowMap,
+    window: std::ops::Range<usize>,
+    scratch: &mut Scatter,
+    write: impl FnOnce(Cells<'_>, &[i16]) -> R,
+) -> R {
+    scratch.start(window.len());
+    let mut staged: Vec<i32> = Vec::new();
+    for (source, sparse) in sources.iter().enumerate() {
+        scratch.note(&sparse.rows, &map[source], &window, |at| {
+            staged.push(sparse.values[at] as i32);
+            staged.len() as u32 - 1
+        });
+    }
+    let mut out = std::mem::take(&mut scratch.numbers);
+    scratch.in_row_order(&staged, &mut out);
+    let result = write(Cells::I32(&out), &scratch.levels);
+    scratch.numbers = out;
+    result
+}
+
+/// Calls `write` with the cells and levels of a sparse text column.
+pub fn sparse_text_cells<R>(
+    sources: &[&SparseText],
+    map: &RowMap,
+    window: std::ops::Range<usize>,
+    scratch: &mut Scatter,
+    write: impl FnOnce(Cells<'_>, &[i16]) -> R,
+) -> R {
+    scratch.start(window.len());
+    let mut staged: Vec<ByteArray> = Vec::new();
+    for (source, text) in sources.iter().enumerate() {
+        let base = staged.len() as u32;
+        staged.extend(byte_arrays(&text.dictionary));
+        scratch.note(&text.codes.rows, &map[source], &window, |at| base + text.codes.values[at]);
+    }
+    let mut out = Vec::new();
+    scratch.in_row_order(&staged, &mut out);
+    write(Cells::Bytes(out), &scratch.levels)
+}
+
+/// The order of attributes and the residual attributes of rows, as the block stores them.
+///
+/// Order: for each attribute a varint, its column's ordinal in the file plus one, or 0 for the next residual attribute.
+/// Residual: `KeyValue` messages, each as field 1 of a message, in order.
+pub struct OrderWriter<'p, 'a> {
+    plan: &'p AttributePlan<'a>,
+    /// Per source and shape: the stored order, and whether rows of the shape have residual attributes.
+    known: Vec<Vec<Option<(ByteArray, bool)>>>,
+}
+
+impl<'p, 'a> OrderWriter<'p, 'a> {
+    /// A writer for the plan's tables.
+    pub fn new(plan: &'p AttributePlan<'a>) -> Self {
+        OrderWriter { plan, known: plan.tables.iter().map(|table| vec![None; table.num_shapes()]).collect() }
+    }
+
+    /// The stored order of a row and, if it has any, its residual attributes.
+    pub fn row(&mut self, source: usize, row: u32) -> (ByteArray, Option<ByteArray>) {
+        let table = self.plan.tables[source];
+        let ordinals = &self.plan.ordinals[source];
+        let shape = table.shape_of(row) as usize;
+        let (order, has_residual) = self.known[source][shape].get_or_insert_with(|| stored_order(table, ordinals, row)).clone();
+        (order, has_residual.then(|| residual_of(table, ordinals, row)))
+    }
+}
+
+fn stored_order(table: &AttributeTable, ordinals: &[Option<u32>], row: u32) -> (ByteArray, bool) {
+    let (mut bytes, mut has_residual) = (Vec::new(), false);
+    for element in table.order_of(row) {
+        let ordinal = element.and_then(|column| ordinals[column]);
+        has_residual |= ordinal.is_none();
+        put_varint(&mut bytes, ordinal.map_or(0, |ordinal| u64::from(ordinal) + 1));
+    }
+    (ByteArray::from(bytes), has_residual)
+}
+
+fn residual_of(table: &AttributeTable, ordinals: &[Option<u32>], row: u32) -> ByteArray {
+    let mut bytes = Vec::new();
+    let mut stored = table.residual_of(row);
+    for element in table.order_of(row) {
+        match element {
+            None => put_bytes(&mut bytes, 1, stored.next().unwrap_or_default()),
+            Some(column) if ordinals[column].is_none() => {
+                let column = &table.columns()[column];
+                let Some(value) = column.get(row) else { continue };
+                let (mut any, mut message) = (Vec::new(), Vec::new());
+                value.write(&mut any);
+                put_bytes(&mut message, 1, column.key().as_bytes());
+                put_bytes(&mut message, 2, &any);
+                put_bytes(&mut bytes, 1, &message);
+            }
+            Some(_) => {}
+        }
+    }
+    ByteArray::from(bytes)
+}
+
+/// The key of a residual attribute.
+pub fn residual_key(message: &[u8]) -> Option<&str> {
+    KeyValueRef::read(message).ok().and_then(|parts| std::str::from_utf8(parts.key).ok())
+}

@@ -1,0 +1,26 @@
+//! The immutable file format: spans of one tenant as columns, with all that finds them again.
+//!
+//! docs/block-format.md describes every file. This folder knows no tenant's policy and no bucket: it turns chunks into
+//! files in memory ([`writer`]) and ranges of files back into columns. Row order and structure: [`arrange`].
+
+pub mod arrange;
+pub mod bloom;
+mod depth_first;
+mod details;
+mod find_trace;
+pub mod gather;
+pub mod index;
+pub mod meta;
+mod origins;
+pub mod parquet;
+pub mod reader;
+pub mod schema;
+pub mod source;
+mod spans;
+pub mod summaries;
+mod table;
+pub mod trace_table;
+pub mod writer;
+
+pub use meta::BlockMeta;
+pub use writer::{BlockInput, NewBlock, write_block};

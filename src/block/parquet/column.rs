@@ -1,0 +1,243 @@
+//! One column chunk of one row group.
+
+use super::chunk_bytes::FetchedRanges;
+use super::decompress::Workspace;
+use super::error::ReadError;
+use super::layout::{ChunkLayout, MAX_ROWS, RawPage};
+use super::levels::{Bitmap, PageRows};
+use super::page::{DataPage, Physical, ValuesBuilder, decode_dictionary};
+use super::values::{Decoded, Dictionary};
+use parquet::basic::Type;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::schema::types::ColumnDescriptor;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+/// Reads one column chunk of one row group from bytes in memory.
+///
+/// Rows are counted from the start of the row group. Without an offset index in the metadata everything still works, but every request
+/// needs the whole chunk. Cheap to make: no bytes are read before the first request.
+#[derive(Debug)]
+pub struct ColumnReader {
+    metadata: Arc<ParquetMetaData>,
+    row_group: usize,
+    leaf: usize,
+    pub(super) physical: Physical,
+    is_optional: bool,
+    pub(super) layout: ChunkLayout,
+    /// Decoded once, since a query first looks for its values there and then decodes the rows.
+    dictionary: OnceLock<Dictionary>,
+}
+
+impl ColumnReader {
+    /// For column `leaf` (ordinal among the leaves of the schema) of a row group.
+    ///
+    /// Errors: `Misuse` if there is no such row group or column, `Unsupported` if the column is nested or of a type or codec that blocks
+    /// never have, `CorruptPage` if footer or offset index contradict themselves.
+    pub fn new(metadata: Arc<ParquetMetaData>, row_group: usize, leaf: usize) -> Result<Self, ReadError> {
+        let group = metadata.row_groups().get(row_group).ok_or_else(|| ReadError::misuse(format!("no row group {row_group}")))?;
+        let column = group.columns().get(leaf).ok_or_else(|| ReadError::misuse(format!("no column {leaf}")))?;
+        let num_rows = usize::try_from(group.num_rows()).ok().filter(|&rows| rows <= MAX_ROWS);
+        let num_rows = num_rows.ok_or_else(|| ReadError::corrupt(format!("row group of {} rows", group.num_rows())))?;
+        let (physical, is_optional) = shape(column.column_descr())?;
+        let locations = metadata.page_index().and_then(|index| index.offset_index(row_group, leaf)).map(|index| index.page_locations());
+        let layout = ChunkLayout::new(column, locations.map(Vec::as_slice), num_rows)?;
+        Ok(Self { physical, is_optional, layout, row_group, leaf, dictionary: OnceLock::new(), metadata })
+    }
+
+    /// Number of rows of the row group.
+    pub fn num_rows(&self) -> usize {
+        self.layout.num_rows
+    }
+
+    /// Bytes of the file that decoding all rows needs; none if no row has a value.
+    pub fn bytes_of_all(&self) -> Vec<Range<u64>> {
+        if self.is_all_null() { Vec::new() } else { vec![self.layout.chunk.clone()] }
+    }
+
+    /// Bytes of the file that [`Self::dictionary`] needs; none if the chunk has no dictionary.
+    pub fn bytes_of_dictionary(&self) -> Vec<Range<u64>> {
+        self.layout.dictionary.clone().into_iter().collect()
+    }
+
+    /// Bytes of the file that decoding a range of rows needs: dictionary page and the data pages that hold any of the rows. Ascending,
+    /// neighbours joined.
+    pub fn bytes_of_rows(&self, rows: Range<usize>) -> Vec<Range<u64>> {
+        self.bytes_of_pages(rows, |_| true)
+    }
+
+    /// As [`Self::bytes_of_rows`], without the pages that a selection will leave out.
+    pub(super) fn bytes_of_pages(&self, rows: Range<usize>, keep: impl Fn(usize) -> bool) -> Vec<Range<u64>> {
+        if self.is_all_null() || rows.is_empty() {
+            return Vec::new();
+        }
+        let (Some(pages), Some(wanted)) = (&self.layout.pages, self.layout.pages_of(&rows)) else {
+            return vec![self.layout.chunk.clone()];
+        };
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        let kept = wanted.filter(|&page| keep(page)).map(|page| pages[page].bytes.clone());
+        for range in kept {
+            match ranges.last_mut() {
+                Some(last) if last.end == range.start => last.end = range.end,
+                _ => ranges.push(range),
+            }
+        }
+        match (&self.layout.dictionary, ranges.first_mut()) {
+            (Some(dictionary), Some(first)) if dictionary.end == first.start => first.start = dictionary.start,
+            (Some(dictionary), Some(_)) => ranges.insert(0, dictionary.clone()),
+            _ => {}
+        }
+        ranges
+    }
+
+    /// The dictionary; `None` if the chunk has none. Needs [`Self::bytes_of_dictionary`], on the first call only.
+    ///
+    /// Whether it holds every value of the chunk is told by [`Self::is_fully_dictionary_coded`].
+    pub fn dictionary(&self, fetched: &FetchedRanges) -> Result<Option<&Dictionary>, ReadError> {
+        if let Some(dictionary) = self.dictionary.get() {
+            return Ok(Some(dictionary));
+        }
+        let Some(RawPage { header, body }) = self.layout.dictionary_page(fetched)? else { return Ok(None) };
+        let decoded = Workspace::lend(|workspace| {
+            let payload = workspace.payload(self.layout.codec, &body, header.uncompressed_len)?;
+            decode_dictionary(&header, payload, self.physical)
+        })?;
+        Ok(Some(self.dictionary.get_or_init(|| decoded)))
+    }
+
+    /// Decodes every row. Needs [`Self::bytes_of_all`].
+    pub fn decode_all(&self, fetched: &FetchedRanges) -> Result<Decoded, ReadError> {
+        self.decode_rows(fetched, 0..self.layout.num_rows)
+    }
+
+    /// Decodes a range of rows. Needs [`Self::bytes_of_rows`].
+    ///
+    /// Error: `Misuse` if the range ends after the last row.
+    pub fn decode_rows(&self, fetched: &FetchedRanges, rows: Range<usize>) -> Result<Decoded, ReadError> {
+        if self.is_all_null() || rows.is_empty() {
+            self.check_rows(&rows)?;
+            let none = if rows.is_empty() { None } else { Some(Vec::new()) };
+            return Ok(Decoded { rows: none, values: ValuesBuilder::new(self.physical, None, 0).finish() });
+        }
+        self.check_rows(&rows)?;
+        let mut values = ValuesBuilder::new(self.physical, self.dictionary(fetched)?, self.most_values(&rows));
+        // `None` for as long as every row has a value.
+        let mut present: Option<Vec<u32>> = None;
+        self.visit_pages(fetched, rows, |_| true, |page, page_rows| {
+            if present.is_none() && !page_rows.is_full() {
+                present = Some((0..page_rows.base).collect());
+            }
+            if let Some(present) = &mut present {
+                page_rows.push_present(present);
+            }
+            values.append(page, page_rows.skip, page_rows.take)
+        })?;
+        Ok(Decoded { rows: present, values: values.finish() })
+    }
+
+    /// Calls with each page that holds any of the rows and is kept (by its number, if the offset index is known).
+    pub(super) fn visit_pages(
+        &self,
+        fetched: &FetchedRanges,
+        rows: Range<usize>,
+        keep: impl Fn(usize) -> bool,
+        mut visit: impl FnMut(&DataPage<'_>, &PageRows<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        self.check_rows(&rows)?;
+        let mut bitmap = Bitmap::default();
+        Workspace::lend(|workspace| {
+            let mut visit_page = |page: RawPage, page_rows: Range<usize>| {
+                let wanted = page_rows.start.max(rows.start)..page_rows.end.min(rows.end);
+                if wanted.is_empty() {
+                    return Ok(());
+                }
+                let payload = workspace.payload(self.layout.codec, &page.body, page.header.uncompressed_len)?;
+                let data = DataPage::new(&page.header, payload, page_rows.len(), self.is_optional)?;
+                let base = (wanted.start - rows.start) as u32;
+                let wanted = wanted.start - page_rows.start..wanted.end - page_rows.start;
+                if let Some(levels) = data.levels {
+                    bitmap.read_levels(levels, wanted.end)?;
+                }
+                visit(&data, &PageRows::new(wanted, base, data.levels.map(|_| &bitmap)))
+            };
+            match (&self.layout.pages, self.layout.pages_of(&rows)) {
+                (Some(pages), Some(wanted)) => wanted
+                    .filter(|&page| keep(page))
+                    .try_for_each(|page| visit_page(self.layout.data_page(fetched, &pages[page])?, pages[page].rows.clone())),
+                _ => self.walk_pages(fetched, visit_page),
+            }
+        })
+    }
+
+    /// Calls with every data page and its rows, which their headers tell.
+    fn walk_pages(
+        &self,
+        fetched: &FetchedRanges,
+        mut visit: impl FnMut(RawPage, Range<usize>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        let mut next_row = 0;
+        for page in self.layout.walk(fetched)? {
+            let page = page?;
+            let num_rows = page.header.num_data_values().unwrap_or(0);
+            let end = next_row + num_rows;
+            if end > self.layout.num_rows {
+                return Err(ReadError::corrupt("pages with more rows than the row group"));
+            }
+            visit(page, next_row..end)?;
+            next_row = end;
+        }
+        if next_row != self.layout.num_rows {
+            return Err(ReadError::corrupt(format!("pages with {next_row} of {} rows", self.layout.num_rows)));
+        }
+        Ok(())
+    }
+
+    /// How many values to make room for; 0 if unknown.
+    fn most_values(&self, rows: &Range<usize>) -> usize {
+        self.null_count().map_or(0, |nulls| rows.len().min(self.layout.num_rows - nulls))
+    }
+
+    fn check_rows(&self, rows: &Range<usize>) -> Result<(), ReadError> {
+        if rows.start > rows.end || rows.end > self.layout.num_rows {
+            return Err(ReadError::misuse(format!("rows {rows:?} of {}", self.layout.num_rows)));
+        }
+        Ok(())
+    }
+
+    /// The chunk's entry in the footer.
+    pub(super) fn chunk_metadata(&self) -> &ColumnChunkMetaData {
+        // `new` has looked both up, and the metadata cannot change.
+        self.metadata.row_group(self.row_group).column(self.leaf)
+    }
+
+    /// The chunk's column index, if it was loaded.
+    pub(super) fn column_index(&self) -> Option<&ColumnIndexMetaData> {
+        self.metadata.page_index()?.column_index(self.row_group, self.leaf)
+    }
+
+    /// True if rows may be null.
+    pub fn is_optional(&self) -> bool {
+        self.is_optional
+    }
+}
+
+/// Physical type, and whether rows may be null.
+fn shape(column: &ColumnDescriptor) -> Result<(Physical, bool), ReadError> {
+    if column.max_rep_level() != 0 || column.max_def_level() > 1 {
+        return Err(ReadError::unsupported("nested column"));
+    }
+    let physical = match column.physical_type() {
+        Type::BOOLEAN => Physical::Bool,
+        Type::INT32 => Physical::Int32,
+        Type::INT64 => Physical::Int64,
+        Type::DOUBLE => Physical::Double,
+        Type::BYTE_ARRAY => Physical::Bytes,
+        Type::FIXED_LEN_BYTE_ARRAY => match usize::try_from(column.type_length()) {
+            Ok(width) if width > 0 => Physical::Fixed(width),
+            _ => return Err(ReadError::unsupported(format!("strings of {} bytes", column.type_length()))),
+        },
+        other => return Err(ReadError::unsupported(format!("type {other}"))),
+    };
+    Ok((physical, column.max_def_level() == 1))
+}

@@ -1,0 +1,117 @@
+//! `PLAIN`: values one after another; byte strings after their length in four bytes, booleans as bits.
+
+use super::error::ReadError;
+
+/// Ends and bytes of strings that are being collected.
+pub(super) type StringParts = (Vec<u32>, Vec<u8>);
+
+/// Appends the numbers `skip..skip + take`, each of `N` bytes.
+pub(super) fn decode_numbers<T, const N: usize>(
+    page: &[u8],
+    skip: usize,
+    take: usize,
+    from_bytes: impl Fn([u8; N]) -> T,
+    out: &mut Vec<T>,
+) -> Result<(), ReadError> {
+    let (numbers, _) = fixed(page, N, skip, take)?.as_chunks::<N>();
+    out.extend(numbers.iter().map(|&bytes| from_bytes(bytes)));
+    Ok(())
+}
+
+/// The bytes of the values `skip..skip + take` of `width` bytes each.
+pub(super) fn fixed(page: &[u8], width: usize, skip: usize, take: usize) -> Result<&[u8], ReadError> {
+    let bounds = skip.checked_mul(width).zip((skip + take).checked_mul(width));
+    bounds.and_then(|(start, end)| page.get(start..end)).ok_or_else(|| ReadError::corrupt("plain page ends early"))
+}
+
+/// Calls with the booleans `skip..skip + take`, with their number from 0.
+pub(super) fn visit_booleans(page: &[u8], skip: usize, take: usize, mut visit: impl FnMut(usize, bool)) -> Result<(), ReadError> {
+    if page.len() < (skip + take).div_ceil(8) {
+        return Err(ReadError::corrupt("plain page ends early"));
+    }
+    for index in 0..take {
+        let bit = skip + index;
+        visit(index, page[bit / 8] >> (bit % 8) & 1 == 1);
+    }
+    Ok(())
+}
+
+/// Calls with the byte strings `skip..skip + take`.
+pub(super) fn visit_strings<'a>(
+    page: &'a [u8],
+    skip: usize,
+    take: usize,
+    mut visit: impl FnMut(&'a [u8]) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    visit_starts(page, skip, take, |from_start, len| visit(&from_start[..len]))
+}
+
+/// As [`visit_strings`], but calls with all bytes from the start of a string on, and its length.
+#[inline]
+fn visit_starts<'a>(
+    page: &'a [u8],
+    skip: usize,
+    take: usize,
+    mut visit: impl FnMut(&'a [u8], usize) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    let mut rest = page;
+    for index in 0..skip + take {
+        let (len, from_start) = rest.split_first_chunk::<4>().ok_or_else(|| ReadError::corrupt("string without its length"))?;
+        let len = u32::from_le_bytes(*len) as usize;
+        rest = from_start.get(len..).ok_or_else(|| ReadError::corrupt("string ends early"))?;
+        if index >= skip {
+            visit(from_start, len)?;
+        }
+    }
+    Ok(())
+}
+
+/// Appends the byte strings `skip..skip + take`.
+pub(super) fn decode_strings(page: &[u8], skip: usize, take: usize, (ends, bytes): &mut StringParts) -> Result<(), ReadError> {
+    // A string takes at least four bytes of the page, so a false count reserves little.
+    ends.reserve(take.min(page.len() / 4));
+    let most = bytes.len() + page.len() + SHORT;
+    let mut end = bytes.len();
+    let result = visit_starts(page, skip, take, |from_start, len| {
+        let start = end;
+        end += len;
+        if bytes.len() < end + SHORT {
+            bytes.resize((2 * bytes.len()).min(most).max(end + SHORT), 0);
+        }
+        copy_string(from_start, len, &mut bytes[start..]);
+        ends.push(u32::try_from(end).map_err(|_| ReadError::corrupt("strings of more than 4 GiB"))?);
+        Ok(())
+    });
+    bytes.truncate(end);
+    result
+}
+
+/// Strings up to this length are copied as if they were of this length, if there are so many bytes: most strings of traces are short, and
+/// a copy of fixed length costs a third of one that has to look at the length.
+const SHORT: usize = 16;
+
+#[inline]
+fn copy_string(from_start: &[u8], len: usize, out: &mut [u8]) {
+    match (len <= SHORT, from_start.first_chunk::<SHORT>(), out.first_chunk_mut::<SHORT>()) {
+        (true, Some(string), Some(out)) => *out = *string,
+        _ => out[..len].copy_from_slice(&from_start[..len]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn noise_never_panics(page in prop::collection::vec(any::<u8>(), 0..40), skip in 0usize..20, take in 0usize..20) {
+            let mut parts = StringParts::default();
+            let _ = decode_strings(&page, skip, take, &mut parts);
+            let _ = visit_booleans(&page, skip, take, |_, _| ());
+            let _ = fixed(&page, usize::MAX, skip, take);
+            let mut out = Vec::new();
+            prop_assert_eq!(decode_numbers(&page, skip, take, i64::from_le_bytes, &mut out).is_ok(), page.len() >= (skip + take) * 8);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What decoding gives.
+
+use std::sync::Arc;
+
+/// Byte strings, one after another: end of each in the bytes, and the bytes. The form that `columns::view::Strings::Shared` takes.
+pub type StringTable = Arc<(Vec<u32>, Vec<u8>)>;
+
+/// A range of rows of a column, decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decoded {
+    /// Rows that have a value, ascending, counted from the start of the range; `None` if every row of it has one.
+    pub rows: Option<Vec<u32>>,
+    /// One value for each of these rows.
+    pub values: DecodedValues,
+}
+
+/// Values by physical type.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DecodedValues {
+    /// Byte strings as positions in a table: first the entries of the chunk's dictionary, then one for each string that is not
+    /// dictionary-coded, in row order. Every code is below the number of entries; the bytes are not checked to be UTF-8.
+    Codes(Vec<u32>, StringTable),
+    /// `INT32`; unsigned numbers as their bit pattern.
+    Int32(Vec<i32>),
+    /// `INT64`; unsigned numbers as their bit pattern.
+    Int64(Vec<i64>),
+    /// `DOUBLE`.
+    Double(Vec<f64>),
+    /// `BOOLEAN`.
+    Bool(Vec<bool>),
+    /// `FIXED_LEN_BYTE_ARRAY`: the strings one after another, and the length of each in bytes.
+    Fixed(Vec<u8>, usize),
+}
+
+impl DecodedValues {
+    /// Number of values; that of strings of no bytes is not known here and given as 0.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Codes(codes, _) => codes.len(),
+            Self::Int32(values) => values.len(),
+            Self::Int64(values) => values.len(),
+            Self::Double(values) => values.len(),
+            Self::Bool(values) => values.len(),
+            Self::Fixed(bytes, width) => bytes.len().checked_div(*width).unwrap_or(0),
+        }
+    }
+
+    /// True if there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `INT64` values as the unsigned numbers whose bit patterns they are, in the same memory; `None` for another type.
+    pub fn into_u64(self) -> Option<Vec<u64>> {
+        match self {
+            Self::Int64(values) => Some(values.into_iter().map(|value| value as u64).collect()),
+            _ => None,
+        }
+    }
+
+    /// `INT32` values as the unsigned numbers whose bit patterns they are, in the same memory; `None` for another type.
+    pub fn into_u32(self) -> Option<Vec<u32>> {
+        match self {
+            Self::Int32(values) => Some(values.into_iter().map(|value| value as u32).collect()),
+            _ => None,
+        }
+    }
+
+    /// Fixed strings of eight bytes as big-endian numbers (span ids); `None` for another type or length.
+    pub fn to_u64_big_endian(&self) -> Option<Vec<u64>> {
+        match self {
+            Self::Fixed(bytes, 8) => Some(bytes.as_chunks::<8>().0.iter().map(|&id| u64::from_be_bytes(id)).collect()),
+            _ => None,
+        }
+    }
+}
+
+/// The distinct values of a dictionary page, by code.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Dictionary {
+    /// Of a column of byte strings.
+    Strings(StringTable),
+    /// Of an `INT32` column.
+    Int32(Vec<i32>),
+    /// Of an `INT64` column.
+    Int64(Vec<i64>),
+    /// Of a `DOUBLE` column.
+    Double(Vec<f64>),
+    /// Of a column of byte strings of one length: these, and the length in bytes (not 0).
+    Fixed(Vec<u8>, usize),
+}
+
+impl Dictionary {
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Strings(table) => table.0.len(),
+            Self::Int32(values) => values.len(),
+            Self::Int64(values) => values.len(),
+            Self::Double(values) => values.len(),
+            Self::Fixed(bytes, width) => bytes.len() / width,
+        }
+    }
+
+    /// True if there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The byte strings by code; none for a column of numbers.
+    pub fn strings(&self) -> Box<dyn Iterator<Item = &[u8]> + '_> {
+        match self {
+            Self::Strings(table) => {
+                let (ends, bytes) = (&table.0, &table.1);
+                let starts = std::iter::once(0).chain(ends.iter().copied());
+                Box::new(starts.zip(ends).map(|(start, &end)| &bytes[start as usize..end as usize]))
+            }
+            Self::Fixed(bytes, width) => Box::new(bytes.chunks_exact(*width)),
+            _ => Box::new(std::iter::empty()),
+        }
+    }
+}

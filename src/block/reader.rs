@@ -1,0 +1,305 @@
+//! An opened block: its footers, indexes and side tables in memory, its columns read on demand.
+
+use super::bloom::TraceBloom;
+use super::index::TraceIndex;
+use super::meta::{BlockMeta, RowGroupMeta};
+use super::parquet::{ColumnReader, Decoded, FetchedRanges, ReadError};
+use super::schema::{
+    ATTRIBUTES_METADATA, AttributeEntry, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESOURCES_FILE, SCOPES_FILE, TRACES_FILE, bloom_file,
+};
+use super::trace_table::TraceTable;
+use crate::columns::resources::{OriginKind, OriginTable};
+use crate::model::{BlockId, TraceId};
+use bytes::Bytes;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+/// Seam: reads parts of a block's files. Called from threads that may wait.
+pub trait RangeRead: Send + Sync + 'static {
+    /// The bytes of each range, in order.
+    fn read(&self, file: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, ReadFailure>;
+}
+
+/// A range could not be read.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct ReadFailure(pub String);
+
+/// A block cannot be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BlockError {
+    /// The store failed; trying again may help.
+    #[error(transparent)]
+    Read(#[from] ReadFailure),
+    /// The file's bytes make no sense.
+    #[error("{file} is damaged: {reason}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+fn damaged(file: &str, reason: impl std::fmt::Display) -> BlockError {
+    BlockError::Damaged { file: file.to_string(), reason: reason.to_string() }
+}
+
+/// A block that can be searched.
+pub struct Block {
+    id: BlockId,
+    meta: BlockMeta,
+    files: Arc<dyn RangeRead>,
+    index: TraceIndex,
+    bloom: TraceBloom,
+    data: Table,
+    split: Vec<TraceId>,
+    traces: OnceLock<TraceTable>,
+    resources: OnceLock<OriginTable>,
+    scopes: OnceLock<OriginTable>,
+    events: OnceLock<Option<Table>>,
+    links: OnceLock<Option<Table>>,
+}
+
+impl Block {
+    /// Reads what every query needs: indexes and the footer of the spans. Waits for the store.
+    pub fn open(id: BlockId, meta: BlockMeta, files: Arc<dyn RangeRead>) -> Result<Self, BlockError> {
+        let first = Arc::clone(&files);
+        Self::open_with(id, meta, first.as_ref(), files)
+    }
+
+    /// As [`open`](Self::open), reading from `first` now and from `files` later: a writer has the files in memory.
+    pub fn open_with(id: BlockId, meta: BlockMeta, first: &dyn RangeRead, files: Arc<dyn RangeRead>) -> Result<Self, BlockError> {
+        let whole = |name: &str| read_whole(&meta, first, name);
+        let index = TraceIndex::decode(whole(INDEX_FILE)?).map_err(|error| damaged(INDEX_FILE, error))?;
+        let shards = (0..meta.bloom_shards as usize).map(|shard| whole(&bloom_file(shard))).collect::<Result<Vec<_>, _>>()?;
+        let bloom = TraceBloom::decode(&shards).map_err(|error| damaged("bloom", error))?;
+        let data = Table::open(&meta, first, DATA_FILE)?;
+        check_row_groups(&meta, &data.metadata)?;
+        let mut split: Vec<TraceId> = meta.split.iter().filter_map(|id| TraceId::parse(id).ok()).collect();
+        split.sort_unstable();
+        Ok(Block {
+            id,
+            files,
+            index,
+            bloom,
+            data,
+            split,
+            meta,
+            traces: OnceLock::new(),
+            resources: OnceLock::new(),
+            scopes: OnceLock::new(),
+            events: OnceLock::new(),
+            links: OnceLock::new(),
+        })
+    }
+
+    /// The block's id.
+    pub fn id(&self) -> BlockId {
+        self.id
+    }
+
+    /// The block's description.
+    pub fn meta(&self) -> &BlockMeta {
+        &self.meta
+    }
+
+    /// Row groups, in order.
+    pub fn row_groups(&self) -> &[RowGroupMeta] {
+        &self.meta.row_groups
+    }
+
+    /// The ordinal of a trace, if the block has spans of it.
+    pub fn find(&self, id: &TraceId) -> Option<u32> {
+        if self.bloom.may_contain(id) { self.index.find(id) } else { None }
+    }
+
+    /// The trace of an ordinal.
+    pub fn trace_id(&self, ordinal: u32) -> TraceId {
+        self.index.id_of(ordinal)
+    }
+
+    /// Whether a trace is known to have spans in other blocks too.
+    pub fn is_split(&self, id: &TraceId) -> bool {
+        self.split.binary_search(id).is_ok()
+    }
+
+    /// Summaries of all traces.
+    pub fn traces(&self) -> Result<&TraceTable, BlockError> {
+        load_once(&self.traces, || {
+            let table = Table::open(&self.meta, self.files.as_ref(), TRACES_FILE)?;
+            TraceTable::load(&table, self.files.as_ref(), &self.meta)
+        })
+    }
+
+    /// Resources of all spans.
+    pub fn resources(&self) -> Result<&OriginTable, BlockError> {
+        load_once(&self.resources, || self.load_origins(RESOURCES_FILE, OriginKind::Resource))
+    }
+
+    /// Instrumentation scopes of all spans.
+    pub fn scopes(&self) -> Result<&OriginTable, BlockError> {
+        load_once(&self.scopes, || self.load_origins(SCOPES_FILE, OriginKind::Scope))
+    }
+
+    fn load_origins(&self, file: &str, kind: OriginKind) -> Result<OriginTable, BlockError> {
+        let table = Table::open(&self.meta, self.files.as_ref(), file)?;
+        super::trace_table::load_origins(&table, self.files.as_ref(), kind)
+    }
+
+    /// The table of spans.
+    pub fn data(&self) -> &Table {
+        &self.data
+    }
+
+    /// The table of events, if the block has any.
+    pub fn events(&self) -> Result<Option<&Table>, BlockError> {
+        load_once(&self.events, || self.open_if_there(EVENTS_FILE)).map(Option::as_ref)
+    }
+
+    /// The table of links, if the block has any.
+    pub fn links(&self) -> Result<Option<&Table>, BlockError> {
+        load_once(&self.links, || self.open_if_there(LINKS_FILE)).map(Option::as_ref)
+    }
+
+    fn open_if_there(&self, file: &str) -> Result<Option<Table>, BlockError> {
+        let is_there = self.meta.files.iter().any(|listed| listed.name == file);
+        is_there.then(|| Table::open(&self.meta, self.files.as_ref(), file)).transpose()
+    }
+
+    /// Where the block's files are read from.
+    pub fn files(&self) -> &dyn RangeRead {
+        self.files.as_ref()
+    }
+}
+
+fn load_once<T>(cell: &OnceLock<T>, load: impl FnOnce() -> Result<T, BlockError>) -> Result<&T, BlockError> {
+    if let Some(value) = cell.get() {
+        return Ok(value);
+    }
+    let value = load()?;
+    // Two readers may load at once; both loaded the same immutable file.
+    Ok(cell.get_or_init(|| value))
+}
+
+fn file_bytes(meta: &BlockMeta, name: &str) -> Result<u64, BlockError> {
+    let listed = meta.files.iter().find(|file| file.name == name);
+    listed.map(|file| file.bytes).ok_or_else(|| damaged(super::schema::META_FILE, format!("{name} is not listed")))
+}
+
+fn read_whole(meta: &BlockMeta, files: &dyn RangeRead, name: &str) -> Result<Bytes, BlockError> {
+    let bytes = file_bytes(meta, name)?;
+    let mut read = files.read(name, std::slice::from_ref(&(0..bytes)))?;
+    read.pop().filter(|part| part.len() as u64 == bytes).ok_or_else(|| damaged(name, "it is too short"))
+}
+
+fn check_row_groups(meta: &BlockMeta, metadata: &ParquetMetaData) -> Result<(), BlockError> {
+    let rows = metadata.row_groups().iter().map(|group| group.num_rows());
+    let listed = meta.row_groups.iter().map(|group| i64::from(group.num_spans));
+    if rows.eq(listed) { Ok(()) } else { Err(damaged(DATA_FILE, "its row groups are not those of meta.json")) }
+}
+
+/// One Parquet file of a block: its footer, and where its columns are.
+pub struct Table {
+    file: String,
+    metadata: Arc<ParquetMetaData>,
+    leaves: HashMap<String, usize>,
+    attributes: Vec<AttributeEntry>,
+}
+
+/// Bytes first read from the end of a Parquet file; a footer with its page index is rarely larger.
+const TAIL_BYTES: u64 = 128 * 1024;
+
+impl Table {
+    fn open(meta: &BlockMeta, files: &dyn RangeRead, file: &str) -> Result<Self, BlockError> {
+        let metadata = read_footer(files, file, file_bytes(meta, file)?)?;
+        let schema = metadata.file_metadata().schema_descr();
+        let leaves = (0..schema.num_columns()).map(|leaf| (schema.column(leaf).name().to_string(), leaf)).collect();
+        let listed = metadata_entry(&metadata, ATTRIBUTES_METADATA).unwrap_or("[]");
+        let attributes = serde_json::from_str(listed).map_err(|error| damaged(file, error))?;
+        Ok(Table { file: file.to_string(), metadata, leaves, attributes })
+    }
+
+    /// The file's name.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Attribute columns; a column's position is its ordinal in the order of attributes.
+    pub fn attributes(&self) -> &[AttributeEntry] {
+        &self.attributes
+    }
+
+    /// Number of row groups.
+    pub fn num_row_groups(&self) -> usize {
+        self.metadata.num_row_groups()
+    }
+
+    /// Number of rows of a row group.
+    pub fn num_rows(&self, group: usize) -> usize {
+        self.metadata.row_groups().get(group).map_or(0, |group| group.num_rows().max(0) as usize)
+    }
+
+    /// A text entry of the file's metadata.
+    pub fn metadata_entry(&self, key: &str) -> Option<&str> {
+        metadata_entry(&self.metadata, key)
+    }
+
+    /// A reader for one column of one row group; `None` if the file has no such leaf.
+    pub fn column(&self, group: usize, leaf: &str) -> Result<Option<ColumnReader>, BlockError> {
+        let Some(&leaf) = self.leaves.get(leaf) else { return Ok(None) };
+        ColumnReader::new(Arc::clone(&self.metadata), group, leaf).map(Some).map_err(|error| self.damage(&error))
+    }
+
+    /// Reads and decodes a column of a row group whole; `None` if the file has no such leaf.
+    pub fn decode(&self, files: &dyn RangeRead, group: usize, leaf: &str) -> Result<Option<Decoded>, BlockError> {
+        let Some(column) = self.column(group, leaf)? else { return Ok(None) };
+        let fetched = self.fetch(files, column.bytes_of_all())?;
+        column.decode_all(&fetched).map(Some).map_err(|error| self.damage(&error))
+    }
+
+    /// As [`decode`](Self::decode) for a column that every such file has.
+    pub fn decode_required(&self, files: &dyn RangeRead, group: usize, leaf: &str) -> Result<Decoded, BlockError> {
+        self.decode(files, group, leaf)?.ok_or_else(|| damaged(&self.file, format!("column {leaf} is missing")))
+    }
+
+    /// Reads ranges of the file.
+    pub fn fetch(&self, files: &dyn RangeRead, ranges: Vec<Range<u64>>) -> Result<FetchedRanges, BlockError> {
+        if ranges.is_empty() {
+            return Ok(FetchedRanges::new(Vec::new()));
+        }
+        let parts = files.read(&self.file, &ranges)?;
+        Ok(FetchedRanges::new(ranges.iter().map(|range| range.start).zip(parts).collect()))
+    }
+
+    /// The error for bytes of this file that make no sense.
+    pub fn damage(&self, error: &ReadError) -> BlockError {
+        damaged(&self.file, error)
+    }
+
+    /// The error for a column of another type than it should have.
+    pub fn mistyped(&self, leaf: &str) -> BlockError {
+        damaged(&self.file, format!("column {leaf} has another type"))
+    }
+}
+
+fn metadata_entry<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
+    let entries = metadata.file_metadata().key_value_metadata()?;
+    entries.iter().find(|entry| entry.key == key)?.value.as_deref()
+}
+
+fn read_footer(files: &dyn RangeRead, file: &str, bytes: u64) -> Result<Arc<ParquetMetaData>, BlockError> {
+    use parquet::errors::ParquetError;
+    let mut tail = TAIL_BYTES.min(bytes);
+    loop {
+        let part = files.read(file, std::slice::from_ref(&(bytes - tail..bytes)))?.pop().unwrap_or_default();
+        let mut reader = ParquetMetaDataReader::new().with_page_index_policy(parquet::file::metadata::PageIndexPolicy::Optional);
+        match reader.try_parse_sized(&part, bytes) {
+            Ok(()) => return reader.finish().map(Arc::new).map_err(|error| damaged(file, error)),
+            Err(ParquetError::NeedMoreData(needed)) if needed as u64 > tail && needed as u64 <= bytes => tail = needed as u64,
+            Err(error) => return Err(damaged(file, error)),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! `data.parquet`: one row a span.
+
+use super::gather::{AttributePlan, OrderWriter, Scatter, attribute_cells, byte_arrays, sparse_cells, sparse_text_cells};
+use super::origins::service_names;
+use super::schema::{ATTRIBUTES_METADATA, push_attribute_leaves, span};
+use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
+use super::writer::Plan;
+use crate::columns::{Chunk, Sparse, SparseText};
+use bytes::Bytes;
+use parquet::data_type::ByteArray;
+use parquet::errors::ParquetError;
+
+/// A rare number column: its leaf and where chunks keep it.
+type RareNumber = (&'static str, fn(&Chunk) -> &Sparse<u32>);
+/// A rare text column: its leaf and where chunks keep it.
+type RareText = (&'static str, fn(&Chunk) -> &SparseText);
+
+const RARE_TEXTS: [RareText; 2] =
+    [(span::STATUS_MESSAGE, |chunk| &chunk.status_message), (span::TRACE_STATE, |chunk| &chunk.trace_state)];
+const RARE_NUMBERS: [RareNumber; 4] = [
+    (span::FLAGS, |chunk| &chunk.flags),
+    (span::DROPPED_ATTRIBUTES, |chunk| &chunk.dropped_attributes),
+    (span::DROPPED_EVENTS, |chunk| &chunk.dropped_events),
+    (span::DROPPED_LINKS, |chunk| &chunk.dropped_links),
+];
+
+/// The bytes of `data.parquet`.
+pub(super) fn write_spans(plan: &Plan<'_>) -> Result<Bytes, ParquetError> {
+    let attributes = AttributePlan::new(plan.sources.iter().map(|chunk| &chunk.attributes).collect());
+    let rare = RareColumns::of(plan.sources);
+    let mut leaves = dense_leaves();
+    rare.push_leaves(&mut leaves);
+    let entries = push_attribute_leaves(&mut leaves, "span", &attributes);
+    let listed = serde_json::to_string(&entries).unwrap_or_default();
+    let mut table = TableWriter::new(&leaves, vec![(ATTRIBUTES_METADATA, listed)])?;
+    let mut writer = SpanWriter {
+        plan,
+        names: plan.sources.iter().map(|chunk| byte_arrays(&chunk.names)).collect(),
+        services: service_names(plan.resources),
+        order: OrderWriter::new(&attributes),
+        attributes: &attributes,
+        scratch: Scatter::default(),
+    };
+    for group in 0..plan.num_groups() {
+        let mut out = table.row_group()?;
+        writer.dense(group, &mut out)?;
+        writer.rare(&rare, group, &mut out)?;
+        writer.attributes(group, &mut out)?;
+        out.finish()?;
+    }
+    table.finish()
+}
+
+fn dense_leaves() -> Vec<Leaf> {
+    vec![
+        Leaf::required(span::TRACE_ID, LeafType::TraceId, Coding::Dictionary),
+        Leaf::required(span::SPAN_ID, LeafType::U64, Coding::Plain),
+        Leaf::optional(span::PARENT_SPAN_ID, LeafType::U64, Coding::Plain),
+        Leaf::required(span::PARENT_OFFSET, LeafType::I32, Coding::PlainZstd),
+        Leaf::required(span::SUBTREE, LeafType::I32, Coding::PlainZstd),
+        Leaf::required(span::START, LeafType::Timestamp, Coding::Delta).with_page_statistics(),
+        Leaf::required(span::DURATION, LeafType::U64, Coding::Delta).with_page_statistics(),
+        Leaf::required(span::NAME, LeafType::Text, Coding::DictionaryLz4),
+        Leaf::required(span::KIND, LeafType::I32, Coding::DictionaryLz4),
+        Leaf::required(span::STATUS, LeafType::I32, Coding::DictionaryLz4),
+        Leaf::required(span::SERVICE_NAME, LeafType::Text, Coding::DictionaryLz4),
+        Leaf::required(span::RESOURCE, LeafType::I32, Coding::DictionaryLz4),
+        Leaf::required(span::SCOPE, LeafType::I32, Coding::DictionaryLz4),
+    ]
+}
+
+/// The rare columns that some span has a value in.
+struct RareColumns {
+    texts: Vec<RareText>,
+    numbers: Vec<RareNumber>,
+}
+
+impl RareColumns {
+    fn of(sources: &[&Chunk]) -> Self {
+        let has_text = |column: &RareText| sources.iter().any(|chunk| !column.1(chunk).codes.is_empty());
+        let has_number = |column: &RareNumber| sources.iter().any(|chunk| !column.1(chunk).is_empty());
+        RareColumns {
+            texts: RARE_TEXTS.into_iter().filter(has_text).collect(),
+            numbers: RARE_NUMBERS.into_iter().filter(has_number).collect(),
+        }
+    }
+
+    fn push_leaves(&self, leaves: &mut Vec<Leaf>) {
+        leaves.extend(self.texts.iter().map(|(name, _)| Leaf::optional(name, LeafType::Text, Coding::DictionaryLz4)));
+        leaves.extend(self.numbers.iter().map(|(name, _)| Leaf::optional(name, LeafType::I32, Coding::DictionaryLz4)));
+    }
+}
+
+struct SpanWriter<'a> {
+    plan: &'a Plan<'a>,
+    /// Per source, its span names.
+    names: Vec<Vec<ByteArray>>,
+    /// Per resource of the block, its service name.
+    services: Vec<ByteArray>,
+    order: OrderWriter<'a, 'a>,
+    attributes: &'a AttributePlan<'a>,
+    scratch: Scatter,
+}
+
+impl SpanWriter<'_> {
+    /// Values of a row group's rows, in order.
+    fn each<T>(&self, group: usize, value: impl Fn(&Chunk, usize) -> T) -> Vec<T> {
+        let sources = self.plan.sources;
+        self.plan.source_rows(group).iter().map(|at| value(sources[at.source as usize], at.row as usize)).collect()
+    }
+
+    fn dense(&mut self, group: usize, out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
+        let rows = self.plan.rows_of(group);
+        out.column(Cells::Bytes(self.trace_ids(group)), None)?;
+        out.column(Cells::I64(&self.each(group, |chunk, row| chunk.span_id[row] as i64)), None)?;
+        let (orphans, levels) = self.orphan_parents(group);
+        out.column(Cells::I64(&orphans), Some(&levels))?;
+        let arrangement = self.plan.arrangement;
+        out.column(Cells::I32(&as_i32(&arrangement.parent_offset[rows.clone()])), None)?;
+        out.column(Cells::I32(&as_i32(&arrangement.subtree[rows])), None)?;
+        out.column(Cells::I64(&self.each(group, |chunk, row| chunk.start[row] as i64)), None)?;
+        out.column(Cells::I64(&self.each(group, |chunk, row| chunk.duration[row] as i64)), None)?;
+        let names = &self.names;
+        let rows = self.plan.source_rows(group);
+        let name = |at: &super::arrange::SourceRow| {
+            let code = self.plan.sources[at.source as usize].name[at.row as usize];
+            names[at.source as usize][code as usize].clone()
+        };
+        out.column(Cells::Bytes(rows.iter().map(name).collect()), None)?;
+        out.column(Cells::I32(&self.each(group, |chunk, row| chunk.kind[row])), None)?;
+        out.column(Cells::I32(&self.each(group, |chunk, row| chunk.status[row])), None)?;
+        self.origins(group, out)
+    }
+
+    fn trace_ids(&self, group: usize) -> Vec<ByteArray> {
+        let traces = &self.plan.arrangement.traces[self.plan.arrangement.row_groups[group].clone()];
+        let mut ids = Vec::with_capacity(self.plan.rows_of(group).len());
+        for trace in traces {
+            let id = ByteArray::from(trace.id.0.to_vec());
+            ids.extend(std::iter::repeat_n(id, trace.num_rows as usize));
+        }
+        ids
+    }
+
+    fn orphan_parents(&self, group: usize) -> (Vec<i64>, Vec<i16>) {
+        let offsets = &self.plan.arrangement.parent_offset[self.plan.rows_of(group)];
+        let parents = self.each(group, |chunk, row| chunk.parent_id[row]);
+        let is_orphan = |(offset, parent): (&u32, &u64)| *offset == 0 && *parent != 0;
+        let levels: Vec<i16> = offsets.iter().zip(&parents).map(|pair| i16::from(is_orphan(pair))).collect();
+        let values = parents.iter().zip(&levels).filter(|(_, level)| **level == 1).map(|(parent, _)| *parent as i64).collect();
+        (values, levels)
+    }
+
+    fn origins(&self, group: usize, out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
+        let (sources, rows) = (self.plan.sources, self.plan.source_rows(group));
+        let ids = |origins: &super::origins::Origins, of: fn(&Chunk) -> &[u32]| -> Vec<i32> {
+            rows.iter().map(|at| origins.id(at.source, of(sources[at.source as usize])[at.row as usize]) as i32).collect()
+        };
+        let resources = ids(self.plan.resources, |chunk| &chunk.resource);
+        out.column(Cells::Bytes(resources.iter().map(|&id| self.services[id as usize].clone()).collect()), None)?;
+        out.column(Cells::I32(&resources), None)?;
+        out.column(Cells::I32(&ids(self.plan.scopes, |chunk| &chunk.scope)), None)
+    }
+
+    fn rare(&mut self, rare: &RareColumns, group: usize, out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
+        let (sources, map) = (self.plan.sources, self.plan.row_map);
+        for (_, column) in &rare.texts {
+            let parts: Vec<_> = sources.iter().map(|chunk| column(chunk)).collect();
+            sparse_text_cells(&parts, map, self.plan.rows_of(group), &mut self.scratch, |cells, levels| out.column(cells, Some(levels)))?;
+        }
+        for (_, column) in &rare.numbers {
+            let parts: Vec<_> = sources.iter().map(|chunk| column(chunk)).collect();
+            sparse_cells(&parts, map, self.plan.rows_of(group), &mut self.scratch, |cells, levels| out.column(cells, Some(levels)))?;
+        }
+        Ok(())
+    }
+
+    fn attributes(&mut self, group: usize, out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
+        let rows = self.plan.source_rows(group).iter().map(|at| (at.source as usize, at.row));
+        write_order(&mut self.order, self.attributes, rows, out)?;
+        let window = self.plan.rows_of(group);
+        for chosen in 0..self.attributes.chosen.len() {
+            attribute_cells(self.attributes, chosen, self.plan.row_map, window.clone(), &mut self.scratch, |cells, levels| {
+                out.column(cells, Some(levels))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn as_i32(values: &[u32]) -> Vec<i32> {
+    values.iter().map(|&value| value as i32).collect()
+}
+
+/// Writes the order column and, if there is one, the residual column for these (source, row) pairs.
+pub(super) fn write_order(
+    order: &mut OrderWriter<'_, '_>,
+    attributes: &AttributePlan<'_>,
+    rows: impl Iterator<Item = (usize, u32)>,
+    out: &mut RowGroup<'_>,
+) -> Result<(), ParquetError> {
+    let (mut orders, mut residuals, mut levels) = (Vec::new(), Vec::new(), Vec::new());
+    for (source, row) in rows {
+        let (row_order, residual) = order.row(source, row);
+        orders.push(row_order);
+        levels.push(i16::from(residual.is_some()));
+        residuals.extend(residual);
+    }
+    out.column(Cells::Bytes(orders), None)?;
+    if attributes.has_residual {
+        out.column(Cells::Bytes(residuals), Some(&levels))?;
+    }
+    Ok(())
+}

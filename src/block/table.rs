@@ -1,0 +1,204 @@
+//! Writing one Parquet file in memory: leaves with an encoding and codec each, row group by row group.
+
+use bytes::Bytes;
+use parquet::basic::{Compression, Encoding, IntType, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
+use parquet::column::writer::ColumnWriter;
+use parquet::data_type::ByteArray;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::types::{ColumnPath, Type};
+use std::sync::Arc;
+
+/// Rows a page (shared/design-measurements.md, recommendation 6).
+pub const PAGE_ROWS: usize = 8 * 1024;
+
+/// What a leaf holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LeafType {
+    /// 32-bit integer.
+    I32,
+    /// 64-bit integer.
+    I64,
+    /// Unsigned 64-bit integer, as its bit pattern.
+    U64,
+    /// Unix nanoseconds.
+    Timestamp,
+    /// Double.
+    F64,
+    /// Boolean.
+    Bool,
+    /// UTF-8.
+    Text,
+    /// Any bytes.
+    Bytes,
+    /// 16 bytes.
+    TraceId,
+}
+
+/// How a leaf is coded: the measured choices of shared/design.md §3.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Coding {
+    /// Plain, uncompressed: ids.
+    Plain,
+    /// Plain, zstd 1: unique strings, offsets.
+    PlainZstd,
+    /// Delta, uncompressed: times and durations.
+    Delta,
+    /// Dictionary, uncompressed: what does not compress further.
+    Dictionary,
+    /// Dictionary, lz4: everything that repeats.
+    DictionaryLz4,
+}
+
+/// A column of the file.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// Its name; dots are part of it.
+    pub name: String,
+    /// What it holds.
+    pub kind: LeafType,
+    /// How it is coded.
+    pub coding: Coding,
+    /// Whether rows may lack a value.
+    pub optional: bool,
+    /// Whether pages carry min and max (times, durations, numbers); null counts are always written.
+    pub page_statistics: bool,
+}
+
+impl Leaf {
+    /// A leaf with a value in every row.
+    pub fn required(name: &str, kind: LeafType, coding: Coding) -> Self {
+        Leaf { name: name.to_string(), kind, coding, optional: false, page_statistics: false }
+    }
+
+    /// A leaf that rows may lack.
+    pub fn optional(name: &str, kind: LeafType, coding: Coding) -> Self {
+        Leaf { optional: true, ..Leaf::required(name, kind, coding) }
+    }
+
+    /// The same with min and max for each page.
+    pub fn with_page_statistics(self) -> Self {
+        Leaf { page_statistics: true, ..self }
+    }
+
+    fn to_type(&self) -> Result<Type, ParquetError> {
+        let integer = |signed| Some(LogicalType::Integer(IntType { bit_width: 64, is_signed: signed }));
+        let (physical, logical, length) = match self.kind {
+            LeafType::I32 => (Physical::INT32, None, 0),
+            LeafType::I64 => (Physical::INT64, None, 0),
+            LeafType::U64 => (Physical::INT64, integer(false), 0),
+            LeafType::Timestamp => (Physical::INT64, Some(LogicalType::timestamp(true, TimeUnit::NANOS)), 0),
+            LeafType::F64 => (Physical::DOUBLE, None, 0),
+            LeafType::Bool => (Physical::BOOLEAN, None, 0),
+            LeafType::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String), 0),
+            LeafType::Bytes => (Physical::BYTE_ARRAY, None, 0),
+            LeafType::TraceId => (Physical::FIXED_LEN_BYTE_ARRAY, None, 16),
+        };
+        let repetition = if self.optional { Repetition::OPTIONAL } else { Repetition::REQUIRED };
+        Type::primitive_type_builder(&self.name, physical)
+            .with_logical_type(logical)
+            .with_length(length)
+            .with_repetition(repetition)
+            .build()
+    }
+
+    fn apply(&self, builder: WriterPropertiesBuilder) -> Result<WriterPropertiesBuilder, ParquetError> {
+        let path = || ColumnPath::new(vec![self.name.clone()]);
+        let (encoding, codec) = match self.coding {
+            Coding::Plain => (Some(Encoding::PLAIN), Compression::UNCOMPRESSED),
+            Coding::PlainZstd => (Some(Encoding::PLAIN), Compression::ZSTD(ZstdLevel::try_new(1)?)),
+            Coding::Delta => (Some(Encoding::DELTA_BINARY_PACKED), Compression::UNCOMPRESSED),
+            Coding::Dictionary => (None, Compression::UNCOMPRESSED),
+            Coding::DictionaryLz4 => (None, Compression::LZ4_RAW),
+        };
+        let statistics = if self.page_statistics { EnabledStatistics::Page } else { EnabledStatistics::Chunk };
+        let builder = builder
+            .set_column_compression(path(), codec)
+            .set_column_dictionary_enabled(path(), encoding.is_none())
+            .set_column_statistics_enabled(path(), statistics);
+        Ok(match encoding {
+            Some(encoding) => builder.set_column_encoding(path(), encoding),
+            None => builder,
+        })
+    }
+}
+
+/// Values of a leaf for one row group: those that are not null, in row order.
+pub enum Cells<'a> {
+    /// For `I32`.
+    I32(&'a [i32]),
+    /// For `I64`, `U64`, `Timestamp`.
+    I64(&'a [i64]),
+    /// For `F64`.
+    F64(&'a [f64]),
+    /// For `Bool`.
+    Bool(&'a [bool]),
+    /// For `Text`, `Bytes` and, with 16 bytes each, `TraceId`.
+    Bytes(Vec<ByteArray>),
+}
+
+/// A Parquet file under construction.
+pub struct TableWriter {
+    writer: SerializedFileWriter<Vec<u8>>,
+}
+
+impl TableWriter {
+    /// Starts a file with these leaves.
+    pub fn new(leaves: &[Leaf], metadata: Vec<(&str, String)>) -> Result<Self, ParquetError> {
+        let fields = leaves.iter().map(|leaf| leaf.to_type().map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+        let schema = Type::group_type_builder("conmoto").with_fields(fields).build()?;
+        let mut builder = WriterProperties::builder()
+            .set_created_by(concat!("conmoto ", env!("CARGO_PKG_VERSION")).to_string())
+            .set_data_page_row_count_limit(PAGE_ROWS)
+            .set_write_page_header_statistics(false)
+            .set_max_row_group_row_count(None)
+            .set_key_value_metadata(Some(metadata.into_iter().map(|(key, value)| KeyValue::new(key.to_string(), value)).collect()));
+        for leaf in leaves {
+            builder = leaf.apply(builder)?;
+        }
+        let writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(builder.build()))?;
+        Ok(TableWriter { writer })
+    }
+
+    /// Starts the next row group; its columns are written in the order of the leaves.
+    pub fn row_group(&mut self) -> Result<RowGroup<'_>, ParquetError> {
+        Ok(RowGroup { writer: self.writer.next_row_group()? })
+    }
+
+    /// Ends the file and returns its bytes.
+    pub fn finish(self) -> Result<Bytes, ParquetError> {
+        Ok(self.writer.into_inner()?.into())
+    }
+}
+
+/// A row group under construction.
+pub struct RowGroup<'a> {
+    writer: SerializedRowGroupWriter<'a, Vec<u8>>,
+}
+
+impl RowGroup<'_> {
+    /// Writes the next column; `levels` has one entry a row, 1 where there is a value, and is absent for required leaves.
+    pub fn column(&mut self, cells: Cells<'_>, levels: Option<&[i16]>) -> Result<(), ParquetError> {
+        let mut column = self.writer.next_column()?.ok_or_else(|| ParquetError::General("more columns than leaves".into()))?;
+        match (column.untyped(), cells) {
+            (ColumnWriter::Int32ColumnWriter(writer), Cells::I32(values)) => writer.write_batch(values, levels, None)?,
+            (ColumnWriter::Int64ColumnWriter(writer), Cells::I64(values)) => writer.write_batch(values, levels, None)?,
+            (ColumnWriter::DoubleColumnWriter(writer), Cells::F64(values)) => writer.write_batch(values, levels, None)?,
+            (ColumnWriter::BoolColumnWriter(writer), Cells::Bool(values)) => writer.write_batch(values, levels, None)?,
+            (ColumnWriter::ByteArrayColumnWriter(writer), Cells::Bytes(values)) => writer.write_batch(&values, levels, None)?,
+            (ColumnWriter::FixedLenByteArrayColumnWriter(writer), Cells::Bytes(values)) => {
+                let values: Vec<_> = values.into_iter().map(Into::into).collect();
+                writer.write_batch(&values, levels, None)?
+            }
+            _ => return Err(ParquetError::General("cells do not fit the leaf".into())),
+        };
+        column.close()
+    }
+
+    /// Ends the row group.
+    pub fn finish(self) -> Result<(), ParquetError> {
+        self.writer.close().map(drop)
+    }
+}

@@ -1,0 +1,203 @@
+//! The side tables of an opened block, held in memory.
+
+use super::meta::BlockMeta;
+use super::parquet::{Decoded, DecodedValues, StringTable};
+use super::reader::{BlockError, RangeRead, Table};
+use super::schema::{SERVICES_METADATA, origin, trace};
+use super::summaries::{ServiceCount, decode_services};
+use crate::columns::resources::{OriginKind, OriginTable};
+use std::ops::Range;
+
+/// Summaries of the traces of a block, by ordinal.
+pub struct TraceTable {
+    start: Vec<u64>,
+    end: Vec<u64>,
+    /// Number of spans before each trace, and of all at the end.
+    first_row: Vec<u32>,
+    first_event: Vec<u32>,
+    first_link: Vec<u32>,
+    root_service: Texts,
+    root_name: Texts,
+    service_counts: Texts,
+    services: Vec<String>,
+    /// Number of traces before each row group, and of all at the end.
+    first_of_group: Vec<u32>,
+}
+
+/// Text of each trace, row group by row group.
+#[derive(Default)]
+struct Texts {
+    parts: Vec<StringTable>,
+    /// Part and code of each trace; none where it has no text.
+    codes: Vec<Option<(u32, u32)>>,
+}
+
+impl Texts {
+    fn push(&mut self, decoded: Decoded, num_rows: usize) -> Option<()> {
+        let DecodedValues::Codes(codes, table) = decoded.values else { return None };
+        let part = self.parts.len() as u32;
+        let first = self.codes.len();
+        self.codes.resize(first + num_rows, None);
+        match decoded.rows {
+            None => codes.iter().enumerate().for_each(|(row, code)| self.codes[first + row] = Some((part, *code))),
+            Some(rows) => rows.iter().zip(&codes).for_each(|(row, code)| self.codes[first + *row as usize] = Some((part, *code))),
+        }
+        self.parts.push(table);
+        Some(())
+    }
+
+    fn get(&self, trace: u32) -> Option<&[u8]> {
+        let (part, code) = (*self.codes.get(trace as usize)?)?;
+        let (ends, bytes) = &**self.parts.get(part as usize)?;
+        let start = if code == 0 { 0 } else { *ends.get(code as usize - 1)? as usize };
+        bytes.get(start..*ends.get(code as usize)? as usize)
+    }
+}
+
+impl TraceTable {
+    /// Reads `traces.parquet`.
+    pub(super) fn load(table: &Table, files: &dyn RangeRead, meta: &BlockMeta) -> Result<Self, BlockError> {
+        let mut loaded = TraceTable {
+            start: Vec::new(),
+            end: Vec::new(),
+            first_row: vec![0],
+            first_event: vec![0],
+            first_link: vec![0],
+            root_service: Texts::default(),
+            root_name: Texts::default(),
+            service_counts: Texts::default(),
+            services: serde_json::from_str(table.metadata_entry(SERVICES_METADATA).unwrap_or("[]")).unwrap_or_default(),
+            first_of_group: vec![0],
+        };
+        for (group, listed) in meta.row_groups.iter().enumerate() {
+            loaded.load_group(table, files, group)?;
+            loaded.first_of_group.push(loaded.start.len() as u32);
+            let counted = loaded.first_row.last().copied().unwrap_or(0) - loaded.first_row[loaded.first_of_group[group] as usize];
+            if loaded.start.len() - loaded.first_of_group[group] as usize != listed.num_traces as usize || counted != listed.num_spans {
+                return Err(table.mistyped(trace::SPANS));
+            }
+        }
+        Ok(loaded)
+    }
+
+    fn load_group(&mut self, table: &Table, files: &dyn RangeRead, group: usize) -> Result<(), BlockError> {
+        let num_rows = table.num_rows(group);
+        let times = |leaf: &str| {
+            let decoded = table.decode_required(files, group, leaf)?;
+            decoded.values.into_u64().ok_or_else(|| table.mistyped(leaf))
+        };
+        self.start.extend(times(trace::START)?);
+        self.end.extend(times(trace::END)?);
+        for (leaf, sums) in
+            [(trace::SPANS, &mut self.first_row), (trace::EVENTS, &mut self.first_event), (trace::LINKS, &mut self.first_link)]
+        {
+            let counts = table.decode_required(files, group, leaf)?.values.into_u32().ok_or_else(|| table.mistyped(leaf))?;
+            for count in counts {
+                let next = sums.last().copied().unwrap_or(0).checked_add(count).ok_or_else(|| table.mistyped(leaf))?;
+                sums.push(next);
+            }
+        }
+        let texts = [
+            (trace::ROOT_SERVICE, &mut self.root_service),
+            (trace::ROOT_NAME, &mut self.root_name),
+            (trace::SERVICES, &mut self.service_counts),
+        ];
+        for (leaf, texts) in texts {
+            let decoded = table.decode_required(files, group, leaf)?;
+            texts.push(decoded, num_rows).ok_or_else(|| table.mistyped(leaf))?;
+        }
+        Ok(())
+    }
+
+    /// Number of traces.
+    pub fn len(&self) -> usize {
+        self.start.len()
+    }
+
+    /// True if there is no trace.
+    pub fn is_empty(&self) -> bool {
+        self.start.is_empty()
+    }
+
+    /// Earliest span start of a trace, Unix nanoseconds.
+    pub fn start(&self, trace: u32) -> u64 {
+        self.start[trace as usize]
+    }
+
+    /// Latest span end of a trace, Unix nanoseconds.
+    pub fn end(&self, trace: u32) -> u64 {
+        self.end[trace as usize]
+    }
+
+    /// The rows of a trace in the block.
+    pub fn rows(&self, trace: u32) -> Range<u32> {
+        self.first_row[trace as usize]..self.first_row[trace as usize + 1]
+    }
+
+    /// The rows of a trace's events in the block's table of events.
+    pub fn events(&self, trace: u32) -> Range<u32> {
+        self.first_event[trace as usize]..self.first_event[trace as usize + 1]
+    }
+
+    /// The rows of a trace's links in the block's table of links.
+    pub fn links(&self, trace: u32) -> Range<u32> {
+        self.first_link[trace as usize]..self.first_link[trace as usize + 1]
+    }
+
+    /// The root span's service, if the trace has a root.
+    pub fn root_service(&self, trace: u32) -> Option<&str> {
+        self.root_service.get(trace).and_then(|text| std::str::from_utf8(text).ok())
+    }
+
+    /// The root span's name, if the trace has a root.
+    pub fn root_name(&self, trace: u32) -> Option<&str> {
+        self.root_name.get(trace).and_then(|text| std::str::from_utf8(text).ok())
+    }
+
+    /// Spans and errors of a trace by service name.
+    pub fn service_counts(&self, trace: u32) -> impl Iterator<Item = (&str, ServiceCount)> {
+        let counts = decode_services(self.service_counts.get(trace).unwrap_or_default());
+        counts.into_iter().filter_map(|count| Some((self.services.get(count.service as usize)?.as_str(), count)))
+    }
+
+    /// The row group of a trace.
+    pub fn group_of(&self, trace: u32) -> usize {
+        self.first_of_group.partition_point(|&first| first <= trace).saturating_sub(1)
+    }
+
+    /// The traces of a row group.
+    pub fn traces_of(&self, group: usize) -> Range<u32> {
+        self.first_of_group[group]..self.first_of_group[group + 1]
+    }
+
+    /// The first row of a row group in the block.
+    pub fn first_row_of(&self, group: usize) -> u32 {
+        self.first_row[self.first_of_group[group] as usize]
+    }
+
+    /// The trace of a row of the block.
+    pub fn trace_of_row(&self, row: u32) -> u32 {
+        self.first_row.partition_point(|&first| first <= row).saturating_sub(1) as u32
+    }
+}
+
+/// Reads `resources.parquet` or `scopes.parquet`.
+pub(super) fn load_origins(table: &Table, files: &dyn RangeRead, kind: OriginKind) -> Result<OriginTable, BlockError> {
+    let mut origins = OriginTable::new(kind);
+    for group in 0..table.num_row_groups() {
+        let (mut messages, mut schema_urls) = (Texts::default(), Texts::default());
+        let num_rows = table.num_rows(group);
+        for (leaf, texts) in [(origin::OTLP, &mut messages), (origin::SCHEMA_URL, &mut schema_urls)] {
+            texts.push(table.decode_required(files, group, leaf)?, num_rows).ok_or_else(|| table.mistyped(leaf))?;
+        }
+        for row in 0..num_rows as u32 {
+            let (message, schema_url) = (messages.get(row).unwrap_or_default(), schema_urls.get(row).unwrap_or_default());
+            let id = origins.intern(message, schema_url).map_err(|_| table.mistyped(origin::OTLP))?;
+            // A repeated entry would shift the numbers of all that follow.
+            if id as usize + 1 != origins.len() {
+                return Err(table.mistyped(origin::OTLP));
+            }
+        }
+    }
+    Ok(origins)
+}

@@ -1,0 +1,172 @@
+//! Attribute values.
+
+use super::wire::{Field, Malformed, Reader, put_bytes, put_varint};
+
+/// Deepest nesting of arrays and key-value lists that is accepted; prost refuses messages from about 100 levels on.
+pub const MAX_DEPTH: usize = 64;
+
+/// Which typed column a value belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ValueKind {
+    /// Text.
+    Str,
+    /// 64-bit integer.
+    Int,
+    /// IEEE double.
+    Double,
+    /// Boolean.
+    Bool,
+    /// Array, key-value list, bytes or empty value: kept as the bytes of its `AnyValue` message.
+    Any,
+}
+
+impl ValueKind {
+    /// The word used in block metadata.
+    pub fn name(self) -> &'static str {
+        match self {
+            ValueKind::Str => "string",
+            ValueKind::Int => "int",
+            ValueKind::Double => "double",
+            ValueKind::Bool => "bool",
+            ValueKind::Any => "any",
+        }
+    }
+
+    /// The reverse of [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        [ValueKind::Str, ValueKind::Int, ValueKind::Double, ValueKind::Bool, ValueKind::Any].into_iter().find(|k| k.name() == name)
+    }
+}
+
+/// A value that owns its bytes.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Value {
+    /// Text.
+    Str(Box<str>),
+    /// 64-bit integer.
+    Int(i64),
+    /// IEEE double.
+    Double(f64),
+    /// Boolean.
+    Bool(bool),
+    /// The bytes of an `AnyValue` message of another kind.
+    Any(Box<[u8]>),
+}
+
+/// A value that borrows from the message it was read from.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum ValueRef<'a> {
+    /// Text, not yet checked to be UTF-8.
+    Str(&'a [u8]),
+    /// 64-bit integer.
+    Int(i64),
+    /// IEEE double.
+    Double(f64),
+    /// Boolean.
+    Bool(bool),
+    /// The bytes of an `AnyValue` message of another kind.
+    Any(&'a [u8]),
+}
+
+impl<'a> ValueRef<'a> {
+    /// Reads an `AnyValue` message; of several values the last counts.
+    #[inline]
+    pub fn read(message: &'a [u8]) -> Result<Self, Malformed> {
+        let mut value = ValueRef::Any(message);
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            match (number, field) {
+                (1, Field::Bytes(text)) => value = ValueRef::Str(text),
+                (2, Field::Varint(bit)) => value = ValueRef::Bool(bit != 0),
+                (3, Field::Varint(int)) => value = ValueRef::Int(int as i64),
+                (4, Field::Fixed64(bits)) => value = ValueRef::Double(f64::from_bits(bits)),
+                (5..=7, Field::Bytes(_)) => value = ValueRef::Any(message),
+                (1..=7, _) => return Err(Malformed::WireType(number)),
+                _ => {}
+            }
+        }
+        Ok(value)
+    }
+
+    /// The column that the value belongs to.
+    #[inline]
+    pub fn kind(&self) -> ValueKind {
+        match self {
+            ValueRef::Str(_) => ValueKind::Str,
+            ValueRef::Int(_) => ValueKind::Int,
+            ValueRef::Double(_) => ValueKind::Double,
+            ValueRef::Bool(_) => ValueKind::Bool,
+            ValueRef::Any(_) => ValueKind::Any,
+        }
+    }
+
+    /// A copy that owns its bytes; text that is not UTF-8 is mended.
+    pub fn to_value(self) -> Value {
+        match self {
+            ValueRef::Str(text) => Value::Str(String::from_utf8_lossy(text).into()),
+            ValueRef::Int(int) => Value::Int(int),
+            ValueRef::Double(double) => Value::Double(double),
+            ValueRef::Bool(bit) => Value::Bool(bit),
+            ValueRef::Any(message) => Value::Any(message.into()),
+        }
+    }
+
+    /// Appends the bytes of the `AnyValue` message that says this value.
+    pub fn write(self, out: &mut Vec<u8>) {
+        match self {
+            ValueRef::Str(text) => put_bytes(out, 1, text),
+            ValueRef::Bool(bit) => {
+                put_varint(out, 2 << 3);
+                put_varint(out, u64::from(bit));
+            }
+            ValueRef::Int(int) => {
+                put_varint(out, 3 << 3);
+                put_varint(out, int as u64);
+            }
+            ValueRef::Double(double) => {
+                put_varint(out, 4 << 3 | 1);
+                out.extend_from_slice(&double.to_le_bytes());
+            }
+            ValueRef::Any(message) => out.extend_from_slice(message),
+        }
+    }
+}
+
+impl Value {
+    /// The same value, borrowed.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Value::Str(text) => ValueRef::Str(text.as_bytes()),
+            Value::Int(int) => ValueRef::Int(*int),
+            Value::Double(double) => ValueRef::Double(*double),
+            Value::Bool(bit) => ValueRef::Bool(*bit),
+            Value::Any(message) => ValueRef::Any(message),
+        }
+    }
+}
+
+/// The parts of a `KeyValue` message; `value` is `None` if the field is absent. Of a repeated part the last counts.
+#[derive(Clone, Copy)]
+pub struct KeyValueRef<'a> {
+    /// The key's bytes, not yet checked to be UTF-8.
+    pub key: &'a [u8],
+    /// The bytes of the `AnyValue` message.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> KeyValueRef<'a> {
+    /// Reads a `KeyValue` message.
+    #[inline]
+    pub fn read(message: &'a [u8]) -> Result<Self, Malformed> {
+        let mut parts = KeyValueRef { key: &[], value: None };
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            match number {
+                1 => parts.key = field.bytes(1)?,
+                2 => parts.value = Some(field.bytes(2)?),
+                _ => {}
+            }
+        }
+        Ok(parts)
+    }
+}

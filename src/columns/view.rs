@@ -1,0 +1,178 @@
+//! What a reader of columns sees, whether they lie in a chunk of the head or in a row group of a block.
+
+use super::dictionary::Dictionary;
+use super::resources::Origin;
+use super::value::{ValueKind, ValueRef};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Names a column of spans.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ColumnId<'a> {
+    /// A span attribute of one kind.
+    Attribute {
+        /// The key without scope.
+        key: &'a str,
+        /// The kind of its values; a key may have a column for each.
+        kind: ValueKind,
+    },
+    /// Span name, every row: text.
+    Name,
+    /// Span kind, every row: `Int`, OTLP's number.
+    Kind,
+    /// Status code, every row: `Int`, OTLP's number.
+    Status,
+    /// Status message, rows where it is not empty: text.
+    StatusMessage,
+    /// Start, every row: `U64`, Unix nanoseconds.
+    Start,
+    /// End minus start, every row: `U64`, nanoseconds modulo 2^64.
+    Duration,
+    /// Span id, every row: `U64`, big-endian number.
+    SpanId,
+    /// Parent's span id, every row: `U64`, 0 for none.
+    ParentId,
+    /// Number of the resource, every row: `U32`.
+    Resource,
+    /// Number of the instrumentation scope, every row: `U32`.
+    Scope,
+    /// Ordinal of the trace within the source, every row: `U32`.
+    Trace,
+}
+
+/// Which rows the values of a column belong to.
+#[derive(Clone, Debug)]
+pub enum Rows<'a> {
+    /// Value `i` belongs to row `i`.
+    All,
+    /// Value `i` belongs to row `rows[i]`; ascending, each row at most once.
+    Some(Cow<'a, [u32]>),
+}
+
+/// Distinct byte strings; a code is a position. A plain (not dictionary-coded) column has one entry per value.
+#[derive(Clone)]
+pub enum Strings<'a> {
+    /// Of a chunk.
+    Dictionary(&'a Dictionary),
+    /// Of a block: end of each string in the bytes.
+    Shared(Arc<(Vec<u32>, Vec<u8>)>),
+}
+
+impl Strings<'_> {
+    /// The bytes of a code.
+    #[inline]
+    pub fn get(&self, code: u32) -> &[u8] {
+        match self {
+            Strings::Dictionary(dictionary) => dictionary.get(code),
+            Strings::Shared(shared) => {
+                let (ends, bytes) = (&shared.0, &shared.1);
+                let start = if code == 0 { 0 } else { ends[code as usize - 1] as usize };
+                &bytes[start..ends[code as usize] as usize]
+            }
+        }
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        match self {
+            Strings::Dictionary(dictionary) => dictionary.len(),
+            Strings::Shared(shared) => shared.0.len(),
+        }
+    }
+
+    /// True if there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The values of a column, one kind for all.
+#[derive(Clone)]
+pub enum Values<'a> {
+    /// Text (of attributes of kind `Str`, names and so on).
+    Text(Cow<'a, [u32]>, Strings<'a>),
+    /// `AnyValue` messages (of attributes of kind `Any`).
+    Any(Cow<'a, [u32]>, Strings<'a>),
+    /// Integers.
+    Int(Cow<'a, [i64]>),
+    /// Doubles.
+    Double(Cow<'a, [f64]>),
+    /// Booleans.
+    Bool(Cow<'a, [bool]>),
+    /// OTLP enum numbers (`Kind`, `Status`).
+    Enum(Cow<'a, [i32]>),
+    /// Row, resource, scope and trace numbers.
+    U32(Cow<'a, [u32]>),
+    /// Times and ids.
+    U64(Cow<'a, [u64]>),
+}
+
+/// A column, read whole.
+#[derive(Clone)]
+pub struct Column<'a> {
+    /// Which rows have a value.
+    pub rows: Rows<'a>,
+    /// The values, in row order.
+    pub values: Values<'a>,
+}
+
+impl<'a> Column<'a> {
+    /// The value of a row as an attribute value; `None` if it has none or the column is none of attribute values or text.
+    pub fn value(&self, row: u32) -> Option<ValueRef<'_>> {
+        let at = self.position(row)?;
+        Some(match &self.values {
+            Values::Text(codes, strings) => ValueRef::Str(strings.get(codes[at])),
+            Values::Any(codes, strings) => ValueRef::Any(strings.get(codes[at])),
+            Values::Int(values) => ValueRef::Int(values[at]),
+            Values::Double(values) => ValueRef::Double(values[at]),
+            Values::Bool(values) => ValueRef::Bool(values[at]),
+            Values::Enum(_) | Values::U32(_) | Values::U64(_) => return None,
+        })
+    }
+
+    /// Where the row's value stands among the values.
+    pub fn position(&self, row: u32) -> Option<usize> {
+        match &self.rows {
+            Rows::All => Some(row as usize),
+            Rows::Some(rows) => rows.binary_search(&row).ok(),
+        }
+    }
+}
+
+/// A condition on one column, told to a source so that it may answer from a dictionary or statistics before it reads data.
+pub trait Condition {
+    /// Whether a text (or the bytes of an `AnyValue`, for a column of kind `Any`) passes.
+    fn text(&self, value: &[u8]) -> bool;
+    /// Whether any integer between `min` and `max` (both included) may pass; `true` when unknown.
+    fn may_pass_int(&self, min: i64, max: i64) -> bool;
+    /// The rows of a column whose values pass, ascending.
+    fn rows(&self, column: &Column<'_>) -> Vec<u32>;
+}
+
+/// The data could not be read.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct SourceError(pub String);
+
+/// A run of spans that is evaluated at once.
+pub trait SpanSource {
+    /// Number of spans.
+    fn num_rows(&self) -> usize;
+
+    /// A column, read whole; `None` if no row has a value.
+    fn column(&self, id: ColumnId<'_>) -> Result<Option<Column<'_>>, SourceError>;
+
+    /// The kinds that a span attribute has here.
+    fn attribute_kinds(&self, key: &str) -> Vec<ValueKind>;
+
+    /// The rows, ascending, whose value passes.
+    fn select(&self, id: ColumnId<'_>, condition: &dyn Condition) -> Result<Vec<u32>, SourceError> {
+        Ok(self.column(id)?.map(|column| condition.rows(&column)).unwrap_or_default())
+    }
+
+    /// Resources, named by the numbers in [`ColumnId::Resource`].
+    fn resources(&self) -> &[Origin];
+
+    /// Instrumentation scopes, named by the numbers in [`ColumnId::Scope`].
+    fn scopes(&self) -> &[Origin];
+}

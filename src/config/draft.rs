@@ -1,0 +1,164 @@
+//! What was set so far, on the way to a [`Config`].
+//!
+//! Keys of several generations mean the same setting; the draft keeps them apart until the file, and then the flags, are
+//! read whole, so that the newest generation wins inside each of them, and flags win over the file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::schema::{RemarkKind, Report};
+use super::storage::DATA_DIR;
+use super::{Config, ConfigError, IngesterConfig, Receivers, StorageConfig};
+
+/// Where every released Tempo keeps its WAL when nothing else is said ("spec/config.md §10.1").
+const TEMPO_WAL_PATH: &str = "/var/tempo/wal";
+
+/// Values of `target` that run everything ("spec/config.md §1").
+const WHOLE_TARGETS: [&str; 3] = ["all", "scalable-single-binary", "all-3.0"];
+
+/// Values of `target` that run one part in Tempo.
+const PART_TARGETS: [&str; 11] = [
+    "distributor",
+    "metrics-generator",
+    "metrics-generator-no-local-blocks",
+    "querier",
+    "query-frontend",
+    "block-builder",
+    "backend-scheduler",
+    "backend-worker",
+    "live-store",
+    "ingester",
+    "compactor",
+];
+
+const CONFLICTING_RETENTION: &str =
+    "block_retention differs between compactor, backend_scheduler and backend_worker: the last of these that sets it is used";
+
+/// Settings while they are collected.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    /// What needs no settling is written here at once.
+    pub config: Config,
+    /// Receivers that the file names; `None` if it names none.
+    pub receivers: Option<Receivers>,
+    /// `storage.trace.local.path`.
+    pub local_path: Option<PathBuf>,
+    /// `storage.trace.wal.path`.
+    pub wal_path: Option<PathBuf>,
+    /// `live_store.wal.path`, which goes before `storage.trace.wal.path`.
+    pub live_store_wal_path: Option<PathBuf>,
+    /// `-data.dir`.
+    pub data_dir: Option<PathBuf>,
+    /// `block_retention` of `compactor`, `backend_scheduler` and `backend_worker`: the last one wins.
+    pub block_retention: [Option<Duration>; 3],
+    /// `block_retention` of the overrides, which goes before the three; 0 is no wish of its own.
+    pub override_retention: Option<Duration>,
+    /// `compacted_block_retention`, for a warning only.
+    pub compacted_block_retention: Option<Duration>,
+    /// `compactor.disabled`.
+    pub compactor_disabled: bool,
+    /// A section `ingester` is there.
+    pub has_ingester: bool,
+    /// A section `live_store` is there.
+    pub has_live_store: bool,
+}
+
+impl Draft {
+    /// A section `ingester`: from here on, the defaults of Tempo 2.10 hold.
+    pub(super) fn enter_ingester(&mut self) {
+        self.has_ingester = true;
+        self.config.ingester = IngesterConfig::of_tempo_2();
+    }
+
+    /// To be called when the file is read, and again after the flags: of each setting with several keys, the newest
+    /// generation wins.
+    pub(super) fn settle(&mut self, report: &mut Report) {
+        self.wal_path = self.live_store_wal_path.take().or(self.wal_path.take());
+        let given: Vec<Duration> = self.block_retention.iter_mut().filter_map(Option::take).collect();
+        if let Some(last) = given.last() {
+            if given.iter().any(|one| one != last) {
+                report.remark(RemarkKind::Note, "", CONFLICTING_RETENTION);
+            }
+            self.config.retention.block_retention = (!last.is_zero()).then_some(*last);
+        }
+        if let Some(retention) = self.override_retention.filter(|retention| !retention.is_zero()) {
+            self.config.retention.block_retention = Some(retention);
+        }
+    }
+
+    /// The configuration, after checks that need more than one key. `has_file` tells a configuration file from none.
+    ///
+    /// # Errors
+    /// A target that this server does not run, and a path prefix that does not start with a slash.
+    pub(super) fn finish(mut self, has_file: bool, report: &mut Report) -> Result<Config, ConfigError> {
+        self.remark(report);
+        self.settle_storage(has_file);
+        let mut config = self.config;
+        if let Some(receivers) = self.receivers {
+            config.receivers = receivers;
+        }
+        if self.compactor_disabled {
+            config.retention.block_retention = None;
+        }
+        check_target(&config.target)?;
+        config.http_api_prefix = path_prefix("http_api_prefix", &config.http_api_prefix)?;
+        config.server.http_path_prefix = path_prefix("server.http_path_prefix", &config.server.http_path_prefix)?;
+        Ok(config)
+    }
+
+    /// Directories: what is set stays, the rest lies under the data directory. One case is Tempo's: a file that names the
+    /// blocks but no WAL gets Tempo's WAL directory or, where that cannot be made, one beside the blocks.
+    fn settle_storage(&mut self, has_file: bool) {
+        let defaults = StorageConfig::in_directory(self.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR)));
+        let storage = &mut self.config.storage;
+        let beside_blocks = self.local_path.as_deref().and_then(Path::parent).map(|parent| parent.join("wal"));
+        match (self.wal_path.take(), beside_blocks) {
+            (Some(path), _) => storage.wal_path = path,
+            (None, Some(fallback)) if has_file && self.data_dir.is_none() => {
+                storage.wal_path = PathBuf::from(TEMPO_WAL_PATH);
+                storage.wal_path_fallback = Some(fallback);
+            }
+            (None, _) => storage.wal_path = defaults.wal_path,
+        }
+        storage.local_path = self.local_path.take().unwrap_or(defaults.local_path);
+    }
+
+    /// Remarks that need more than one key ("spec/config.md §16", "§17").
+    fn remark(&self, report: &mut Report) {
+        let mut add = |kind, text: &str| report.remark(kind, "", text);
+        if self.has_ingester && self.has_live_store {
+            add(RemarkKind::Note, "ingester and live_store are both given: where both set a value, live_store is used");
+        }
+        let poll = self.config.storage.blocklist_poll;
+        if self.config.ingester.complete_block_timeout < poll {
+            add(
+                RemarkKind::Warning,
+                "complete_block_timeout is shorter than storage.trace.blocklist_poll: traces may be missing between flush and poll",
+            );
+        }
+        if self.compacted_block_retention.is_some_and(|retention| retention < poll) {
+            add(
+                RemarkKind::Warning,
+                "compacted_block_retention is shorter than storage.trace.blocklist_poll: readers may miss a removed block",
+            );
+        }
+    }
+}
+
+/// Passes the targets that mean everything.
+fn check_target(target: &str) -> Result<(), ConfigError> {
+    if WHOLE_TARGETS.contains(&target) {
+        return Ok(());
+    }
+    let reason = if PART_TARGETS.contains(&target) { "only target=all is supported" } else { "unrecognised module name" };
+    Err(ConfigError::Invalid(format!("target: {reason}: {target}")))
+}
+
+/// A prefix of paths, without final slash.
+fn path_prefix(key: &str, text: &str) -> Result<String, ConfigError> {
+    let trimmed = text.trim_end_matches('/');
+    if trimmed.is_empty() || trimmed.starts_with('/') {
+        return Ok(trimmed.to_owned());
+    }
+    Err(ConfigError::Invalid(format!("{key} must start with /, found {text}")))
+}

@@ -1,0 +1,159 @@
+//! `overrides` in both forms ("spec/config.md §11"). The flat form is the older one: its keys are names for paths of the
+//! scoped form, and may be mixed with it.
+
+use super::limit;
+use crate::config::draft::Draft;
+use crate::config::schema::{Action, Key, Table, When};
+
+/// Limits of all tenants, and where those of single tenants are.
+pub(super) static OVERRIDES: Table<Draft> = Table::new(
+    "overrides.Config",
+    &[
+        flat("ingestion_rate_strategy", "overrides.defaults.ingestion.rate_strategy"),
+        flat("ingestion_rate_limit_bytes", "overrides.defaults.ingestion.rate_limit_bytes"),
+        flat("ingestion_burst_size_bytes", "overrides.defaults.ingestion.burst_size_bytes"),
+        flat("ingestion_tenant_shard_size", "overrides.defaults.ingestion.tenant_shard_size"),
+        flat("ingestion_max_attribute_bytes", "overrides.defaults.ingestion.max_attribute_bytes"),
+        flat("ingestion_artificial_delay", "overrides.defaults.ingestion.artificial_delay"),
+        flat("ingestion_retry_info_enabled", "overrides.defaults.ingestion.retry_info_enabled"),
+        flat("max_traces_per_user", "overrides.defaults.ingestion.max_traces_per_user"),
+        flat("max_global_traces_per_user", "overrides.defaults.ingestion.max_global_traces_per_user"),
+        flat("max_bytes_per_trace", "overrides.defaults.global.max_bytes_per_trace"),
+        flat("max_bytes_per_tag_values_query", "overrides.defaults.read.max_bytes_per_tag_values_query"),
+        flat("max_blocks_per_tag_values_query", "overrides.defaults.read.max_blocks_per_tag_values_query"),
+        flat("max_condition_groups_per_tag_query", "overrides.defaults.read.max_condition_groups_per_tag_query"),
+        flat("max_search_duration", "overrides.defaults.read.max_search_duration"),
+        flat("max_metrics_duration", "overrides.defaults.read.max_metrics_duration"),
+        flat("unsafe_query_hints", "overrides.defaults.read.unsafe_query_hints"),
+        flat("left_pad_trace_ids", "overrides.defaults.read.left_pad_trace_ids"),
+        flat("metrics_spanonly_fetch", "overrides.defaults.read.metrics_spanonly_fetch"),
+        flat("span_pruning_awareness", "overrides.defaults.read.span_pruning_awareness"),
+        flat("span_pruning_enabled", "overrides.defaults.read.span_pruning_enabled"),
+        flat("engine_bytes_tracking", "overrides.defaults.read.engine_bytes_tracking"),
+        flat("block_retention", "overrides.defaults.compaction.block_retention"),
+        flat("compaction_window", "overrides.defaults.compaction.compaction_window"),
+        flat("compaction_disabled", "overrides.defaults.compaction.compaction_disabled"),
+        flat("forwarders", "overrides.defaults.forwarders"),
+        flat("cost_attribution", "overrides.defaults.cost_attribution"),
+        flat("parquet_dedicated_columns", "overrides.defaults.storage.parquet_dedicated_columns"),
+        legacy("metrics_generator_*"),
+        legacy("search_tags_allow_list"),
+        legacy("max_search_bytes_per_trace"),
+        Key::section("defaults", &DEFAULTS),
+        Key::new("per_tenant_override_config", Action::Ignore).note(When::Set, "limits of single tenants are not read yet"),
+        Key::section("user_configurable_overrides", &USER_CONFIGURABLE),
+    ],
+    &["per_tenant_override_period", "enable_legacy_overrides"],
+);
+
+/// A key of the flat form that is a name for one of the scoped form.
+const fn flat(name: &'static str, path: &'static str) -> Key<Draft> {
+    Key::alias(name, path).warning(When::Present, DEPRECATED)
+}
+
+/// A key of the flat form without effect.
+const fn legacy(name: &'static str) -> Key<Draft> {
+    Key::new(name, Action::Ignore).warning(When::Present, DEPRECATED)
+}
+
+const DEPRECATED: &str = "the flat form of overrides is deprecated: write it under overrides.defaults";
+
+static USER_CONFIGURABLE: Table<Draft> =
+    Table::new("overrides.UserConfigurableOverridesConfig", &[Key::not_yet("enabled")], &["poll_interval", "client", "api"]);
+
+static DEFAULTS: Table<Draft> = Table::new(
+    "overrides.Overrides",
+    &[
+        Key::section("ingestion", &INGESTION),
+        Key::section("read", &READ),
+        Key::section("compaction", &COMPACTION),
+        Key::section("metrics_generator", &METRICS_GENERATOR),
+        Key::section("global", &GLOBAL),
+        Key::section("storage", &STORAGE),
+        Key::not_yet("forwarders"),
+        Key::section("cost_attribution", &COST_ATTRIBUTION),
+    ],
+    &[],
+);
+
+static INGESTION: Table<Draft> = Table::new(
+    "overrides.IngestionOverrides",
+    &[
+        Key::not_yet("rate_limit_bytes"),
+        Key::not_yet("burst_size_bytes"),
+        Key::not_yet("max_traces_per_user"),
+        Key::not_yet("max_global_traces_per_user"),
+        Key::not_yet("artificial_delay"),
+        // 0 is no wish of its own here: distributor.max_attribute_bytes holds.
+        Key::count("max_attribute_bytes", |draft, bytes| {
+            if bytes > 0 {
+                draft.config.distributor.max_attribute_bytes = limit(bytes);
+            }
+        }),
+    ],
+    &["rate_strategy", "retry_info_enabled", "tenant_shard_size"],
+);
+
+static READ: Table<Draft> = Table::new(
+    "overrides.ReadOverrides",
+    &[
+        // 0 is no wish of its own here: query_frontend.search.max_duration holds.
+        Key::duration("max_search_duration", |draft, range| {
+            if !range.is_zero() {
+                draft.config.query.max_search_duration = Some(range);
+            }
+        }),
+        Key::not_yet("max_bytes_per_tag_values_query"),
+        Key::not_yet("max_blocks_per_tag_values_query"),
+        Key::not_yet("max_condition_groups_per_tag_query"),
+        Key::not_yet("max_metrics_duration"),
+    ],
+    &[
+        "engine_bytes_tracking",
+        "left_pad_trace_ids",
+        "metrics_spanonly_fetch",
+        "span_pruning_awareness",
+        "span_pruning_enabled",
+        "unsafe_query_hints",
+    ],
+);
+
+static COMPACTION: Table<Draft> = Table::new(
+    "overrides.CompactionOverrides",
+    &[Key::duration("block_retention", |draft, retention| draft.override_retention = Some(retention)), Key::not_yet("compaction_disabled")],
+    &["compaction_window"],
+);
+
+static GLOBAL: Table<Draft> = Table::new(
+    "overrides.GlobalOverrides",
+    &[Key::count("max_bytes_per_trace", |draft, bytes| draft.config.query.max_bytes_per_trace = (bytes > 0).then_some(bytes))],
+    &[],
+);
+
+static STORAGE: Table<Draft> = Table::ignoring("overrides.StorageOverrides", &["parquet_dedicated_columns"]);
+
+static COST_ATTRIBUTION: Table<Draft> =
+    Table::new("overrides.CostAttributionOverrides", &[Key::not_yet("dimensions")], &["max_cardinality"]);
+
+static METRICS_GENERATOR: Table<Draft> = Table::new(
+    "overrides.MetricsGeneratorOverrides",
+    &[Key::not_yet("processors"), Key::section("processor", &PROCESSOR)],
+    &[
+        "collection_interval",
+        "disable_collection",
+        "forwarder",
+        "generate_native_histograms",
+        "ingestion_time_range_slack",
+        "max_active_entities",
+        "max_active_series",
+        "max_cardinality_per_label",
+        "native_histogram_*",
+        "remote_write_headers",
+        "ring_size",
+        "span_name_sanitization",
+        "trace_id_label_name",
+    ],
+);
+
+static PROCESSOR: Table<Draft> =
+    Table::ignoring("overrides.ProcessorOverrides", &["service_graphs", "span_metrics", "host_info", "local_blocks"]);

@@ -1,0 +1,263 @@
+//! `distributor.receivers` ("spec/ingest.md §1.1"): receivers by type and name, protocols that a null value switches on.
+//!
+//! Tempo reads this part with another decoder, so its messages have another shape.
+
+use crate::config::draft::Draft;
+use crate::config::receivers::{OTLP_GRPC_PORT, OTLP_HTTP_PORT, ZIPKIN_PORT};
+use crate::config::schema::{Action, Key, RemarkKind, Report, Table, Walk, When, mismatch};
+use crate::config::yaml::{Entry, Node, Problem, Value};
+use crate::config::{GrpcReceiver, HttpReceiver, ListenAddress, Receivers};
+
+/// Where the paths of messages start.
+const PATH: &str = "distributor.receivers";
+const PLAINTEXT: &str = "TLS is not served yet: this receiver speaks plaintext";
+
+/// What a listener of any protocol can be told.
+struct Listener {
+    endpoint: ListenAddress,
+    max_bytes: Option<usize>,
+    enabled: bool,
+}
+
+/// A protocol of a receiver: its name, its keys, and where it goes. The slot answers false if it is taken.
+struct Protocol {
+    name: &'static str,
+    port: u16,
+    table: &'static Table<Listener>,
+    slot: fn(&mut Receivers, Listener) -> bool,
+}
+
+/// Receivers of one type, with the keys beside `protocols`.
+struct MultiProtocol {
+    protocols: &'static [Protocol],
+    other_keys: &'static [&'static str],
+}
+
+static OTLP: MultiProtocol = MultiProtocol {
+    protocols: &[
+        Protocol {
+            name: "grpc",
+            port: OTLP_GRPC_PORT,
+            table: &GRPC,
+            slot: |receivers, listener| {
+                let default = GrpcReceiver::new(0).max_message_bytes;
+                let max_message_bytes = listener.max_bytes.unwrap_or(default);
+                fill(&mut receivers.otlp_grpc, GrpcReceiver { endpoint: listener.endpoint, max_message_bytes })
+            },
+        },
+        Protocol {
+            name: "http",
+            port: OTLP_HTTP_PORT,
+            table: &HTTP,
+            slot: |receivers, listener| fill(&mut receivers.otlp_http, http_receiver(listener)),
+        },
+    ],
+    other_keys: &[],
+};
+
+static JAEGER: MultiProtocol = MultiProtocol {
+    protocols: &[
+        Protocol {
+            name: "grpc",
+            port: 14250,
+            table: &GRPC,
+            slot: |receivers, listener| fill(&mut receivers.jaeger_grpc, listener.endpoint),
+        },
+        Protocol {
+            name: "thrift_http",
+            port: 14268,
+            table: &HTTP,
+            slot: |receivers, listener| fill(&mut receivers.jaeger_thrift_http, listener.endpoint),
+        },
+        Protocol {
+            name: "thrift_compact",
+            port: 6831,
+            table: &UDP,
+            slot: |receivers, listener| fill(&mut receivers.jaeger_thrift_compact, listener.endpoint),
+        },
+        Protocol {
+            name: "thrift_binary",
+            port: 6832,
+            table: &UDP,
+            slot: |receivers, listener| fill(&mut receivers.jaeger_thrift_binary, listener.endpoint),
+        },
+    ],
+    other_keys: &["remote_sampling"],
+};
+
+static ZIPKIN: Protocol = Protocol {
+    name: "zipkin",
+    port: ZIPKIN_PORT,
+    table: &HTTP,
+    slot: |receivers, listener| fill(&mut receivers.zipkin, http_receiver(listener)),
+};
+
+static OPENCENSUS: Protocol = Protocol {
+    name: "opencensus",
+    port: 55678,
+    table: &GRPC,
+    slot: |receivers, listener| fill(&mut receivers.opencensus, listener.endpoint),
+};
+
+/// Keys that every listener has.
+const ENDPOINT: Key<Listener> = Key::text("endpoint", |listener, text| {
+    if !text.is_empty() {
+        listener.endpoint = ListenAddress::parse(text)?;
+    }
+    Ok(())
+});
+const ENABLED: Key<Listener> = Key::bool("enabled", |listener, on| listener.enabled = on);
+const TRANSPORT: Key<Listener> = Key::text("transport", |_, text| match text {
+    "" | "tcp" | "tcp4" | "tcp6" | "udp" | "udp4" | "udp6" => Ok(()),
+    _ => Err(format!("transport {text} is not supported")),
+});
+const TLS: Key<Listener> = Key::new("tls", Action::Ignore).note(When::Set, PLAINTEXT);
+
+static HTTP: Table<Listener> = Table::new(
+    "confighttp.ServerConfig",
+    &[
+        ENDPOINT,
+        ENABLED,
+        TRANSPORT,
+        Key::count("max_request_body_size", |listener, bytes| listener.max_bytes = super::limit(bytes)),
+        TLS,
+        Key::not_yet("cors"),
+        Key::not_yet("auth"),
+        Key::not_yet("response_headers"),
+        Key::text("traces_url_path", |_, text| match text {
+            "" | "/v1/traces" => Ok(()),
+            _ => Err("only /v1/traces is served".to_owned()),
+        }),
+    ],
+    &[
+        "compression_algorithms",
+        "idle_timeout",
+        "include_metadata",
+        "keep_alives_enabled",
+        "logs_url_path",
+        "metrics_url_path",
+        "parse_string_tags",
+        "read_header_timeout",
+        "read_timeout",
+        "write_timeout",
+    ],
+);
+
+static GRPC: Table<Listener> = Table::new(
+    "configgrpc.ServerConfig",
+    &[
+        ENDPOINT,
+        ENABLED,
+        TRANSPORT,
+        Key::count("max_recv_msg_size_mib", |listener, mebibytes| listener.max_bytes = super::limit(mebibytes.saturating_mul(1 << 20))),
+        TLS,
+        Key::not_yet("auth"),
+        Key::not_yet("cors_allowed_origins"),
+    ],
+    &["include_metadata", "keepalive", "max_concurrent_streams", "read_buffer_size", "write_buffer_size"],
+);
+
+static UDP: Table<Listener> =
+    Table::new("jaegerreceiver.ProtocolUDP", &[ENDPOINT, ENABLED], &["max_packet_size", "queue_size", "socket_buffer_size", "workers"]);
+
+/// Reads the map of receivers. Without any, `draft.receivers` stays `None`: the default set.
+pub(super) fn read(draft: &mut Draft, node: &Node, report: &mut Report) {
+    let Some(entries) = entries(node, "map[string]interface {}", report) else {
+        return;
+    };
+    if entries.is_empty() {
+        return;
+    }
+    let mut receivers = Receivers::none();
+    for entry in entries {
+        let id = entry.key.as_str();
+        let path = format!("{PATH}.{id}");
+        match id.split_once('/').map_or(id, |(kind, _)| kind) {
+            "otlp" => read_protocols(&OTLP, &mut receivers, entry, &path, report),
+            "jaeger" => read_protocols(&JAEGER, &mut receivers, entry, &path, report),
+            "zipkin" => read_listener(&ZIPKIN, &mut receivers, entry, &path, report),
+            "opencensus" => read_listener(&OPENCENSUS, &mut receivers, entry, &path, report),
+            "kafka" => receivers.kafka = true,
+            kind => {
+                let message = format!("unknown type: \"{kind}\" for id: \"{id}\" (valid values: [jaeger kafka opencensus otlp zipkin])");
+                report.problems.push(Problem::new(entry.line, message));
+            }
+        }
+    }
+    draft.receivers = Some(receivers);
+}
+
+/// Reads a receiver with several protocols, each switched on by standing there.
+fn read_protocols(kind: &MultiProtocol, receivers: &mut Receivers, receiver: &Entry, path: &str, report: &mut Report) {
+    let Some(keys) = entries(&receiver.node, "protocols", report) else {
+        return;
+    };
+    let mut num_protocols = 0;
+    for key in keys {
+        if key.key != "protocols" {
+            if !kind.other_keys.contains(&key.key.as_str()) {
+                report.problems.push(invalid_keys(key, path));
+            }
+            continue;
+        }
+        let protocols_path = format!("{path}.protocols");
+        let Some(protocols) = entries(&key.node, "protocols", report) else {
+            continue;
+        };
+        for entry in protocols {
+            num_protocols += 1;
+            match kind.protocols.iter().find(|protocol| protocol.name == entry.key) {
+                Some(protocol) => read_listener(protocol, receivers, entry, &format!("{protocols_path}.{}", entry.key), report),
+                None => report.problems.push(invalid_keys(entry, &protocols_path)),
+            }
+        }
+    }
+    if num_protocols == 0 {
+        report.remark(RemarkKind::Note, format!("{path} (line {})", receiver.line), "names no protocol, and listens on nothing");
+    }
+}
+
+/// Reads one listener and puts it into its slot, unless it is switched off.
+fn read_listener(protocol: &Protocol, receivers: &mut Receivers, entry: &Entry, path: &str, report: &mut Report) {
+    let mut listener = Listener { endpoint: ListenAddress::all_interfaces(protocol.port), max_bytes: None, enabled: true };
+    Walk { root: protocol.table, report, unknown: has_invalid_keys }.section(&mut listener, protocol.table, &entry.node, path);
+    if listener.enabled && !(protocol.slot)(receivers, listener) {
+        let text = "is not served, only the first listener of a protocol is";
+        report.remark(RemarkKind::Note, format!("{path} (line {})", entry.line), text);
+    }
+}
+
+/// The entries of a map, none for null; anything else is a problem.
+fn entries<'n>(node: &'n Node, wanted: &str, report: &mut Report) -> Option<&'n [Entry]> {
+    match &node.value {
+        Value::Null => Some(&[]),
+        Value::Map(entries) => Some(entries),
+        _ => {
+            report.problems.push(mismatch(node, wanted));
+            None
+        }
+    }
+}
+
+/// The message about an unknown key of a listener.
+fn has_invalid_keys(table: &Table<Listener>, path: &str, key: &str) -> String {
+    let meant = table.nearest(key).map_or(String::new(), |nearest| format!(" (did you mean \"{nearest}\"?)"));
+    let section = path.strip_suffix(key).unwrap_or(path).trim_end_matches('.');
+    format!("'{section}' has invalid keys: {key}{meant}")
+}
+
+fn invalid_keys(entry: &Entry, path: &str) -> Problem {
+    Problem::new(entry.line, format!("'{path}' has invalid keys: {}", entry.key))
+}
+
+fn http_receiver(listener: Listener) -> HttpReceiver {
+    let default = HttpReceiver::new(0).max_body_bytes;
+    HttpReceiver { endpoint: listener.endpoint, max_body_bytes: listener.max_bytes.unwrap_or(default) }
+}
+
+/// Fills an empty slot.
+fn fill<L>(slot: &mut Option<L>, listener: L) -> bool {
+    let empty = slot.is_none();
+    slot.get_or_insert(listener);
+    empty
+}

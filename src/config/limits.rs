@@ -1,0 +1,110 @@
+//! The write path, retention and the query API: times, sizes and limits.
+
+use std::time::Duration;
+
+/// What is done to spans before they are kept ("spec/config.md §6").
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DistributorConfig {
+    /// Longest attribute key or value in bytes; longer ones are cut. `None` (default) keeps them whole, where Tempo cuts at
+    /// 2048 (`distributor.max_attribute_bytes`, 0 = unlimited).
+    pub max_attribute_bytes: Option<usize>,
+}
+
+/// How recent traces become blocks ("spec/config.md §7").
+///
+/// A file with an `ingester` section starts from the defaults of Tempo 2.10 (named below); every other file, also one with
+/// the `live_store` section of Tempo 3, from ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngesterConfig {
+    /// A trace without new spans for this long is complete, default 5 s (`max_trace_idle`, 2.x `trace_idle_period`).
+    pub max_trace_idle: Duration,
+    /// A trace is not held back longer than this, default 30 s (`max_trace_live`, 2.x `trace_live_period`).
+    pub max_trace_live: Duration,
+    /// Age at which the head is cut into a block, default 5 min (2.10: 30 min).
+    pub max_block_duration: Duration,
+    /// Size in bytes at which the head is cut, default 100 MiB (2.10: 524288000).
+    pub max_block_bytes: u64,
+    /// Time between two looks for traces and heads to cut, default 5 s (2.10: 10 s).
+    pub flush_check_period: Duration,
+    /// How long a block that is in the store stays readable on local disk, default 15 min.
+    pub complete_block_timeout: Duration,
+    /// Whether a clean stop turns everything into blocks in the store instead of leaving it to the WAL; default false.
+    pub flush_all_on_shutdown: bool,
+}
+
+impl Default for IngesterConfig {
+    fn default() -> Self {
+        IngesterConfig {
+            max_trace_idle: Duration::from_secs(5),
+            max_trace_live: Duration::from_secs(30),
+            max_block_duration: Duration::from_secs(300),
+            max_block_bytes: 100 << 20,
+            flush_check_period: Duration::from_secs(5),
+            complete_block_timeout: Duration::from_secs(900),
+            flush_all_on_shutdown: false,
+        }
+    }
+}
+
+impl IngesterConfig {
+    /// What an `ingester` section starts from: the defaults of Tempo 2.10.
+    pub(super) fn of_tempo_2() -> Self {
+        IngesterConfig {
+            max_block_duration: Duration::from_secs(1800),
+            max_block_bytes: 524_288_000,
+            flush_check_period: Duration::from_secs(10),
+            ..IngesterConfig::default()
+        }
+    }
+}
+
+/// How long blocks are kept ("spec/config.md §9").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// Age, by the end of its newest span, at which a block is removed; default 336 h. `None` keeps blocks for ever
+    /// (`block_retention: 0`, or `compactor.disabled`).
+    pub block_retention: Option<Duration>,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        RetentionConfig { block_retention: Some(Duration::from_secs(336 * 3600)) }
+    }
+}
+
+/// Bounds of the query API ("spec/config.md §8", "§11").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryConfig {
+    /// Traces that a search returns when it names no `limit`, default 20 (`search.default_result_limit`).
+    pub default_result_limit: usize,
+    /// Largest `limit` that a search may name, default 262144; `None` for no bound (`search.max_result_limit: 0`).
+    pub max_result_limit: Option<usize>,
+    /// Longest time range of a search, default 168 h; `None` for no bound (`search.max_duration: 0`).
+    pub max_search_duration: Option<Duration>,
+    /// Spans per span set when a search names no `spss`, default 3 (`search.default_spans_per_span_set`).
+    pub default_spans_per_span_set: usize,
+    /// Largest `spss` that a search may name, default 100; `None` for no bound (`search.max_spans_per_span_set: 0`).
+    pub max_spans_per_span_set: Option<usize>,
+    /// Longest TraceQL text in bytes, default 131072 (`max_query_expression_size_bytes`).
+    pub max_query_expression_size_bytes: usize,
+    /// Newest spans that search and metrics leave out; default 0, where Tempo 3 hides 30 s (`query_end_cutoff`).
+    pub query_end_cutoff: Duration,
+    /// Largest trace in bytes that is taken in and given out, default 5000000; `None` for no bound
+    /// (`overrides.defaults.global.max_bytes_per_trace: 0`).
+    pub max_bytes_per_trace: Option<u64>,
+}
+
+impl Default for QueryConfig {
+    fn default() -> Self {
+        QueryConfig {
+            default_result_limit: 20,
+            max_result_limit: Some(262_144),
+            max_search_duration: Some(Duration::from_secs(168 * 3600)),
+            default_spans_per_span_set: 3,
+            max_spans_per_span_set: Some(100),
+            max_query_expression_size_bytes: 131_072,
+            query_end_cutoff: Duration::ZERO,
+            max_bytes_per_trace: Some(5_000_000),
+        }
+    }
+}

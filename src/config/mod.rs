@@ -1,0 +1,99 @@
+//! Command line and configuration: what an operator writes becomes one plain [`Config`].
+//!
+//! The order of precedence is built-in defaults < file < command line ("spec/config.md §1"). The parts, in the order in
+//! which [`load`] uses them:
+//!
+//! 1. `flags`: Go-style flags; a flag that stands for a YAML key is applied through that key's row of the table.
+//! 2. `env`: `-config.expand-env`, a textual replacement before YAML is parsed.
+//! 3. `yaml`: text to a tree whose keys know their line; anchors, merge keys, duplicate keys.
+//! 4. `schema` and `keys`: the table of every key of Tempo 1.x, 2.x and 3.x, with what becomes of it; `schema` walks a
+//!    tree along the table, and refuses what the table does not name.
+//! 5. `draft`: collects what was set, settles conflicts between generations of keys, and makes the [`Config`].
+//!
+//! The sections (`server`, `receivers`, `storage`, `limits`) hold settings that the server uses in effect, and nothing
+//! else. Keys without effect live in the table only.
+
+mod address;
+mod draft;
+mod env;
+mod error;
+mod flags;
+mod keys;
+mod limits;
+mod load;
+mod receivers;
+mod scalar;
+mod schema;
+mod server;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use std::time::Duration;
+
+pub use address::ListenAddress;
+pub use error::ConfigError;
+pub use flags::usage;
+pub use limits::{DistributorConfig, IngesterConfig, QueryConfig, RetentionConfig};
+pub use load::{Command, Loaded, load};
+pub use receivers::{GrpcReceiver, HttpReceiver, Receivers};
+pub use server::{LogFormat, LogLevel, ServerConfig};
+pub use storage::{Backend, StorageConfig};
+pub use yaml::Problem;
+
+/// Every setting that the server uses. Plain data: built by [`load`], or by `Config::default()` in tests.
+///
+/// The default is a server without a configuration file: local storage under `./conmoto-data`, OTLP and Zipkin open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Which part of the server runs. Only names that mean "everything" pass: `all` (default), `scalable-single-binary`,
+    /// `all-3.0` ("spec/config.md §1").
+    pub target: String,
+    /// Prefix of the `/api/…` paths, `""` (default) or `/x` without a final slash ("spec/config.md §4").
+    pub http_api_prefix: String,
+    /// Whether each request must name its tenant in `X-Scope-OrgID`; default false ("spec/config.md §4").
+    pub multitenancy_enabled: bool,
+    /// Whether the HTTP port also answers the streaming gRPC query API (h2c). Default true, where Tempo has false: Grafana
+    /// then streams without further settings ("spec/config.md §4").
+    pub stream_over_http_enabled: bool,
+    /// How long `/ready` answers 503 before the listeners close; default 0 ("spec/config.md §15.5").
+    pub shutdown_delay: Duration,
+    /// Bytes that requests, head, flush, compaction and queries may take together; `None` (default) lets the server
+    /// choose. A key of our own.
+    pub memory_limit_bytes: Option<u64>,
+    /// The query API's listeners, and the log.
+    pub server: ServerConfig,
+    /// Where spans come in.
+    pub receivers: Receivers,
+    /// What is done to spans before they are kept.
+    pub distributor: DistributorConfig,
+    /// How recent traces become blocks.
+    pub ingester: IngesterConfig,
+    /// Where blocks and the write-ahead log are.
+    pub storage: StorageConfig,
+    /// How long blocks are kept.
+    pub retention: RetentionConfig,
+    /// Bounds of the query API.
+    pub query: QueryConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            target: "all".to_owned(),
+            http_api_prefix: String::new(),
+            multitenancy_enabled: false,
+            stream_over_http_enabled: true,
+            shutdown_delay: Duration::ZERO,
+            memory_limit_bytes: None,
+            server: ServerConfig::default(),
+            receivers: Receivers::default(),
+            distributor: DistributorConfig::default(),
+            ingester: IngesterConfig::default(),
+            storage: StorageConfig::default(),
+            retention: RetentionConfig::default(),
+            query: QueryConfig::default(),
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Files in `config/` and `tests/config/`, and the order of precedence.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::*;
+
+fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn words(text: &[&str]) -> Vec<String> {
+    text.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn load_words(text: &[&str]) -> Result<Loaded, ConfigError> {
+    load(&words(text), &|name| (name == "PORT").then(|| "4000".to_owned()))
+}
+
+fn load_file(path: &Path) -> Result<Loaded, ConfigError> {
+    load(&["-config.file".to_owned(), path.display().to_string()], &|_| None)
+}
+
+fn good(name: &str) -> Loaded {
+    load_file(&repository().join("tests/config/good").join(name)).expect(name)
+}
+
+/// Loads a text as a file of its own.
+fn load_text(text: &str, flags: &[&str]) -> Result<Loaded, ConfigError> {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("conmoto-config-{}-{}.yaml", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, text).expect("the temporary directory is writable");
+    let file = format!("-config.file={}", path.display());
+    let result = load_words(&[&[file.as_str()], flags].concat());
+    std::fs::remove_file(&path).expect("the file was just written");
+    result
+}
+
+fn files(directory: &str) -> BTreeSet<PathBuf> {
+    let entries = std::fs::read_dir(repository().join(directory)).expect(directory);
+    entries.map(|entry| entry.expect(directory).path()).filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect()
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+#[test]
+fn every_good_file_loads() {
+    let files = files("tests/config/good");
+    assert!(files.len() >= 10);
+    for path in files {
+        if let Err(error) = load_file(&path) {
+            panic!("{}: {error}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_bad_file_is_refused_with_its_message() {
+    let files = files("tests/config/bad");
+    assert!(files.len() >= 15);
+    for path in files {
+        let text = std::fs::read_to_string(&path).expect("listed a moment ago");
+        let expected: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("# expect: ")).collect();
+        assert!(!expected.is_empty(), "{}: no expectation", path.display());
+        let error = load_file(&path).expect_err(&path.display().to_string());
+        assert_eq!(error.exit_code(), 1);
+        let message = error.to_string();
+        for line in &expected {
+            assert!(message.contains(line.trim_end()), "{}: expected {line}\nfound {message}", path.display());
+        }
+        if let ConfigError::Keys { problems, .. } = &error {
+            assert_eq!(problems.len(), expected.len(), "{}: {message}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_message_has_the_shape_of_tempo() {
+    let path = repository().join("tests/config/bad/misspelt-root.yaml");
+    let message = load_file(&path).expect_err("misspelt").to_string();
+    let start = format!("failed parsing config: failed to parse configFile {}: yaml: unmarshal errors:\n  line 2: ", path.display());
+    assert_eq!(message, format!("{start}field stroage not found in type app.Config (did you mean \"storage\"?)"));
+    let missing = load_words(&["-config.file=/nowhere/x.yaml"]).expect_err("missing").to_string();
+    assert!(missing.starts_with("failed parsing config: failed to read configFile /nowhere/x.yaml: "), "{missing}");
+}
+
+#[test]
+fn example_files_load_and_say_what_they_mean() {
+    for name in ["minimal.yaml", "example.yaml", "s3.yaml"] {
+        let path = repository().join("config").join(name).display().to_string();
+        let loaded = load(&[format!("-config.file={path}"), "-config.expand-env".to_owned()], &|_| None).expect(name);
+        assert_eq!((loaded.warnings, loaded.notes), (vec![], vec![]), "{name}");
+    }
+    let example = load_file(&repository().join("config/example.yaml")).expect("example.yaml").config;
+    assert_eq!(example, Config::default(), "the example names the defaults");
+}
+
+#[test]
+fn no_file_means_the_defaults() {
+    let loaded = load_words(&[]).expect("no words");
+    assert_eq!(loaded.config, Config::default());
+    assert_eq!(loaded.command, Command::Run);
+    let Config { server, receivers, storage, ingester, query, retention, .. } = loaded.config;
+    assert_eq!(server.http_listener().to_string(), "0.0.0.0:3200");
+    assert_eq!(server.grpc_listener().to_string(), "0.0.0.0:9095");
+    assert_eq!(receivers.otlp_grpc.as_ref().map(|r| r.endpoint.to_string()).as_deref(), Some("0.0.0.0:4317"));
+    assert_eq!(receivers.otlp_http.as_ref().map(|r| r.endpoint.to_string()).as_deref(), Some("0.0.0.0:4318"));
+    assert_eq!(receivers.zipkin.as_ref().map(|r| r.max_body_bytes), Some(20_971_520));
+    assert_eq!(receivers.otlp_grpc.as_ref().map(|r| r.max_message_bytes), Some(4_194_304));
+    assert!(receivers.not_served().is_empty());
+    assert_eq!(storage.local_path, Path::new("./conmoto-data/blocks"));
+    assert_eq!(storage.wal_path, Path::new("./conmoto-data/wal"));
+    assert_eq!(ingester.max_trace_idle, seconds(5));
+    assert_eq!(query.max_search_duration, Some(seconds(168 * 3600)));
+    assert_eq!(retention.block_retention, Some(seconds(336 * 3600)));
+}
+
+#[test]
+fn an_empty_file_means_the_defaults() {
+    for name in ["empty.yaml", "only-comment.yaml"] {
+        assert_eq!(good(name).config, Config::default(), "{name}");
+    }
+}
+
+#[test]
+fn seed_000() {
+    let config = good("seed-000.yaml").config;
+    assert_eq!(config.server.http_listen_port, 3100);
+    assert_eq!(config.receivers, Receivers { zipkin: Some(HttpReceiver::new(9411)), ..Receivers::none() });
+    assert_eq!(config.storage.local_path, Path::new("/tmp/tempo/blocks"));
+    assert_eq!(config.storage.wal_path, Path::new("/var/tempo/wal"));
+    assert_eq!(config.storage.wal_path_fallback.as_deref(), Some(Path::new("/tmp/tempo/wal")));
+}
+
+#[test]
+fn seed_001() {
+    let loaded = good("seed-001-rendered.yaml");
+    let config = loaded.config;
+    assert_eq!(config.server.http_listen_port, 3100);
+    assert_eq!(config.retention.block_retention, Some(seconds(24 * 3600)));
+    assert_eq!(config.ingester.max_block_duration, seconds(1800), "an ingester section brings the defaults of 2.10");
+    let not_served: Vec<String> =
+        config.receivers.not_served().iter().map(|(name, at)| format!("{name} {}", at.map_or(0, |at| at.port))).collect();
+    let expected =
+        ["jaeger.protocols.grpc 14250", "jaeger.protocols.thrift_compact 6831", "jaeger.protocols.thrift_binary 6832", "opencensus 55678"];
+    // thrift_http is the fourth Jaeger protocol.
+    assert_eq!(not_served, [&expected[..1], &["jaeger.protocols.thrift_http 14268"], &expected[1..]].concat());
+    assert_eq!(config.receivers.zipkin, None);
+    assert_eq!(config.storage.wal_path_fallback, None);
+    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    assert!(loaded.warnings[0].contains("overrides.metrics_generator_processors (line 45): the flat form"), "{:?}", loaded.warnings);
+    assert!(loaded.notes.iter().any(|note| note.starts_with("metrics_generator (line 48): ")), "{:?}", loaded.notes);
+}
+
+#[test]
+fn seed_002_has_nothing_to_remark() {
+    let loaded = good("seed-002.yaml");
+    assert_eq!((loaded.warnings, loaded.notes), (vec![], vec![]));
+    let config = loaded.config;
+    assert_eq!(config.ingester.max_block_duration, seconds(300));
+    assert_eq!(config.ingester.max_block_bytes, 524_288_000);
+    assert_eq!(config.retention.block_retention, Some(seconds(3600)));
+    assert_eq!(config.receivers, Receivers { otlp_grpc: Some(GrpcReceiver::new(4317)), ..Receivers::none() });
+    assert_eq!(config.storage.wal_path, Path::new("/tmp/tempo/wal"));
+}
+
+#[test]
+fn seed_003() {
+    let loaded = good("seed-003-rendered.yaml");
+    let config = loaded.config;
+    assert_eq!(config.storage.backend, Backend::S3);
+    assert_eq!(config.ingester.max_block_bytes, 1_048_576_000);
+    assert_eq!(config.receivers.otlp_http.map(|r| r.endpoint.port), Some(55681));
+    assert_eq!(config.query.max_search_duration, None);
+    assert!(loaded.warnings.iter().any(|warning| warning.starts_with("distributor.log_received_spans.enabled")));
+    assert!(loaded.warnings.iter().any(|warning| warning.starts_with("storage.trace.cache ")));
+}
+
+#[test]
+fn seed_004_starts_without_a_generator() {
+    let loaded = good("seed-004.yaml");
+    assert_eq!(loaded.config.storage.local_path, Path::new("/tmp/tempo/traces"));
+    assert_eq!(loaded.notes, ["metrics_generator (line 18): metrics are not made from spans yet"]);
+}
+
+#[test]
+fn generation_1() {
+    let loaded = good("generation-1.yaml");
+    let config = loaded.config;
+    assert_eq!(config.retention.block_retention, Some(seconds(9 * 86_400)), "the overrides go before the compactor's 0");
+    assert_eq!(config.query.max_search_duration, Some(seconds(36 * 3600)));
+    assert_eq!(config.query.max_result_limit, None);
+    assert_eq!(config.query.default_result_limit, 30);
+    assert_eq!(config.query.max_bytes_per_trace, Some(50_000));
+    assert_eq!(config.ingester.max_trace_idle, seconds(30));
+    assert_eq!(config.ingester.max_block_bytes, 1 << 30);
+    assert_eq!(config.storage.blocklist_poll, seconds(240));
+    assert_eq!(config.storage.bloom_false_positive, 0.05);
+    assert_eq!(config.storage.backend, Backend::Azure);
+    for start in ["search_enabled", "metrics_generator_enabled", "storage.trace.block.version", "overrides.per_tenant_override_config"] {
+        assert!(loaded.notes.iter().any(|note| note.starts_with(start)), "{start}: {:?}", loaded.notes);
+    }
+}
+
+#[test]
+fn generation_2() {
+    let config = good("generation-2.yaml").config;
+    assert_eq!((config.http_api_prefix.as_str(), config.server.http_path_prefix.as_str()), ("/tempo", "/base"));
+    assert!(config.multitenancy_enabled && !config.stream_over_http_enabled);
+    assert_eq!(config.shutdown_delay, seconds(5));
+    assert_eq!(config.server.http_listener().to_string(), "127.0.0.1:80");
+    assert_eq!(config.server.grpc_listener().to_string(), "127.0.0.1:9096");
+    assert_eq!((config.server.log_format, config.server.log_level), (LogFormat::Json, LogLevel::Debug));
+    assert_eq!(config.server.graceful_shutdown_timeout, seconds(45));
+    assert_eq!(
+        config.receivers.otlp_grpc.map(|r| (r.endpoint.to_string(), r.max_message_bytes)),
+        Some(("localhost:4317".into(), 64 << 20))
+    );
+    assert_eq!(config.receivers.otlp_http.map(|r| (r.endpoint.to_string(), r.max_body_bytes)), Some(("0.0.0.0:4318".into(), 1 << 20)));
+    assert!(config.receivers.kafka);
+    assert_eq!(config.distributor.max_attribute_bytes, Some(4096));
+    assert_eq!(config.ingester.max_trace_live, seconds(20));
+    assert!(config.ingester.flush_all_on_shutdown);
+    assert_eq!(config.query.max_query_expression_size_bytes, 65_536);
+    assert_eq!((config.query.default_spans_per_span_set, config.query.max_spans_per_span_set), (5, None));
+    assert_eq!(config.query.max_search_duration, Some(seconds(168 * 3600)), "0 in the overrides is no wish of its own");
+    assert_eq!(config.retention.block_retention, Some(seconds(14 * 86_400)));
+    assert_eq!(config.storage.wal_path, Path::new("/var/tempo/wal2"));
+    assert_eq!((config.storage.blocklist_poll, config.storage.bloom_false_positive), (seconds(120), 0.02));
+    assert_eq!(config.query.max_bytes_per_trace, Some(1_000_000));
+}
+
+#[test]
+fn generation_3() {
+    let config = good("generation-3.yaml").config;
+    assert_eq!(config.receivers, Receivers::default(), "an empty map is the default set");
+    assert_eq!(config.memory_limit_bytes, Some(268_435_456));
+    assert_eq!((config.ingester.max_trace_idle, config.ingester.max_trace_live), (seconds(4), seconds(31)));
+    assert_eq!((config.ingester.max_block_duration, config.ingester.flush_check_period), (seconds(30), seconds(6)));
+    assert_eq!(config.storage.wal_path, Path::new("/var/tempo/live-store/traces"));
+    assert_eq!(config.retention.block_retention, Some(seconds(360_000)));
+    assert_eq!(config.query.query_end_cutoff, seconds(30));
+    assert_eq!(config.query.max_spans_per_span_set, Some(50));
+    assert_eq!(config.query.max_search_duration, Some(seconds(86_400)));
+    assert_eq!(config.query.max_bytes_per_trace, None);
+    assert_eq!(config.distributor.max_attribute_bytes, None);
+}
+
+#[test]
+fn yaml_1_1_anchors_and_conflicts() {
+    let loaded = good("dialect.yaml");
+    let config = loaded.config;
+    assert!(config.multitenancy_enabled);
+    assert_eq!((config.server.http_listen_port, config.server.grpc_listen_port), (3200, 9095));
+    assert_eq!(config.server.graceful_shutdown_timeout, Duration::from_millis(90_500));
+    assert_eq!(config.retention.block_retention, Some(seconds(7 * 86_400)), "backend_worker goes before compactor");
+    assert_eq!(config.storage.wal_path_fallback.as_deref(), Some(Path::new("wal")));
+    assert_eq!(config.query.query_end_cutoff, seconds(1));
+    assert!(loaded.notes.iter().any(|note| note.starts_with("block_retention differs")), "{:?}", loaded.notes);
+    assert!(loaded.notes.iter().any(|note| note.contains("no unit")), "{:?}", loaded.notes);
+}
+
+#[test]
+fn named_receivers_and_switched_off_protocols() {
+    let loaded = good("receivers-named.yaml");
+    let receivers = loaded.config.receivers;
+    assert_eq!(receivers.otlp_grpc, Some(GrpcReceiver::new(4317)));
+    assert_eq!(receivers.otlp_http.map(|r| r.endpoint), Some(ListenAddress { host: "::1".into(), port: 4318 }));
+    assert_eq!(
+        loaded.notes,
+        [
+            "distributor.receivers.otlp/second.protocols.grpc (line 10): is not served, only the first listener of a protocol is",
+            "distributor.receivers.otlp/second.protocols.http.tls (line 14): TLS is not served yet: this receiver speaks plaintext",
+            "distributor.receivers.jaeger (line 17): names no protocol, and listens on nothing",
+        ]
+    );
+}
+
+#[test]
+fn flags_go_before_the_file() {
+    let file = "server: {http_listen_port: 1000}\nbackend_worker: {compaction: {block_retention: 5h}}\nstorage: {trace: {local: {path: /a/b}}}\nlive_store: {wal: {path: /live}}";
+    let flags =
+        ["-server.http-listen-port=2000", "-compactor.compaction.block-retention", "6h", "--storage.trace.wal.path=/w", "-auth.enabled"];
+    let config = load_text(file, &flags).expect("all good").config;
+    assert_eq!(config.server.http_listen_port, 2000);
+    assert_eq!(config.retention.block_retention, Some(seconds(6 * 3600)));
+    assert_eq!(config.storage.wal_path, Path::new("/w"));
+    assert_eq!(config.storage.local_path, Path::new("/a/b"));
+    assert!(config.multitenancy_enabled);
+}
+
+#[test]
+fn data_directory() {
+    let config = load_words(&["-data.dir", "/data"]).expect("good").config;
+    assert_eq!((config.storage.local_path, config.storage.wal_path), (PathBuf::from("/data/blocks"), PathBuf::from("/data/wal")));
+    let file = "storage: {trace: {local: {path: /a/b}}}";
+    let config = load_text(file, &["-data.dir=/data"]).expect("good").config;
+    assert_eq!((config.storage.local_path, config.storage.wal_path), (PathBuf::from("/a/b"), PathBuf::from("/data/wal")));
+    assert_eq!(config.storage.wal_path_fallback, None);
+}
+
+#[test]
+fn variables_are_expanded_only_when_asked() {
+    let file = "server: {http_listen_port: ${PORT}} # ${PORT:-x}\ntarget: ${TARGET:-all}";
+    let loaded = load_text(file, &["-config.expand-env=true"]).expect("expanded");
+    assert_eq!(loaded.config.server.http_listen_port, 4000);
+    assert!(load_text("server: {http_listen_port: \"${PORT}\"}", &[]).is_err());
+    let error = load_text("a: b\nc: ${D?}", &["-config.expand-env"]).expect_err("bad syntax").to_string();
+    assert!(error.contains(": line 2: bad substitution: ${D?}"), "{error}");
+}
+
+#[test]
+fn commands() {
+    for (flags, command) in [
+        (&["demo", "-data.dir=/d"][..], Command::Demo),
+        (&["-config.verify"][..], Command::Verify),
+        (&["-version", "-config.verify"][..], Command::Version),
+        (&["-h"][..], Command::Help),
+        (&["--health"][..], Command::Health { url: "http://localhost:3200/ready".into() }),
+        (&["-health", "-health.url", "http://x/ready", "-config.file=/nowhere"][..], Command::Health { url: "http://x/ready".into() }),
+    ] {
+        assert_eq!(load_words(flags).expect("good words").command, command, "{flags:?}");
+    }
+    assert!(load_text("foo: 1", &["-version"]).is_err(), "a given file must be good");
+}
+
+#[test]
+fn compactor_off_keeps_blocks() {
+    let config = load_text("compactor: {disabled: true, compaction: {block_retention: 1h}}", &[]).expect("good").config;
+    assert_eq!(config.retention.block_retention, None);
+}
+
+#[test]
+fn a_file_that_is_no_text_is_refused() {
+    let path = std::env::temp_dir().join(format!("conmoto-config-{}-bytes.yaml", std::process::id()));
+    std::fs::write(&path, [0xff, 0xfe, 0x00]).expect("the temporary directory is writable");
+    let error = load_file(&path).expect_err("not UTF-8");
+    std::fs::remove_file(&path).expect("the file was just written");
+    assert!(matches!(error, ConfigError::Read { .. }), "{error}");
+}

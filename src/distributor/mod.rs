@@ -1,0 +1,74 @@
+//! The way in, after a receiver has read a request and before the ingester makes it durable.
+//!
+//! Every receiver hands over OTLP bytes (as received, or as translated). They are walked once: a request with anything
+//! malformed or an illegal id is refused whole, as senders expect of Tempo (spec/ingest.md §9.2). What passes goes to the
+//! [`PushTarget`].
+
+use crate::columns::validate::{Refusal, Validated, validate};
+use crate::model::TenantId;
+use bytes::Bytes;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A validated request on its way to an ingester.
+#[derive(Clone, Debug)]
+pub struct Push {
+    /// Whose spans they are.
+    pub tenant: TenantId,
+    /// An `ExportTraceServiceRequest` that passed [`validate`].
+    pub request: Bytes,
+    /// Number of spans in it, at least 1.
+    pub num_spans: usize,
+}
+
+/// Why a request was not stored; nothing of it is.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PushError {
+    /// The request itself is wrong; sending it again will not help.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// The server is at its limits; the sender should try again after the delay.
+    #[error("{message}")]
+    Overloaded {
+        /// What is exhausted.
+        message: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The server cannot store it now (disk full, shutting down); the sender should try again.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// The answer of a push: it resolves once the spans are durable and searchable.
+pub type PushFuture<'a> = Pin<Box<dyn Future<Output = Result<(), PushError>> + Send + 'a>>;
+
+/// Seam: where validated requests go; in process today, another process in distributed mode.
+pub trait PushTarget: Send + Sync + 'static {
+    /// Stores the request; `Ok` means that it is durable and visible to every query.
+    fn push(&self, push: Push) -> PushFuture<'_>;
+}
+
+/// Checks requests and passes them on.
+#[derive(Clone)]
+pub struct Distributor {
+    target: Arc<dyn PushTarget>,
+}
+
+impl Distributor {
+    /// A distributor in front of `target`.
+    pub fn new(target: Arc<dyn PushTarget>) -> Self {
+        Distributor { target }
+    }
+
+    /// Checks an `ExportTraceServiceRequest` and stores it; returns the number of spans once they are durable.
+    pub async fn push(&self, tenant: TenantId, request: Bytes) -> Result<usize, PushError> {
+        let Validated { num_spans } = validate(&request)?;
+        if num_spans > 0 {
+            self.target.push(Push { tenant, request, num_spans }).await?;
+        }
+        Ok(num_spans)
+    }
+}

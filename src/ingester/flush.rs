@@ -1,0 +1,239 @@
+//! From the head to a block.
+//!
+//! Order, and what a crash after each step leaves: the block's files (garbage, swept later) → ledger (void without its
+//! block) → `meta.json` (the block exists; replay skips what the ledger covers) → swap in memory → pins released (segments
+//! go). A flush that fails leaves the head as it was and is tried again.
+
+use super::cut::traces_left;
+use super::head::{Head, Sealed, now_millis};
+use super::wal::{Ledger, Receipt, WalError};
+use super::Ingester;
+use crate::block::reader::{Block, RangeRead, ReadFailure};
+use crate::block::schema::META_FILE;
+use crate::block::writer::WriteError;
+use crate::block::{BlockInput, NewBlock, write_block};
+use crate::columns::wire::Malformed;
+use crate::columns::{Chunk, copy};
+use crate::model::{BlockId, TenantId, TraceId, UnixNanos};
+use crate::store::{StoreError, paths};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Which traces a flush takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// All of them.
+    Everything,
+    /// Those that are idle; see [`super::cut`].
+    Idle,
+}
+
+/// Why a flush failed.
+#[derive(Debug, thiserror::Error)]
+pub enum FlushError {
+    /// The block could not be encoded.
+    #[error(transparent)]
+    Encode(#[from] WriteError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger could not be written.
+    #[error(transparent)]
+    Ledger(#[from] WalError),
+    /// The new block cannot be read.
+    #[error("the new block cannot be read: {0}")]
+    Block(String),
+    /// Rows left behind could not be copied.
+    #[error("rows could not be copied: {0}")]
+    Copy(#[from] Malformed),
+    /// The task that encodes was lost.
+    #[error("the flush was interrupted")]
+    Interrupted,
+}
+
+/// A block encoded from a head, and what stays behind.
+struct Encoded {
+    new: Option<NewBlock>,
+    id: BlockId,
+    left: HashSet<TraceId>,
+    rest: Option<Sealed>,
+    sealed: Vec<Sealed>,
+}
+
+impl Ingester {
+    /// Cuts a tenant's head and writes a block. Returns once the block exists and is visible.
+    pub async fn flush(self: &Arc<Self>, tenant: &TenantId, taking: Taking) -> Result<(), FlushError> {
+        let Some(head) = self.existing_head(tenant) else { return Ok(()) };
+        let _only = head.flushing.lock().await;
+        let encoded = self.encode(&head, tenant, taking).await?;
+        if encoded.sealed.is_empty() {
+            return Ok(());
+        }
+        let block = match &encoded.new {
+            Some(new) => Some(self.store_block(tenant, new, &encoded).await?),
+            None => None,
+        };
+        let Some(block) = block else { return Ok(()) };
+        head.swap(&encoded.sealed, encoded.rest.clone(), Some(block));
+        self.room.notify_waiters();
+        let pins = pins_released(&encoded);
+        let ingester = Arc::clone(self);
+        tokio::task::spawn_blocking(move || ingester.wal.release(&pins)).await.map_err(|_| FlushError::Interrupted)
+    }
+
+    async fn encode(&self, head: &Arc<Head>, tenant: &TenantId, taking: Taking) -> Result<Encoded, FlushError> {
+        let (head, tenant) = (Arc::clone(head), tenant.clone());
+        let idle = self.config.max_trace_idle;
+        tokio::task::spawn_blocking(move || encode(&head, &tenant, taking, idle)).await.map_err(|_| FlushError::Interrupted)?
+    }
+
+    async fn store_block(&self, tenant: &TenantId, new: &NewBlock, encoded: &Encoded) -> Result<Arc<Block>, FlushError> {
+        let stored = self.try_store_block(tenant, new, encoded).await;
+        if stored.is_err() {
+            // Best effort; what stays is swept as a folder without meta.json.
+            let _ = self.store.delete_block(tenant, &encoded.id).await;
+        }
+        stored
+    }
+
+    async fn try_store_block(&self, tenant: &TenantId, new: &NewBlock, encoded: &Encoded) -> Result<Arc<Block>, FlushError> {
+        let id = encoded.id;
+        for (name, bytes) in &new.files {
+            self.store.put(&paths::file(tenant, &id, name), bytes.clone()).await?;
+        }
+        let block = open_from_memory(id, new, Arc::new(self.store.block_files(tenant, &id))).await?;
+        let sequences = encoded.sealed.iter().flat_map(|part| part.records.iter()).map(|receipt| receipt.sequence);
+        self.wal.write_ledger(&Ledger::new(id, tenant.clone(), sequences, encoded.left.iter().copied()))?;
+        self.store.put(&paths::file(tenant, &id, META_FILE), new.meta.to_json().into()).await?;
+        self.instruments.blocks.inc(1);
+        self.instruments.block_spans.inc(new.meta.num_spans as usize);
+        self.instruments.block_bytes.inc(new.meta.total_bytes() as usize);
+        self.instruments.duplicates.inc(new.num_duplicates);
+        tracing::info!(
+            %tenant,
+            block = %id,
+            spans = new.meta.num_spans,
+            traces = new.meta.num_traces,
+            bytes = new.meta.total_bytes(),
+            left_traces = encoded.left.len(),
+            "block written"
+        );
+        Ok(Arc::new(block))
+    }
+
+    /// Flushes every tenant's head whole.
+    pub async fn flush_all(self: &Arc<Self>) -> Result<(), FlushError> {
+        for tenant in self.tenants() {
+            self.flush(&tenant, Taking::Everything).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks after the heads until the future is dropped: cuts what is old or large.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            // A full head rings; otherwise heads are looked at now and then.
+            let _ = tokio::time::timeout(self.config.check_period, self.work.notified()).await;
+            for tenant in self.tenants() {
+                if let Err(error) = self.look_after(&tenant).await {
+                    self.instruments.flush_failures.inc(1);
+                    tracing::error!(%tenant, %error, "a block could not be written; its spans stay in memory and in the log");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    async fn look_after(self: &Arc<Self>, tenant: &TenantId) -> Result<(), FlushError> {
+        let Some(head) = self.existing_head(tenant) else { return Ok(()) };
+        let age = head.oldest_millis().map_or(0, |oldest| now_millis().saturating_sub(oldest));
+        let is_full = head.bytes() >= self.config.max_head_bytes;
+        // Of all tenants' share the largest head goes first.
+        let is_crowded = self.held_bytes() >= 2 * self.config.max_head_bytes && head.bytes() * 2 >= self.config.max_head_bytes;
+        if is_full || is_crowded || u128::from(age) >= self.config.max_block_duration.as_millis() {
+            return self.flush(tenant, Taking::Idle).await;
+        }
+        let _no_flush = head.flushing.lock().await;
+        let joining = Arc::clone(&head);
+        tokio::task::spawn_blocking(move || joining.join_small()).await.map_err(|_| FlushError::Interrupted)?.map_err(FlushError::Copy)
+    }
+}
+
+fn encode(head: &Head, tenant: &TenantId, taking: Taking, idle: Duration) -> Result<Encoded, FlushError> {
+    let sealed = head.seal_for_cut();
+    let left = match taking {
+        Taking::Everything => HashSet::new(),
+        Taking::Idle => traces_left(&sealed, now_millis(), idle.as_millis() as u64),
+    };
+    let chunks: Vec<&Chunk> = sealed.iter().map(|part| &*part.chunk).collect();
+    let id = BlockId::random();
+    let takes = |trace: &TraceId| !left.contains(trace);
+    let mut new = write_block(&BlockInput { id, tenant, sources: &chunks, takes: &takes, created: UnixNanos::now() })?;
+    if let Some(new) = &mut new {
+        new.meta.split = split_traces(head, &new.trace_ids);
+    }
+    let rest = rest_of(&sealed, &left)?;
+    Ok(Encoded { new, id, left, rest, sealed })
+}
+
+/// The traces of a new block that have spans in earlier blocks.
+fn split_traces(head: &Head, traces: &[TraceId]) -> Vec<String> {
+    let blocks = head.blocks().snapshot();
+    let is_split = |id: &&TraceId| blocks.iter().any(|block| block.find(id).is_some());
+    traces.iter().filter(is_split).map(TraceId::to_string).collect()
+}
+
+/// The rows of the traces that are left, as one chunk that holds on to the records of every chunk it took rows from.
+fn rest_of(sealed: &[Sealed], left: &HashSet<TraceId>) -> Result<Option<Sealed>, Malformed> {
+    if left.is_empty() {
+        return Ok(None);
+    }
+    let mut rest = Chunk::default();
+    let (mut records, mut carried) = (Vec::new(), 0);
+    for part in sealed {
+        let before = rest.num_rows();
+        let summaries = part.chunk.traces.summaries();
+        copy::copy_traces(&part.chunk, &|trace| left.contains(&summaries[trace as usize].id), &mut rest)?;
+        if rest.num_rows() > before {
+            records.extend(part.records.iter().copied());
+            carried = carried.max(part.carried + 1);
+        }
+    }
+    Ok(Some(Sealed::new(rest, records, now_millis(), carried)))
+}
+
+/// Pins of all records that the rest does not hold on to, by segment.
+fn pins_released(encoded: &Encoded) -> Vec<(u64, u64)> {
+    let kept: HashSet<u64> = encoded.rest.iter().flat_map(|rest| rest.records.iter()).map(|receipt| receipt.sequence).collect();
+    let mut pins: BTreeMap<u64, u64> = BTreeMap::new();
+    let all = encoded.sealed.iter().flat_map(|part| part.records.iter());
+    for Receipt { sequence, segment } in all {
+        if !kept.contains(sequence) {
+            *pins.entry(*segment).or_default() += 1;
+        }
+    }
+    pins.into_iter().collect()
+}
+
+/// Opens a block whose files were just written, to see that they can be read before anything relies on them. Its small
+/// files are read from memory, so that this costs no requests; later reads go to the store.
+async fn open_from_memory(id: BlockId, new: &NewBlock, files: Arc<dyn RangeRead>) -> Result<Block, FlushError> {
+    let (meta, written) = (new.meta.clone(), WrittenFiles(new.files.clone()));
+    let opened = tokio::task::spawn_blocking(move || Block::open_with(id, meta, &written, files)).await;
+    opened.map_err(|_| FlushError::Interrupted)?.map_err(|error| FlushError::Block(error.to_string()))
+}
+
+/// The files of a block that is just being written.
+struct WrittenFiles(Vec<(String, bytes::Bytes)>);
+
+impl RangeRead for WrittenFiles {
+    fn read(&self, file: &str, ranges: &[std::ops::Range<u64>]) -> Result<Vec<bytes::Bytes>, ReadFailure> {
+        let (_, bytes) = self.0.iter().find(|(name, _)| name == file).ok_or_else(|| ReadFailure(format!("no file {file}")))?;
+        let part = |range: &std::ops::Range<u64>| {
+            let fits = range.start <= range.end && range.end <= bytes.len() as u64;
+            fits.then(|| bytes.slice(range.start as usize..range.end as usize)).ok_or_else(|| ReadFailure(format!("{file} is too short")))
+        };
+        ranges.iter().map(part).collect()
+    }
+}

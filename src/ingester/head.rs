@@ -1,0 +1,228 @@
+//! The recent spans of one tenant.
+//!
+//! A request goes whole into one of a few active chunks, so that connections seldom wait for each other. An active chunk
+//! that is large enough is sealed: from then on nobody changes it, and queries read it without a lock. A query seals what
+//! is active, so that it sees everything that was acknowledged before it; small sealed chunks are joined now and then.
+
+use super::wal::Receipt;
+use crate::block::reader::Block;
+use crate::columns::wire::Malformed;
+use crate::columns::{Chunk, copy, decode};
+use crate::model::{TraceId, UnixNanos};
+use crate::store::BlockList;
+use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// An active chunk with this many rows is sealed.
+const SEAL_ROWS: usize = 64 * 1024;
+/// A sealed chunk with fewer rows is small.
+const SMALL_ROWS: usize = SEAL_ROWS / 4;
+/// With more small chunks than this they are joined.
+const MAX_SMALL: usize = 8;
+/// Memory of a row in an active chunk, about; sealed chunks are measured.
+const ACTIVE_ROW_BYTES: usize = 200;
+
+/// A chunk that nobody changes any more, and the WAL records that its rows came from.
+#[derive(Clone)]
+pub struct Sealed {
+    /// The rows.
+    pub chunk: Arc<Chunk>,
+    /// The records; a row's record is among them.
+    pub records: Arc<Vec<Receipt>>,
+    /// When its first row arrived, milliseconds since the epoch.
+    pub created_millis: u64,
+    /// How often its rows were left behind by a cut.
+    pub carried: u32,
+    bytes: usize,
+}
+
+impl Sealed {
+    /// Seals a chunk.
+    pub fn new(chunk: Chunk, records: Vec<Receipt>, created_millis: u64, carried: u32) -> Self {
+        let bytes = chunk.memory();
+        Sealed { chunk: Arc::new(chunk), records: Arc::new(records), created_millis, carried, bytes }
+    }
+}
+
+#[derive(Default)]
+struct Active {
+    chunk: Chunk,
+    records: Vec<Receipt>,
+    created_millis: u64,
+}
+
+/// What a query sees: no span twice, none missing that was acknowledged before.
+#[derive(Clone)]
+pub struct HeadSnapshot {
+    /// Sealed chunks.
+    pub chunks: Vec<Arc<Chunk>>,
+    /// Blocks.
+    pub blocks: Arc<Vec<Arc<Block>>>,
+}
+
+/// The recent spans of one tenant, and the blocks that they turn into.
+pub struct Head {
+    active: Box<[Mutex<Active>]>,
+    next_active: AtomicUsize,
+    active_rows: AtomicUsize,
+    /// Locked after an active chunk where both are needed. Blocks are added under this lock, together with the removal
+    /// of the chunks that they replace.
+    sealed: RwLock<Vec<Sealed>>,
+    sealed_bytes: AtomicUsize,
+    blocks: Arc<BlockList>,
+    /// Held by the one flush that may run.
+    pub(super) flushing: tokio::sync::Mutex<()>,
+}
+
+/// Milliseconds since the epoch.
+pub(super) fn now_millis() -> u64 {
+    UnixNanos::now().0 / 1_000_000
+}
+
+impl Head {
+    /// An empty head in front of the tenant's blocks.
+    pub fn new(blocks: Arc<BlockList>) -> Self {
+        let num_active = std::thread::available_parallelism().map_or(1, |cores| cores.get()).min(8);
+        Head {
+            active: (0..num_active).map(|_| Mutex::default()).collect(),
+            next_active: AtomicUsize::new(0),
+            active_rows: AtomicUsize::new(0),
+            sealed: RwLock::default(),
+            sealed_bytes: AtomicUsize::new(0),
+            blocks,
+            flushing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Adds the spans of a logged request and returns their number.
+    pub fn append(&self, request: &[u8], receipt: Receipt) -> Result<usize, Malformed> {
+        self.append_taken(request, receipt, None)
+    }
+
+    /// As [`append`](Self::append) for the spans whose trace `takes` accepts.
+    pub fn append_taken(&self, request: &[u8], receipt: Receipt, takes: Option<&decode::TraceFilter<'_>>) -> Result<usize, Malformed> {
+        let now = now_millis();
+        let mut active = self.free_active();
+        if active.chunk.num_rows() == 0 {
+            active.created_millis = now;
+        }
+        let num_spans = decode::append(&mut active.chunk, request, now, takes)?;
+        if num_spans == 0 {
+            return Ok(0);
+        }
+        active.records.push(receipt);
+        self.active_rows.fetch_add(num_spans, Relaxed);
+        if active.chunk.num_rows() >= SEAL_ROWS {
+            self.seal(&mut active);
+        }
+        Ok(num_spans)
+    }
+
+    /// An active chunk that nobody writes to, or failing that the next one in turn.
+    fn free_active(&self) -> parking_lot::MutexGuard<'_, Active> {
+        let turn = self.next_active.fetch_add(1, Relaxed) % self.active.len();
+        let (before, from) = self.active.split_at(turn);
+        from.iter().chain(before).find_map(|active| active.try_lock()).unwrap_or_else(|| self.active[turn].lock())
+    }
+
+    fn seal(&self, active: &mut Active) {
+        if active.records.is_empty() {
+            return;
+        }
+        let Active { chunk, records, created_millis } = std::mem::take(active);
+        self.active_rows.fetch_sub(chunk.num_rows(), Relaxed);
+        let sealed = Sealed::new(chunk, records, created_millis, 0);
+        self.sealed_bytes.fetch_add(sealed.bytes, Relaxed);
+        self.sealed.write().push(sealed);
+    }
+
+    fn seal_all(&self) {
+        for active in &self.active {
+            self.seal(&mut active.lock());
+        }
+    }
+
+    /// Everything acknowledged so far, for a query.
+    pub fn snapshot(&self) -> HeadSnapshot {
+        self.seal_all();
+        let sealed = self.sealed.read();
+        HeadSnapshot { chunks: sealed.iter().map(|part| Arc::clone(&part.chunk)).collect(), blocks: self.blocks.snapshot() }
+    }
+
+    /// All sealed chunks, what was active included, for a cut.
+    pub(super) fn seal_for_cut(&self) -> Vec<Sealed> {
+        self.seal_all();
+        self.sealed.read().clone()
+    }
+
+    /// Calls `visit` with the rows of a trace in each chunk that has any, and returns the blocks of the same moment. A row
+    /// may be visited twice if it is sealed meanwhile; none is missed.
+    pub fn visit_trace(&self, id: &TraceId, mut visit: impl FnMut(&Chunk, u32)) -> Arc<Vec<Arc<Block>>> {
+        for active in &self.active {
+            let active = active.lock();
+            if let Some(trace) = active.chunk.traces.find(id) {
+                visit(&active.chunk, trace);
+            }
+        }
+        let (sealed, blocks) = {
+            let sealed = self.sealed.read();
+            (sealed.clone(), self.blocks.snapshot())
+        };
+        for part in &sealed {
+            if let Some(trace) = part.chunk.traces.find(id) {
+                visit(&part.chunk, trace);
+            }
+        }
+        blocks
+    }
+
+    /// Replaces flushed chunks by what was left behind and the block, in one step for every query.
+    pub(super) fn swap(&self, flushed: &[Sealed], left: Option<Sealed>, block: Option<Arc<Block>>) {
+        let is_flushed = |part: &Sealed| flushed.iter().any(|other| Arc::ptr_eq(&other.chunk, &part.chunk));
+        let mut sealed = self.sealed.write();
+        sealed.retain(|part| !is_flushed(part));
+        sealed.extend(left);
+        self.sealed_bytes.store(sealed.iter().map(|part| part.bytes).sum(), Relaxed);
+        if let Some(block) = block {
+            self.blocks.add(block);
+        }
+    }
+
+    /// Joins small chunks, of which queries make many. To be called while no flush runs.
+    pub(super) fn join_small(&self) -> Result<(), Malformed> {
+        let small: Vec<Sealed> = self.sealed.read().iter().filter(|part| part.chunk.num_rows() < SMALL_ROWS).cloned().collect();
+        if small.len() <= MAX_SMALL {
+            return Ok(());
+        }
+        let mut joined = Chunk::default();
+        for part in &small {
+            copy::copy_traces(&part.chunk, &|_| true, &mut joined)?;
+        }
+        let records = small.iter().flat_map(|part| part.records.iter().copied()).collect();
+        let created = small.iter().map(|part| part.created_millis).min().unwrap_or(0);
+        let carried = small.iter().map(|part| part.carried).max().unwrap_or(0);
+        self.swap(&small, Some(Sealed::new(joined, records, created, carried)), None);
+        Ok(())
+    }
+
+    /// Bytes of memory held, about.
+    pub fn bytes(&self) -> usize {
+        self.sealed_bytes.load(Relaxed) + self.active_rows.load(Relaxed) * ACTIVE_ROW_BYTES
+    }
+
+    /// When the oldest row arrived, milliseconds since the epoch; `None` if there is none.
+    pub(super) fn oldest_millis(&self) -> Option<u64> {
+        let sealed = self.sealed.read().iter().map(|part| part.created_millis).min();
+        let active = self.active.iter().filter_map(|active| {
+            let active = active.lock();
+            (!active.records.is_empty()).then_some(active.created_millis)
+        });
+        active.chain(sealed).min()
+    }
+
+    /// The tenant's blocks.
+    pub fn blocks(&self) -> &Arc<BlockList> {
+        &self.blocks
+    }
+}

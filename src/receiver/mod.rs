@@ -1,0 +1,28 @@
+//! Bytes on the wire become OTLP bytes and go to the distributor; its answer goes back in the sender's own terms.
+//!
+//! A request passes, in this order: its head is judged (`otlp_http`, `otlp_grpc`, `zipkin_http`: method, path, content
+//! type; [`tenant`]: whose spans), its body is read within the limit (`collect`), unpacked ([`body`]) and, where it is not
+//! OTLP protobuf already, translated ([`otlp_json`], [`zipkin`]). OTLP protobuf is handed over as it came, never decoded
+//! into messages. A refusal becomes one status (`status`) that each protocol words in its own way.
+//!
+//! The limit holds while reading: a body is never held beyond it, compressed or decompressed. What costs more than half
+//! a millisecond leaves the event loop. When a sender goes away its request is dropped wherever it waits; whether it was
+//! stored by then is decided by the push alone.
+//!
+//! Each of the three protocols is a function from its settings to an `axum::Router`, to be served by `runtime::serve`.
+
+pub mod body;
+mod collect;
+pub mod error;
+pub mod otlp_grpc;
+pub mod otlp_http;
+pub mod otlp_json;
+mod status;
+pub mod tenant;
+pub mod zipkin;
+pub mod zipkin_http;
+
+#[cfg(test)]
+mod recorded_tests;
+#[cfg(test)]
+mod test_support;

@@ -1,0 +1,92 @@
+//! Which blocks a tenant has, as immutable snapshots.
+
+use super::client::{Store, StoreError};
+use super::paths;
+use crate::block::BlockMeta;
+use crate::block::reader::Block;
+use crate::model::{BlockId, TenantId};
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The blocks of one tenant.
+#[derive(Default)]
+pub struct BlockList {
+    blocks: RwLock<Arc<Vec<Arc<Block>>>>,
+}
+
+impl BlockList {
+    /// The blocks as they are now; later changes do not touch it.
+    pub fn snapshot(&self) -> Arc<Vec<Arc<Block>>> {
+        Arc::clone(&self.blocks.read())
+    }
+
+    /// Adds a block that has just come to exist.
+    pub fn add(&self, block: Arc<Block>) {
+        let mut blocks = self.blocks.write();
+        let mut next = Vec::clone(&blocks);
+        next.push(block);
+        *blocks = Arc::new(next);
+    }
+
+    /// Takes a block out, so that new queries no longer see it.
+    pub fn remove(&self, id: &BlockId) {
+        let mut blocks = self.blocks.write();
+        *blocks = Arc::new(blocks.iter().filter(|block| block.id() != *id).cloned().collect());
+    }
+}
+
+/// The block lists of all tenants.
+#[derive(Default)]
+pub struct BlockLists {
+    tenants: RwLock<HashMap<TenantId, Arc<BlockList>>>,
+}
+
+impl BlockLists {
+    /// The list of a tenant, which is made if it is missing.
+    pub fn of(&self, tenant: &TenantId) -> Arc<BlockList> {
+        if let Some(list) = self.tenants.read().get(tenant) {
+            return Arc::clone(list);
+        }
+        Arc::clone(self.tenants.write().entry(tenant.clone()).or_default())
+    }
+
+    /// All tenants that have a list.
+    pub fn tenants(&self) -> Vec<TenantId> {
+        self.tenants.read().keys().cloned().collect()
+    }
+
+    /// Opens every block in the store. A block that cannot be opened is left out and reported; nothing is deleted.
+    /// Returns the number of blocks opened.
+    pub async fn load(&self, store: &Store) -> Result<usize, StoreError> {
+        let mut num_blocks = 0;
+        for tenant in store.tenants().await? {
+            let list = self.of(&tenant);
+            for id in store.blocks(&tenant).await? {
+                match open(store, &tenant, &id).await {
+                    Ok(Some(block)) => {
+                        list.add(Arc::new(block));
+                        num_blocks += 1;
+                    }
+                    // Files of a block whose writer died before meta.json.
+                    Ok(None) => tracing::info!(%tenant, block = %id, "a folder without meta.json is no block"),
+                    Err(reason) => tracing::error!(%tenant, block = %id, %reason, "a block cannot be read and is left out of answers"),
+                }
+            }
+        }
+        Ok(num_blocks)
+    }
+}
+
+/// Opens a block; `None` if it does not exist.
+pub async fn open(store: &Store, tenant: &TenantId, id: &BlockId) -> Result<Option<Block>, String> {
+    let meta = match store.get(&paths::meta(tenant, id)).await {
+        Ok(bytes) => BlockMeta::parse(&bytes).map_err(|error| error.to_string())?,
+        Err(StoreError::NotFound(_)) => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let files = store.block_files(tenant, id);
+    let id = *id;
+    let opened = tokio::task::spawn_blocking(move || Block::open(id, meta, Arc::new(files))).await;
+    opened.map_err(|error| error.to_string())?.map(Some).map_err(|error| error.to_string())
+}

@@ -1,0 +1,131 @@
+//! Boolean expressions as sets of rows.
+
+use super::EvalError;
+use super::bitmap::Bitmap;
+use super::expression::Expr;
+use super::leaf::Leaf;
+use super::place::Context;
+use super::scalar::Scalar;
+use std::cell::OnceCell;
+
+/// An expression that is true or false on every span.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    /// The same on every span.
+    Const(bool),
+    /// One condition on one attribute.
+    Leaf(Leaf),
+    /// All of them; cheapest first.
+    And(Vec<Node>),
+    /// Some of them.
+    Or(Vec<Node>),
+    /// Not this one, which cannot be anything but true or false.
+    Not(Box<Node>),
+    /// Where the value is the bool true.
+    Computed(Expr),
+}
+
+/// More than the cost of any other node.
+const COMPUTED_COST: u32 = 10_000;
+
+/// One evaluation over one source.
+pub(super) struct Run<'a> {
+    pub(super) context: Context<'a>,
+    /// The conditions of which a span has to fulfil one in order to be looked at by [`Node::Computed`]; see [`super::compile`].
+    conditions: &'a [Leaf],
+    seen: OnceCell<Bitmap>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(context: Context<'a>, conditions: &'a [Leaf]) -> Self {
+        Run { context, conditions, seen: OnceCell::new() }
+    }
+
+    pub(super) fn num_rows(&self) -> usize {
+        self.context.source.num_rows()
+    }
+
+    /// The rows of `question` that a computed expression looks at.
+    fn seen_of(&self, question: &Bitmap) -> Result<Bitmap, EvalError> {
+        let mut rows = question.clone();
+        if self.conditions.is_empty() {
+            return Ok(rows);
+        }
+        let seen = match self.seen.get() {
+            Some(seen) => seen,
+            None => {
+                let mut seen = Bitmap::empty(self.num_rows());
+                for leaf in self.conditions {
+                    seen.or_with(&leaf.select(self.context)?);
+                }
+                self.seen.get_or_init(|| seen)
+            }
+        };
+        rows.and_with(seen);
+        Ok(rows)
+    }
+}
+
+impl Node {
+    /// The rows of `question` where the expression is true.
+    pub(super) fn select(&self, run: &Run<'_>, question: &Bitmap) -> Result<Bitmap, EvalError> {
+        match self {
+            Node::Const(true) => Ok(question.clone()),
+            Node::Const(false) => Ok(Bitmap::empty(question.len())),
+            Node::Leaf(leaf) => {
+                let mut rows = leaf.select(run.context)?;
+                rows.and_with(question);
+                Ok(rows)
+            }
+            Node::And(operands) => {
+                let mut rows = question.clone();
+                for operand in operands {
+                    if rows.is_empty() {
+                        break;
+                    }
+                    rows = operand.select(run, &rows)?;
+                }
+                Ok(rows)
+            }
+            Node::Or(operands) => {
+                let (mut rows, mut open) = (Bitmap::empty(question.len()), question.clone());
+                for operand in operands {
+                    if open.is_empty() {
+                        break;
+                    }
+                    let more = operand.select(run, &open)?;
+                    open.and_not_with(&more);
+                    rows.or_with(&more);
+                }
+                Ok(rows)
+            }
+            Node::Not(operand) => {
+                let mut rows = question.clone();
+                rows.and_not_with(&operand.select(run, question)?);
+                Ok(rows)
+            }
+            Node::Computed(expression) => {
+                let rows = run.seen_of(question)?.to_rows();
+                let values = expression.values(run, &rows)?;
+                let passing: Vec<u32> = rows.iter().zip(&values).filter(|(_, value)| Scalar::is_true(value)).map(|(&row, _)| row).collect();
+                Ok(Bitmap::from_rows(question.len(), &passing))
+            }
+        }
+    }
+
+    /// About how much work it is, relative to other nodes.
+    pub(super) fn cost(&self) -> u32 {
+        match self {
+            Node::Const(_) => 0,
+            Node::Leaf(leaf) => leaf.cost(),
+            Node::And(operands) | Node::Or(operands) => operands.iter().map(Node::cost).fold(0, u32::saturating_add),
+            Node::Not(operand) => operand.cost(),
+            Node::Computed(_) => COMPUTED_COST,
+        }
+    }
+
+    /// Whether evaluation can fail on a value; then operands of `||` keep their order.
+    pub(super) fn can_fail(&self) -> bool {
+        self.cost() >= COMPUTED_COST
+    }
+}
