@@ -1,1 +1,96 @@
-fn main(){}
+//! `conmoto`: arguments, configuration, run, exit code. The only place that ends the process.
+
+use conmoto::app::App;
+use conmoto::config::{Command, Loaded, load, usage};
+use conmoto::model::TenantId;
+use conmoto::telemetry::logging;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let loaded = match load(&args, &|name| std::env::var(name).ok()) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("{error}");
+            if error.exit_code() == 2 {
+                eprintln!("{}", usage());
+            }
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    match &loaded.command {
+        Command::Help => println!("{}", usage()),
+        Command::Version => println!("conmoto, version {}", env!("CARGO_PKG_VERSION")),
+        Command::Verify => return verify(&loaded),
+        Command::Health { url } => return health(url),
+        Command::Run => return serve(loaded, false),
+        Command::Demo => return serve(loaded, true),
+    }
+    ExitCode::SUCCESS
+}
+
+fn verify(loaded: &Loaded) -> ExitCode {
+    loaded.notes.iter().for_each(|note| println!("note: {note}"));
+    loaded.warnings.iter().for_each(|warning| println!("warning: {warning}"));
+    if loaded.warnings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn health(url: &str) -> ExitCode {
+    match conmoto::app::health::is_ready(url) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(loaded: Loaded, with_demo: bool) -> ExitCode {
+    logging::start(loaded.config.server.log_level.as_str(), loaded.config.server.log_format == conmoto::config::LogFormat::Json);
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    loaded.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "could not start the runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(loaded, with_demo)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "error running Conmoto");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(loaded: Loaded, with_demo: bool) -> anyhow::Result<()> {
+    for (name, address) in loaded.config.receivers.not_served() {
+        let address = address.map(|address| format!("{}:{}", address.host, address.port)).unwrap_or_default();
+        tracing::warn!(receiver = name, address, "this receiver is configured but not served yet");
+    }
+    let app = App::start(loaded.config).await?;
+    println!("{}", app.banner());
+    if with_demo {
+        tokio::spawn(conmoto::demo::run(app.distributor(), TenantId::single()));
+    }
+    app.run(stop_signal()).await
+}
+
+/// Resolves on SIGINT or SIGTERM.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => drop(signal.recv().await),
+            // Without a handler the signal ends the process as it would any other.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => {}
+        () = wait(SignalKind::terminate()) => {}
+    }
+}

@@ -16,7 +16,7 @@ pub enum ErrorKind {
     Invalid,
     /// The request names no tenant although it must.
     NoTenant,
-    /// There is no such trace. Only version 1 of trace by id says so, without any text.
+    /// There is no such trace, which is told without any text, or no such path.
     NotFound,
     /// The trace is larger than allowed.
     TooLarge,
@@ -82,7 +82,7 @@ impl IntoResponse for ApiError {
         const TEXT: &str = "text/plain; charset=utf-8";
         let status = self.http_status();
         match self.kind {
-            ErrorKind::NotFound => status.into_response(),
+            ErrorKind::NotFound if self.message.is_empty() => status.into_response(),
             ErrorKind::NoTenant => {
                 let headers = [(CONTENT_TYPE, TEXT), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
                 (status, headers, self.message + "\n").into_response()
@@ -148,7 +148,7 @@ mod tests {
         for (error, status, content_type, body) in [
             (ApiError::invalid("bad"), 400, &text, "bad"),
             (TenantError::Missing.into(), 401, &text, "no org id\n"),
-            (ApiError::new(ErrorKind::NotFound, "trace not found"), 404, &String::new(), ""),
+            (ApiError::new(ErrorKind::NotFound, ""), 404, &String::new(), ""),
             (QueryError::Unsupported("later".to_string()).into(), 501, &text, "later"),
             (Stopping.into(), 503, &text, "server is shutting down"),
         ] {

@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn the_header_decides_only_with_multitenancy() {
-        let with = |value: &'static str| HeaderMap::from_iter([(http::HeaderName::from_static(TENANT_HEADER), HeaderValue::from_static(value))]);
+        let with =
+            |value: &'static str| HeaderMap::from_iter([(http::HeaderName::from_static(TENANT_HEADER), HeaderValue::from_static(value))]);
         assert_eq!(tenant_of(&with("a/b"), false), Ok(TenantId::single()));
         assert_eq!(tenant_of(&HeaderMap::new(), true), Err(TenantError::Missing));
         assert_eq!(tenant_of(&with("a|a"), true).map(|tenant| tenant.to_string()), Ok("a".to_string()));

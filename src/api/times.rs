@@ -196,9 +196,7 @@ impl RangeArgs {
                 let start = UnixNanos(rules.now.0.saturating_sub(UnixNanos::from_seconds(DEFAULT_WINDOW_SECONDS).0));
                 Ok(Some(TimeRange { start, end: newest }))
             }
-            _ => Err(ApiError::invalid(
-                "error parsing date range: only one of start and end provided: must provide both or neither",
-            )),
+            _ => Err(ApiError::invalid("error parsing date range: only one of start and end provided: must provide both or neither")),
         }
     }
 

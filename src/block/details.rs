@@ -4,7 +4,7 @@
 //! has none.
 
 use super::gather::{AttributePlan, NOT_TAKEN, OrderWriter, RowMap, Scatter, attribute_cells, byte_arrays, sparse_cells, sparse_text_cells};
-use super::schema::{ATTRIBUTES_METADATA, EVENTS_FILE, LINKS_FILE, detail, push_attribute_leaves};
+use super::schema::{EVENTS_FILE, LINKS_FILE, detail, push_attribute_leaves};
 use super::spans::write_order;
 use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
 use super::writer::Plan;
@@ -138,9 +138,8 @@ fn attribute_plan<'a>(plan: &Plan<'a>, table: fn(&Chunk) -> &AttributeTable) -> 
 }
 
 fn start_table(mut leaves: Vec<Leaf>, prefix: &str, attributes: &AttributePlan<'_>) -> Result<TableWriter, ParquetError> {
-    let entries = push_attribute_leaves(&mut leaves, prefix, attributes);
-    let listed = serde_json::to_string(&entries).unwrap_or_default();
-    TableWriter::new(&leaves, vec![(ATTRIBUTES_METADATA, listed)])
+    let metadata = push_attribute_leaves(&mut leaves, prefix, attributes);
+    TableWriter::new(&leaves, metadata)
 }
 
 fn write_events(plan: &Plan<'_>, placement: &Placement) -> Result<Bytes, ParquetError> {

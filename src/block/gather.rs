@@ -6,7 +6,7 @@ use crate::columns::wire::{put_bytes, put_varint};
 use crate::columns::{AttributeColumn, AttributeTable, ColumnValues, Dictionary, SparseText, ValueKind};
 use bytes::Bytes;
 use parquet::data_type::ByteArray;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Stands for a row that does not go into the block.
 pub const NOT_TAKEN: u32 = u32::MAX;
@@ -35,6 +35,8 @@ pub struct AttributePlan<'a> {
     pub chosen: Vec<Chosen>,
     /// True if some attribute goes to the residual.
     pub has_residual: bool,
+    /// Keys of residual attributes, sorted.
+    pub residual_keys: BTreeSet<String>,
     /// For each source and each of its columns, the ordinal in the file.
     ordinals: Vec<Vec<Option<u32>>>,
 }
@@ -54,6 +56,9 @@ impl<'a> AttributePlan<'a> {
         let mut ranked: Vec<_> = counts.into_iter().collect();
         ranked.sort_by(|(a, (rows_a, _)), (b, (rows_b, _))| rows_b.cmp(rows_a).then(a.cmp(b)));
         let has_residual = ranked.len() > MAX_ATTRIBUTE_COLUMNS || tables.iter().any(|table| !table.residual().0.is_empty());
+        let mut residual_keys: BTreeSet<String> = ranked.iter().skip(MAX_ATTRIBUTE_COLUMNS).map(|((key, _), _)| key.to_string()).collect();
+        let stored = tables.iter().flat_map(|table| table.residual().1.iter());
+        residual_keys.extend(stored.filter_map(residual_key).map(str::to_string));
         ranked.truncate(MAX_ATTRIBUTE_COLUMNS);
         ranked.sort_by(|(a, _), (b, _)| a.cmp(b));
         let chosen: Vec<Chosen> = ranked
@@ -69,7 +74,7 @@ impl<'a> AttributePlan<'a> {
             .iter()
             .map(|table| table.columns().iter().map(|column| ordinal.get(&(column.key(), column.kind())).copied()).collect())
             .collect();
-        AttributePlan { tables, chosen, has_residual, ordinals }
+        AttributePlan { tables, chosen, has_residual, residual_keys, ordinals }
     }
 
     /// The source columns that make up a chosen column, each with the number of its source.

@@ -121,9 +121,9 @@ impl Block {
         self.index.id_of(ordinal)
     }
 
-    /// Whether a trace is known to have spans in other blocks too.
-    pub fn is_split(&self, id: &TraceId) -> bool {
-        self.split.binary_search(id).is_ok()
+    /// Traces that were in earlier blocks when this one was written, ascending.
+    pub fn split(&self) -> &[TraceId] {
+        &self.split
     }
 
     /// Summaries of all traces.

@@ -30,6 +30,8 @@ pub fn bloom_file(shard: usize) -> String {
 
 /// Key of the Parquet metadata entry that lists the attribute columns as JSON.
 pub const ATTRIBUTES_METADATA: &str = "conmoto.attributes";
+/// Key of the Parquet metadata entry that lists the keys of residual attributes as JSON, where there are any.
+pub const RESIDUAL_KEYS_METADATA: &str = "conmoto.residual_keys";
 /// Key of the Parquet metadata entry of `traces.parquet` that lists the service names that statistics refer to.
 pub const SERVICES_METADATA: &str = "conmoto.services";
 
@@ -174,13 +176,19 @@ fn attribute_leaf(name: &str, column: &Chosen) -> Leaf {
     }
 }
 
-/// The leaves that every table with attributes ends with: order, residual if any, and the attribute columns.
-pub fn push_attribute_leaves(leaves: &mut Vec<Leaf>, prefix: &str, plan: &AttributePlan<'_>) -> Vec<AttributeEntry> {
+/// Adds the leaves that every table with attributes ends with: order, residual if any, and the attribute columns. Returns
+/// the metadata entries that describe them.
+pub fn push_attribute_leaves(leaves: &mut Vec<Leaf>, prefix: &str, plan: &AttributePlan<'_>) -> Vec<(&'static str, String)> {
     leaves.push(Leaf::required(ORDER, LeafType::Bytes, Coding::DictionaryLz4));
     if plan.has_residual {
         leaves.push(Leaf::optional(RESIDUAL, LeafType::Bytes, Coding::PlainZstd));
     }
     let entries = attribute_entries(prefix, &plan.chosen);
     leaves.extend(attribute_leaves(&entries, &plan.chosen));
-    entries
+    // Lists of texts always serialise.
+    let mut metadata = vec![(ATTRIBUTES_METADATA, serde_json::to_string(&entries).unwrap_or_default())];
+    if plan.has_residual {
+        metadata.push((RESIDUAL_KEYS_METADATA, serde_json::to_string(&plan.residual_keys).unwrap_or_default()));
+    }
+    metadata
 }

@@ -9,7 +9,7 @@ use crate::columns::resources::Origin;
 use crate::columns::value::{KeyValueRef, ValueRef};
 use crate::columns::view::{Column, ColumnId, Condition, Rows, SourceError, SpanSource, Strings, Values};
 use crate::columns::wire::Reader;
-use crate::columns::AttributeTable;
+use crate::columns::{AttributeColumn, AttributeTable, ColumnValues};
 use crate::columns::source::attribute_column;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -210,6 +210,38 @@ fn optional_text(table: &Table, decoded: Option<Decoded>) -> Result<Option<Colum
     let rows = decoded.rows.map_or(Rows::All, |rows| Rows::Some(Cow::Owned(rows)));
     let values = attribute_values(decoded.values, ValueKind::Str).ok_or_else(|| table.mistyped(span::STATUS_MESSAGE))?;
     Ok(Some(Column { rows, values }))
+}
+
+impl Block {
+    /// The attribute columns of a key in a row group of one of the block's tables, residual values included.
+    pub fn attribute_columns(&self, table: &Table, group: usize, key: &str) -> Result<Vec<Column<'static>>, BlockError> {
+        let mut columns = Vec::new();
+        for entry in table.attributes().iter().filter(|entry| entry.key == key) {
+            let Some(decoded) = table.decode(self.files(), group, &entry.leaf)? else { continue };
+            let kind = ValueKind::from_name(&entry.kind).ok_or_else(|| table.mistyped(&entry.leaf))?;
+            let rows = decoded.rows.map_or(Rows::All, |rows| Rows::Some(Cow::Owned(rows)));
+            let values = attribute_values(decoded.values, kind).ok_or_else(|| table.mistyped(&entry.leaf))?;
+            columns.push(Column { rows, values });
+        }
+        let residual = table.decode(self.files(), group, RESIDUAL)?.map(residual_table).unwrap_or_default();
+        columns.extend(residual.into_columns().into_iter().filter(|column| column.key() == key).map(owned_column));
+        Ok(columns)
+    }
+}
+
+fn owned_column(column: AttributeColumn) -> Column<'static> {
+    let shared = |dictionary: &crate::columns::Dictionary| {
+        let (ends, bytes) = dictionary.parts();
+        Strings::Shared(Arc::new((ends.to_vec(), bytes.to_vec())))
+    };
+    let values = match column.values {
+        ColumnValues::Str(codes, dictionary) => Values::Text(Cow::Owned(codes), shared(&dictionary)),
+        ColumnValues::Any(codes, dictionary) => Values::Any(Cow::Owned(codes), shared(&dictionary)),
+        ColumnValues::Int(values) => Values::Int(Cow::Owned(values)),
+        ColumnValues::Double(values) => Values::Double(Cow::Owned(values)),
+        ColumnValues::Bool(values) => Values::Bool(Cow::Owned(values)),
+    };
+    Column { rows: Rows::Some(Cow::Owned(column.rows)), values }
 }
 
 /// Decoded values as those of an attribute of this kind; `None` if the types do not fit.

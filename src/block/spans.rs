@@ -2,7 +2,7 @@
 
 use super::gather::{AttributePlan, OrderWriter, Scatter, attribute_cells, byte_arrays, sparse_cells, sparse_text_cells};
 use super::origins::service_names;
-use super::schema::{ATTRIBUTES_METADATA, push_attribute_leaves, span};
+use super::schema::{push_attribute_leaves, span};
 use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
 use super::writer::Plan;
 use crate::columns::{Chunk, Sparse, SparseText};
@@ -30,9 +30,8 @@ pub(super) fn write_spans(plan: &Plan<'_>) -> Result<Bytes, ParquetError> {
     let rare = RareColumns::of(plan.sources);
     let mut leaves = dense_leaves();
     rare.push_leaves(&mut leaves);
-    let entries = push_attribute_leaves(&mut leaves, "span", &attributes);
-    let listed = serde_json::to_string(&entries).unwrap_or_default();
-    let mut table = TableWriter::new(&leaves, vec![(ATTRIBUTES_METADATA, listed)])?;
+    let metadata = push_attribute_leaves(&mut leaves, "span", &attributes);
+    let mut table = TableWriter::new(&leaves, metadata)?;
     let mut writer = SpanWriter {
         plan,
         names: plan.sources.iter().map(|chunk| byte_arrays(&chunk.names)).collect(),

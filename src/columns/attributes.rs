@@ -231,6 +231,11 @@ impl AttributeTable {
         &self.columns
     }
 
+    /// The columns alone.
+    pub fn into_columns(self) -> Vec<AttributeColumn> {
+        self.columns
+    }
+
     /// The column of a key and kind.
     pub fn column(&self, key: &str, kind: ValueKind) -> Option<&AttributeColumn> {
         let same = |&at: &u32| {

@@ -1,42 +1,20 @@
-//! One user query becomes units of work over head and blocks, then one answer.
+//! One user query becomes work on a moment of head and blocks, then one answer.
+//!
+//! Queries compute and wait for storage, so they run on threads that may block; a bounded number of them at once, so that
+//! ingest keeps its share of the machine. A caller that goes away before its query starts costs nothing.
 
+use crate::model::trace::combine;
 use crate::model::{TenantId, TimeRange, TraceId};
 use crate::proto::otlp::ResourceSpans;
 use crate::proto::tempopb;
-use crate::traceql::ast::{Attribute, FieldExpr, Query};
+use crate::querier::{RecentSource, search, tags, trace_by_id};
+use crate::traceql::ast::Attribute;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
-/// A search as the API has checked it.
-#[derive(Clone, Debug)]
-pub struct SearchParams {
-    /// The query; `None` matches every trace and answers without span sets (the legacy form without `q` and `tags`).
-    pub query: Option<Query>,
-    /// Largest number of traces in the answer, at least 1.
-    pub limit: usize,
-    /// Largest number of spans in a span set, at least 1.
-    pub spans_per_span_set: usize,
-    /// Only traces that overlap it.
-    pub range: TimeRange,
-}
-
-/// Which tag names or values are asked for.
-#[derive(Clone, Debug, Default)]
-pub struct TagParams {
-    /// Only of spans that match; `None` means all.
-    pub filter: Option<FieldExpr>,
-    /// Only of data that overlaps it; `None` means all.
-    pub range: Option<TimeRange>,
-    /// Largest number of names per scope, or of values; 0 means no limit.
-    pub limit: usize,
-}
-
-/// Names of one scope; `scope` is `resource`, `span`, `event`, `link`, `instrumentation`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScopeTags {
-    /// The scope's word.
-    pub scope: &'static str,
-    /// Names without scope prefix, sorted.
-    pub tags: Vec<String>,
-}
+pub use crate::querier::QueryError;
+pub use crate::querier::search::SearchParams;
+pub use crate::querier::tags::{ScopeTags, TagParams};
 
 /// A trace with what it cost to find it.
 #[derive(Clone, Debug, Default)]
@@ -47,41 +25,57 @@ pub struct FoundTrace {
     pub inspected_bytes: u64,
 }
 
-/// Why a query has no answer.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum QueryError {
-    /// The query is at fault: HTTP 400, gRPC InvalidArgument.
-    #[error("{0}")]
-    Invalid(String),
-    /// The language has it, this version does not: HTTP 501, gRPC Unimplemented.
-    #[error("{0}")]
-    Unsupported(String),
-    /// The data or the store is at fault: HTTP 500, gRPC Internal.
-    #[error("{0}")]
-    Internal(String),
+/// Answers queries over everything that is stored.
+pub struct Frontend {
+    recent: Arc<dyn RecentSource>,
+    permits: Arc<Semaphore>,
 }
 
-/// Answers queries over everything that is stored.
-pub struct Frontend {}
-
 impl Frontend {
-    /// The whole trace, from head and blocks; those outside `range` may be left out.
-    pub async fn find_trace(&self, _tenant: &TenantId, _id: TraceId, _range: Option<TimeRange>) -> Result<FoundTrace, QueryError> {
-        Ok(FoundTrace::default())
+    /// A frontend over recent data and its blocks; `max_concurrent` queries compute at once, at least one.
+    pub fn new(recent: Arc<dyn RecentSource>, max_concurrent: usize) -> Self {
+        Frontend { recent, permits: Arc::new(Semaphore::new(max_concurrent.max(1))) }
+    }
+
+    /// The whole trace, from head and blocks; blocks outside `range` are left out.
+    pub async fn find_trace(&self, tenant: &TenantId, id: TraceId, range: Option<TimeRange>) -> Result<FoundTrace, QueryError> {
+        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
+        self.compute(move || {
+            let found = trace_by_id::find_trace(recent.find_trace(&tenant, &id), &id, range)?;
+            Ok(FoundTrace { resource_spans: combine(found.pieces), inspected_bytes: found.inspected_bytes })
+        })
+        .await
     }
 
     /// Traces that match, newest first.
-    pub async fn search(&self, _tenant: &TenantId, _params: SearchParams) -> Result<tempopb::SearchResponse, QueryError> {
-        Ok(tempopb::SearchResponse::default())
+    pub async fn search(&self, tenant: &TenantId, params: SearchParams) -> Result<tempopb::SearchResponse, QueryError> {
+        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
+        self.compute(move || search::search(&recent.snapshot(&tenant), &params)).await
     }
 
     /// Attribute names by scope; without the intrinsics, which are the API's constant.
-    pub async fn tag_names(&self, _tenant: &TenantId, _params: TagParams) -> Result<Vec<ScopeTags>, QueryError> {
-        Ok(Vec::new())
+    pub async fn tag_names(&self, tenant: &TenantId, params: TagParams) -> Result<Vec<ScopeTags>, QueryError> {
+        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
+        self.compute(move || tags::tag_names(&recent.snapshot(&tenant), &params)).await
     }
 
     /// Typed values of an attribute or intrinsic, sorted by type and text.
-    pub async fn tag_values(&self, _tenant: &TenantId, _tag: &Attribute, _params: TagParams) -> Result<Vec<tempopb::TagValue>, QueryError> {
-        Ok(Vec::new())
+    pub async fn tag_values(&self, tenant: &TenantId, tag: &Attribute, params: TagParams) -> Result<Vec<tempopb::TagValue>, QueryError> {
+        let (recent, tenant, tag) = (Arc::clone(&self.recent), tenant.clone(), tag.clone());
+        self.compute(move || tags::tag_values(&recent.snapshot(&tenant), &tag, &params)).await
+    }
+
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let gone = |_| QueryError::Internal("the server is shutting down".to_string());
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(gone)?;
+        let run = move || {
+            let result = work();
+            drop(permit);
+            result
+        };
+        tokio::task::spawn_blocking(run).await.map_err(|error| QueryError::Internal(format!("the query was lost: {error}")))?
     }
 }

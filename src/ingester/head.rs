@@ -4,6 +4,7 @@
 //! that is large enough is sealed: from then on nobody changes it, and queries read it without a lock. A query seals what
 //! is active, so that it sees everything that was acknowledged before it; small sealed chunks are joined now and then.
 
+use super::instruments::Received;
 use super::wal::Receipt;
 use crate::block::reader::Block;
 use crate::columns::wire::Malformed;
@@ -71,6 +72,7 @@ pub struct Head {
     sealed: RwLock<Vec<Sealed>>,
     sealed_bytes: AtomicUsize,
     blocks: Arc<BlockList>,
+    received: Received,
     /// Held by the one flush that may run.
     pub(super) flushing: tokio::sync::Mutex<()>,
 }
@@ -91,6 +93,7 @@ impl Head {
             sealed: RwLock::default(),
             sealed_bytes: AtomicUsize::new(0),
             blocks,
+            received: Received::default(),
             flushing: tokio::sync::Mutex::default(),
         }
     }
@@ -219,6 +222,11 @@ impl Head {
             (!active.records.is_empty()).then_some(active.created_millis)
         });
         active.chain(sealed).min()
+    }
+
+    /// What the tenant has sent since the start.
+    pub fn received(&self) -> &Received {
+        &self.received
     }
 
     /// The tenant's blocks.

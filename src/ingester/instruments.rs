@@ -18,13 +18,18 @@ impl Count {
     }
 }
 
+/// What one tenant has sent.
+#[derive(Debug, Default)]
+pub struct Received {
+    /// Spans acknowledged.
+    pub spans: Count,
+    /// Bytes of requests acknowledged.
+    pub bytes: Count,
+}
+
 /// Counters of the ingester.
 #[derive(Debug, Default)]
 pub struct IngesterInstruments {
-    /// Spans taken into heads.
-    pub spans: Count,
-    /// Bytes of requests taken.
-    pub bytes: Count,
     /// Blocks written.
     pub blocks: Count,
     /// Spans in them.

@@ -32,6 +32,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use wal::{Frame, Wal, WalError};
 
+pub use flush::{FlushError, Taking};
 pub use recovery::{OpenError, Recovered};
 
 /// Settings of the ingester.
@@ -101,8 +102,8 @@ impl Ingester {
         let receipt = self.wal.append(frame).await?;
         let head = self.head(&tenant);
         let num_spans = head.append(&request, receipt)?;
-        self.instruments.spans.inc(num_spans);
-        self.instruments.bytes.inc(request.len());
+        head.received().spans.inc(num_spans);
+        head.received().bytes.inc(request.len());
         if head.bytes() >= self.config.max_head_bytes {
             self.work.notify_one();
         }

@@ -194,7 +194,8 @@ mod tests {
     use std::convert::Infallible;
 
     fn in_pieces(pieces: &[&[u8]]) -> Body {
-        let frames: Vec<_> = pieces.iter().map(|piece| Ok::<_, Infallible>(http_body::Frame::data(Bytes::copy_from_slice(piece)))).collect();
+        let frames: Vec<_> =
+            pieces.iter().map(|piece| Ok::<_, Infallible>(http_body::Frame::data(Bytes::copy_from_slice(piece)))).collect();
         Body::new(StreamBody::new(tokio_stream::iter(frames)))
     }
 

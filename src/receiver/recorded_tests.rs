@@ -64,9 +64,8 @@ fn difference(case: &Value, answer: &Answer) -> Option<String> {
     let want = &case["expect"];
     let wanted = (u16::try_from(want["status"].as_u64()?).ok()?, text(want, "content_type"), bytes(want, "body"));
     let content_type = answer.header("content-type").split(';').next().unwrap_or_default();
-    let same = answer.status() == wanted.0
-        && content_type == wanted.1
-        && comparable(wanted.0, &answer.body) == comparable(wanted.0, &wanted.2);
+    let same =
+        answer.status() == wanted.0 && content_type == wanted.1 && comparable(wanted.0, &answer.body) == comparable(wanted.0, &wanted.2);
     let found = (answer.status(), content_type, answer.body.escape_ascii().to_string());
     (!same).then(|| format!("{}: wanted {wanted:?}, got {found:?}", text(case, "id")))
 }

@@ -19,6 +19,7 @@ mod attribute;
 mod check;
 mod duration;
 mod error;
+pub mod eval;
 mod fold;
 mod lexer;
 mod operators;

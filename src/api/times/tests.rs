@@ -14,7 +14,9 @@ fn strict_numbers_have_the_words_of_go() {
 
 #[test]
 fn durations() {
-    for (text, nanos) in [("100ms", 100_000_000), ("1.5s", 1_500_000_000), ("1m30s", 90_000_000_000), ("0", 0), ("0s", 0), ("-1s", -1_000_000_000)] {
+    for (text, nanos) in
+        [("100ms", 100_000_000), ("1.5s", 1_500_000_000), ("1m30s", 90_000_000_000), ("0", 0), ("0s", 0), ("-1s", -1_000_000_000)]
+    {
         assert_eq!(go_duration(text), Ok(nanos), "{text}");
     }
     for (text, error) in [
@@ -49,7 +51,18 @@ fn instants_have_four_forms() {
         let found = instant(text);
         if text.starts_with("1e") { assert!(found.is_err()) } else { assert_eq!(found, Ok(UnixNanos(nanos)), "{text}") }
     }
-    for text in ["", "x", "now", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00+1:00", "éééééééééééééééééééé"] {
+    for text in [
+        "",
+        "x",
+        "now",
+        "2026-13-01T00:00:00Z",
+        "2026-02-29T00:00:00Z",
+        "2026-01-01T00:00:00",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T00:00:00.Z",
+        "2026-01-01T00:00:00+1:00",
+        "éééééééééééééééééééé",
+    ] {
         assert!(instant(text).is_err(), "{text}");
     }
 }

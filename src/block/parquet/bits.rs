@@ -25,29 +25,39 @@ pub(super) fn push_passing<T>(values: &[T], base: u32, out: &mut Vec<u32>, passe
     let (chunks, rest) = values.as_chunks::<64>();
     let mut first = base;
     for chunk in chunks {
-        match word_of(chunk, &passes) {
-            0 => {}
-            u64::MAX => out.extend(first..first + 64),
-            word => {
-                let num_found = write_bits(word, first, &mut found, 0);
-                out.extend_from_slice(&found[..num_found]);
-            }
-        }
+        push_bits(word_of(chunk, &passes), first, out, &mut found);
         first += 64;
     }
-    out.extend(rest.iter().zip(first..).filter(|(value, _)| passes(value)).map(|(_, row)| row));
+    push_bits(word_of(rest, &passes), first, out, &mut found);
 }
 
-/// Bit `i` says whether value `i` passes. Put together from bytes, for the shifts by constants take half the time of others.
 #[inline]
-fn word_of<T>(values: &[T; 64], passes: impl Fn(&T) -> bool) -> u64 {
+fn push_bits(word: u64, first: u32, out: &mut Vec<u32>, found: &mut [u32; 64]) {
+    match word {
+        0 => {}
+        u64::MAX => out.extend(first..first + 64),
+        word => {
+            let num_found = write_bits(word, first, found, 0);
+            out.extend_from_slice(&found[..num_found]);
+        }
+    }
+}
+
+/// Bit `i` says whether value `i` passes, of at most 64. Put together from bytes, for the shifts by constants take half the time of others.
+#[inline]
+fn word_of<T>(values: &[T], passes: impl Fn(&T) -> bool) -> u64 {
     let mut bytes = [0; 8];
-    for (byte, eight) in bytes.iter_mut().zip(values.as_chunks::<8>().0) {
+    let (eights, rest) = values.as_chunks::<8>();
+    for (byte, eight) in bytes.iter_mut().zip(eights) {
         for (bit, value) in eight.iter().enumerate() {
             *byte |= u8::from(passes(value)) << bit;
         }
     }
-    u64::from_le_bytes(bytes)
+    let mut word = u64::from_le_bytes(bytes);
+    for (value, bit) in rest.iter().zip(eights.len() * 8..) {
+        word |= u64::from(passes(value)) << bit;
+    }
+    word
 }
 
 #[cfg(test)]

@@ -80,7 +80,8 @@ impl ChunkReader for FetchedRanges {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        Ok(self.get(start..start.saturating_add(length as u64))?)
+        let end = start.checked_add(length as u64).ok_or_else(|| ReadError::missing(format!("{length} bytes from {start}")))?;
+        Ok(self.get(start..end)?)
     }
 }
 

@@ -115,28 +115,32 @@ impl ColumnReader {
     ///
     /// Error: `Misuse` if the range ends after the last row.
     pub fn decode_rows(&self, fetched: &FetchedRanges, rows: Range<usize>) -> Result<Decoded, ReadError> {
-        if self.is_all_null() || rows.is_empty() {
-            self.check_rows(&rows)?;
-            let none = if rows.is_empty() { None } else { Some(Vec::new()) };
-            return Ok(Decoded { rows: none, values: ValuesBuilder::new(self.physical, None, 0).finish() });
+        if self.have_no_value(&rows)? {
+            let present = if rows.is_empty() { None } else { Some(Vec::new()) };
+            return Ok(Decoded { rows: present, values: ValuesBuilder::new(self.physical, None, 0).finish() });
         }
-        self.check_rows(&rows)?;
         let mut values = ValuesBuilder::new(self.physical, self.dictionary(fetched)?, self.most_values(&rows));
         // `None` for as long as every row has a value.
         let mut present: Option<Vec<u32>> = None;
-        self.visit_pages(fetched, rows, |_| true, |page, page_rows| {
-            if present.is_none() && !page_rows.is_full() {
-                present = Some((0..page_rows.base).collect());
-            }
-            if let Some(present) = &mut present {
-                page_rows.push_present(present);
-            }
-            values.append(page, page_rows.skip, page_rows.take)
-        })?;
+        self.visit_pages(
+            fetched,
+            rows,
+            |_| true,
+            |page, page_rows| {
+                if present.is_none() && !page_rows.is_full() {
+                    present = Some((0..page_rows.base).collect());
+                }
+                if let Some(present) = &mut present {
+                    page_rows.push_present(present);
+                }
+                values.append(page, page_rows.skip, page_rows.take)
+            },
+        )?;
         Ok(Decoded { rows: present, values: values.finish() })
     }
 
-    /// Calls with each page that holds any of the rows and is kept (by its number, if the offset index is known).
+    /// Calls with each page that holds any of the rows and is kept (by its number, if the offset index is known). The caller has checked
+    /// the rows ([`Self::have_no_value`]).
     pub(super) fn visit_pages(
         &self,
         fetched: &FetchedRanges,
@@ -144,7 +148,6 @@ impl ColumnReader {
         keep: impl Fn(usize) -> bool,
         mut visit: impl FnMut(&DataPage<'_>, &PageRows<'_>) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
-        self.check_rows(&rows)?;
         let mut bitmap = Bitmap::default();
         Workspace::lend(|workspace| {
             let mut visit_page = |page: RawPage, page_rows: Range<usize>| {
@@ -198,11 +201,14 @@ impl ColumnReader {
         self.null_count().map_or(0, |nulls| rows.len().min(self.layout.num_rows - nulls))
     }
 
-    fn check_rows(&self, rows: &Range<usize>) -> Result<(), ReadError> {
+    /// True if it is known without reading anything that none of the rows has a value.
+    ///
+    /// Error: `Misuse` if the range ends after the last row.
+    pub(super) fn have_no_value(&self, rows: &Range<usize>) -> Result<bool, ReadError> {
         if rows.start > rows.end || rows.end > self.layout.num_rows {
             return Err(ReadError::misuse(format!("rows {rows:?} of {}", self.layout.num_rows)));
         }
-        Ok(())
+        Ok(rows.is_empty() || self.is_all_null())
     }
 
     /// The chunk's entry in the footer.

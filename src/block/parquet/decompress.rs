@@ -90,7 +90,9 @@ impl Workspace {
         }
         let output = &mut buffer[..uncompressed_len];
         let written = match codec {
-            Codec::Lz4 => lz4_flex::block::decompress_into(compressed, output).map_err(|error| ReadError::corrupt(format!("lz4: {error}")))?,
+            Codec::Lz4 => {
+                lz4_flex::block::decompress_into(compressed, output).map_err(|error| ReadError::corrupt(format!("lz4: {error}")))?
+            }
             _ => decompress_zstd(zstd, compressed, output)?,
         };
         if written != uncompressed_len {

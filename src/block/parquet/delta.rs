@@ -124,7 +124,9 @@ mod tests {
     #[test]
     fn absurd_layouts_are_errors() {
         let mut out: Vec<i64> = Vec::new();
-        for page in [&[0, 0, 9, 0][..], &[128, 1, 0, 9, 0], &[128, 1, 3, 9, 0], &[0xff, 0xff, 0xff, 0xff, 0x0f, 4, 9, 0], &[128, 1, 4, 3, 0], &[]] {
+        for page in
+            [&[0, 0, 9, 0][..], &[128, 1, 0, 9, 0], &[128, 1, 3, 9, 0], &[0xff, 0xff, 0xff, 0xff, 0x0f, 4, 9, 0], &[128, 1, 4, 3, 0], &[]]
+        {
             assert!(decode(page, 0, 2, |bits| bits, &mut out).is_err(), "{page:?}");
         }
     }

@@ -56,8 +56,15 @@ impl Encoding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PageKind {
     /// Data page of version 1; values count nulls too.
-    Data { num_values: usize, encoding: Encoding, level_encoding: Encoding },
-    Dictionary { num_values: usize, encoding: Encoding },
+    Data {
+        num_values: usize,
+        encoding: Encoding,
+        level_encoding: Encoding,
+    },
+    Dictionary {
+        num_values: usize,
+        encoding: Encoding,
+    },
     /// The number is the format's page type.
     Other(i64),
 }
@@ -107,10 +114,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(PageHeader, usize), ReadError> {
             encoding: encoding.map_or(Encoding::Other(-1), Encoding::from_number),
             level_encoding: level_encoding.map_or(Encoding::Other(-1), Encoding::from_number),
         },
-        (2, _, Some([num_values, encoding, _])) => PageKind::Dictionary {
-            num_values: count(num_values)?,
-            encoding: encoding.map_or(Encoding::Other(-1), Encoding::from_number),
-        },
+        (2, _, Some([num_values, encoding, _])) => {
+            PageKind::Dictionary { num_values: count(num_values)?, encoding: encoding.map_or(Encoding::Other(-1), Encoding::from_number) }
+        }
         (0 | 2, _, _) => return Err(ReadError::corrupt("page header without the header of its type")),
         (other, _, _) => PageKind::Other(other),
     };
@@ -190,10 +196,7 @@ fn skip_list(cursor: &mut Cursor<'_>, depth: u32) -> Result<(), ReadError> {
 
 fn length(cursor: &mut Cursor<'_>) -> Result<usize, ReadError> {
     let value = cursor.zigzag()?;
-    i32::try_from(value)
-        .ok()
-        .and_then(|value| usize::try_from(value).ok())
-        .ok_or_else(|| ReadError::corrupt(format!("page size {value}")))
+    i32::try_from(value).ok().and_then(|value| usize::try_from(value).ok()).ok_or_else(|| ReadError::corrupt(format!("page size {value}")))
 }
 
 fn count(value: Option<i64>) -> Result<usize, ReadError> {
@@ -211,8 +214,8 @@ mod tests {
 
     /// A data page header with statistics (field 5 of field 5) and a checksum, as the compact protocol writes them.
     const DATA: &[u8] = &[
-        0x15, 0x00, 0x15, 0xc8, 0x01, 0x15, 0x80, 0x01, 0x15, 0x07, 0x1c, 0x15, 0x0a, 0x15, 0x10, 0x15, 0x06, 0x15, 0x06, 0x1c, 0x36, 0x00, 0x28,
-        0x02, b'h', b'i', 0x18, 0x01, b'a', 0x11, 0x00, 0x00, 0x00,
+        0x15, 0x00, 0x15, 0xc8, 0x01, 0x15, 0x80, 0x01, 0x15, 0x07, 0x1c, 0x15, 0x0a, 0x15, 0x10, 0x15, 0x06, 0x15, 0x06, 0x1c, 0x36, 0x00,
+        0x28, 0x02, b'h', b'i', 0x18, 0x01, b'a', 0x11, 0x00, 0x00, 0x00,
     ];
 
     #[test]

@@ -33,6 +33,7 @@ mod statistics;
 mod unpack;
 mod values;
 mod varint;
+mod view;
 
 #[cfg(test)]
 mod tests;
@@ -42,3 +43,4 @@ pub use column::ColumnReader;
 pub use error::{ReadError, ReadErrorKind};
 pub use layout::MAX_ROWS;
 pub use values::{Decoded, DecodedValues, Dictionary, StringTable};
+pub use view::Role;

@@ -87,7 +87,13 @@ impl<'a> DataPage<'a> {
         }
     }
 
-    fn append_fixed(&self, range: (usize, usize), width: usize, dictionary: &Option<&Dictionary>, out: &mut Vec<u8>) -> Result<(), ReadError> {
+    fn append_fixed(
+        &self,
+        range: (usize, usize),
+        width: usize,
+        dictionary: &Option<&Dictionary>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
         let (skip, take) = range;
         match (self.encoding, dictionary) {
             (Encoding::Plain, _) => out.extend_from_slice(plain::fixed(self.values, width, skip, take)?),

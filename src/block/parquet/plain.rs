@@ -70,20 +70,13 @@ fn visit_starts<'a>(
 pub(super) fn decode_strings(page: &[u8], skip: usize, take: usize, (ends, bytes): &mut StringParts) -> Result<(), ReadError> {
     // A string takes at least four bytes of the page, so a false count reserves little.
     ends.reserve(take.min(page.len() / 4));
-    let most = bytes.len() + page.len() + SHORT;
-    let mut end = bytes.len();
-    let result = visit_starts(page, skip, take, |from_start, len| {
-        let start = end;
-        end += len;
-        if bytes.len() < end + SHORT {
-            bytes.resize((2 * bytes.len()).min(most).max(end + SHORT), 0);
-        }
-        copy_string(from_start, len, &mut bytes[start..]);
-        ends.push(u32::try_from(end).map_err(|_| ReadError::corrupt("strings of more than 4 GiB"))?);
+    let all = skip + take;
+    bytes.reserve(page.len().saturating_sub(all.saturating_mul(4)).checked_div(all).unwrap_or(0) * take + SHORT);
+    visit_strings(page, skip, take, |string| {
+        bytes.extend_from_slice(string);
+        ends.push(u32::try_from(bytes.len()).map_err(|_| ReadError::corrupt("strings of more than 4 GiB"))?);
         Ok(())
-    });
-    bytes.truncate(end);
-    result
+    })
 }
 
 /// Strings up to this length are copied as if they were of this length, if there are so many bytes: most strings of traces are short, and

@@ -1,0 +1,5 @@
+//! Files written by the `parquet` crate, read back.
+
+mod damaged;
+mod round_trip;
+mod written;

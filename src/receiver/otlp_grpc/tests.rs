@@ -107,8 +107,14 @@ async fn an_unknown_compression_is_unimplemented() {
 #[tokio::test]
 async fn other_services_are_unimplemented() {
     for (path, text) in [
-        ("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", "unknown service opentelemetry.proto.collector.metrics.v1.MetricsService"),
-        ("/opentelemetry.proto.collector.trace.v1.TraceService/Import", "unknown method Import for service opentelemetry.proto.collector.trace.v1.TraceService"),
+        (
+            "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+            "unknown service opentelemetry.proto.collector.metrics.v1.MetricsService",
+        ),
+        (
+            "/opentelemetry.proto.collector.trace.v1.TraceService/Import",
+            "unknown method Import for service opentelemetry.proto.collector.trace.v1.TraceService",
+        ),
     ] {
         let answer = call(service(None, Tenancy::Single), path, &[], frame(0, b"")).await;
         assert_eq!(status(&answer), (Code::Unimplemented, text.to_string()));

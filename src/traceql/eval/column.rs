@@ -1,8 +1,8 @@
 //! The values of one attribute for many rows, read a column at a time.
 
 use super::EvalError;
-use super::place::{Context, Place, SpanColumn, TraceFact, TraceFacts, resource_value, scope_value};
 use super::condition::span_id_text;
+use super::place::{Context, Place, SpanColumn, TraceFact, TraceFacts, resource_value, scope_value};
 use super::scalar::Scalar;
 use crate::columns::resources::Origin;
 use crate::columns::value::{ValueKind, ValueRef};

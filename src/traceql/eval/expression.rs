@@ -78,9 +78,7 @@ impl Expr {
                 let answer = node.select(run, &question)?;
                 Ok(Values::Each(rows.iter().map(|&row| Scalar::Bool(answer.contains(row))).collect()))
             }
-            Expr::Regex(operand, test) => {
-                operand.evaluate(run, rows)?.map(rows.len(), |value| Ok(Scalar::Bool(regex_holds(test, value))))
-            }
+            Expr::Regex(operand, test) => operand.evaluate(run, rows)?.map(rows.len(), |value| Ok(Scalar::Bool(regex_holds(test, value)))),
             Expr::NotNil(operand) => operand.evaluate(run, rows)?.map(rows.len(), |value| Ok(Scalar::Bool(!value.is_nil()))),
             Expr::Unary(op, operand) => operand.evaluate(run, rows)?.map(rows.len(), |value| scalar::unary(*op, value)),
             Expr::Binary(op, left, right) if op.is_logical() => logical(*op, left, right, run, rows),

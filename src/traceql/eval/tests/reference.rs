@@ -75,9 +75,11 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// §1: what is no string as it was sent reads as empty.
 fn service_name(attributes: &[KeyValue]) -> String {
-    match look_up(attributes, "service.name") {
-        Val::Str(name) => name,
+    let value = attributes.iter().find(|attribute| attribute.key == "service.name").and_then(|attribute| attribute.value.clone());
+    match value {
+        Some(AnyValue { value: Some(Value::StringValue(name)) }) => name,
         _ => String::new(),
     }
 }
@@ -167,7 +169,11 @@ impl Row {
 fn eval(expression: &FieldExpr, row: &Row) -> Result<Val, Failed> {
     Ok(match expression {
         FieldExpr::Static(value) => constant(value),
-        FieldExpr::Attribute(attribute) => row.value(attribute),
+        // In computations a wrapped duration is the largest one.
+        FieldExpr::Attribute(attribute) => match row.value(attribute) {
+            Val::Duration(nanos) => Val::Duration(nanos.min(i64::MAX as u64)),
+            value => value,
+        },
         FieldExpr::IsNil(operand) => Val::Bool(match &**operand {
             FieldExpr::Attribute(attribute) => row.is_nil(attribute),
             _ => false,
@@ -181,16 +187,27 @@ fn eval(expression: &FieldExpr, row: &Row) -> Result<Val, Failed> {
         },
         FieldExpr::Binary { op, left, right } => match (&**left, &**right) {
             (FieldExpr::Attribute(attribute), FieldExpr::Static(literal)) if !op.is_arithmetic() && !op.is_logical() => {
-                Val::Bool(!passing(*op, row.value(attribute), literal).is_empty())
+                Val::Bool(!passing(*op, row.value(attribute), &as_compared(*op, attribute, literal)).is_empty())
             }
             (FieldExpr::Static(literal), FieldExpr::Attribute(attribute)) if !op.is_arithmetic() && !op.is_logical() => {
                 // Not turned around when it is looked up, then evaluated as written.
-                let found = passing(*op, row.value(attribute), literal);
-                Val::Bool(found.iter().any(|value| compare(*op, &constant(literal), value)))
+                let literal = as_compared(*op, attribute, literal);
+                let found = passing(*op, row.value(attribute), &literal);
+                Val::Bool(found.iter().any(|value| compare(*op, &constant(&literal), value)))
             }
             _ => binary(*op, eval(left, row)?, eval(right, row)?)?,
         },
     })
+}
+
+/// §5.2: `=` and `!=` strip the leading zeros of a literal for a trace id.
+fn as_compared(op: BinaryOp, attribute: &Attribute, literal: &Static) -> Static {
+    match (op, attribute, literal) {
+        (BinaryOp::Eq | BinaryOp::Ne, Attribute::Intrinsic(Intrinsic::TraceId), Static::Str(id)) => {
+            Static::Str(id.trim_start_matches('0').to_owned())
+        }
+        _ => literal.clone(),
+    }
 }
 
 /// The elements of a value that pass `value op literal`, if it is of the literal's type (§7 item 3, §6.6 right column).

@@ -1,0 +1,140 @@
+//! The routes of the HTTP port and of the gRPC port, and what all queries have in common (spec/query-api.md §1).
+//!
+//! Queries answer to every method and never read a body. A tenant that is missing is told before anything else, a tenant
+//! with an illegal name where the handler first needs it.
+
+use super::answer::{Answer, Format, accepts_gzip};
+use super::params::Params;
+use super::tenant::{TenantError, tenant_of};
+use super::{ApiError, ApiState, ErrorKind, health, metrics_query, search, status, streaming, tags, trace};
+use crate::model::TenantId;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any, get};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderMap, X_CONTENT_TYPE_OPTIONS};
+use std::sync::Arc;
+use tonic::Status;
+
+/// The HTTP port: every path of the API, and the gRPC calls if `stream_over_http_enabled`.
+pub fn http_router(state: Arc<ApiState>) -> Router {
+    let (path_prefix, api_prefix) = (literal(&state.config.http_path_prefix), literal(&state.config.http_api_prefix));
+    let mut router = queries(&format!("{path_prefix}{api_prefix}")).merge(operations(&path_prefix));
+    if state.config.stream_over_http_enabled {
+        router = router.merge(calls(&state));
+    }
+    router.fallback(not_found).with_state(state)
+}
+
+/// The gRPC port: the calls and nothing else.
+pub fn grpc_router(state: Arc<ApiState>) -> Router {
+    calls(&state).fallback(unknown_call).with_state(state)
+}
+
+/// A prefix as part of a route: braces in it are braces.
+fn literal(prefix: &str) -> String {
+    prefix.trim_end_matches('/').replace('{', "{{").replace('}', "}}")
+}
+
+fn queries(prefix: &str) -> Router<Arc<ApiState>> {
+    Router::new()
+        .route(&format!("{prefix}/api/traces/{{id}}"), query(trace::version_1))
+        .route(&format!("{prefix}/api/v2/traces/{{id}}"), query(trace::version_2))
+        .route(&format!("{prefix}/api/search"), query(search::search))
+        .route(&format!("{prefix}/api/search/tags"), query(tags::names_version_1))
+        .route(&format!("{prefix}/api/v2/search/tags"), query(tags::names_version_2))
+        .route(&format!("{prefix}/api/search/tag/{{*tag}}"), query(|state, request| of_tag(state, request, tags::values_version_1)))
+        .route(&format!("{prefix}/api/v2/search/tag/{{*tag}}"), query(|state, request| of_tag(state, request, tags::values_version_2)))
+        .route(&format!("{prefix}/api/metrics/query_range"), query(metrics_query::query_range))
+        .route(&format!("{prefix}/api/metrics/query"), query(metrics_query::query_instant))
+        .route(&format!("{prefix}/api/echo"), any(status::echo))
+        .route(&format!("{prefix}/api/status/buildinfo"), get(status::build_info))
+}
+
+fn operations(prefix: &str) -> Router<Arc<ApiState>> {
+    Router::new()
+        .route(&format!("{prefix}/ready"), any(status::ready))
+        .route(&format!("{prefix}/metrics"), any(status::metrics))
+        .route(&format!("{prefix}/flush"), get(status::flush).post(status::flush))
+        .route(&format!("{prefix}/status"), get(status::all_pages))
+        .route(&format!("{prefix}/status/{{page}}"), get(status::one_page))
+}
+
+fn calls(state: &Arc<ApiState>) -> Router<Arc<ApiState>> {
+    health::routes().route_service("/tempopb.StreamingQuerier/{*method}", streaming::service(Arc::clone(state)))
+}
+
+/// A query over HTTP, as its handler sees it.
+pub(super) struct QueryRequest {
+    /// What the URL asks for.
+    pub(super) params: Params,
+    /// How the answer is to be written.
+    pub(super) format: Format,
+    /// Whose data are asked for.
+    pub(super) tenant: Result<TenantId, TenantError>,
+    /// The variable part of the path, percent-decoded once; empty if the route has none.
+    pub(super) argument: String,
+}
+
+/// A route with everything around a handler that queries have in common.
+fn query<H, F>(handler: H) -> MethodRouter<Arc<ApiState>>
+where
+    H: Fn(Arc<ApiState>, QueryRequest) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Answer, ApiError>> + Send + 'static,
+{
+    any(async move |State(state): State<Arc<ApiState>>, argument: Option<Path<String>>, request: Request| {
+        let (head, _) = request.into_parts();
+        let accepts_gzip = accepts_gzip(&head.headers);
+        let answer = async {
+            let argument = argument.map(|Path(argument)| argument).unwrap_or_default();
+            let request = query_request(&state, Params::of(&head.uri), &head.headers, argument)?;
+            handler(state, request).await?.respond(accepts_gzip).await
+        };
+        answer.await.unwrap_or_else(ApiError::into_response)
+    })
+}
+
+fn query_request(state: &ApiState, params: Params, headers: &HeaderMap, argument: String) -> Result<QueryRequest, ApiError> {
+    let tenant = match tenant_of(headers, state.config.multitenancy_enabled) {
+        Err(TenantError::Missing) => return Err(TenantError::Missing.into()),
+        tenant => tenant,
+    };
+    params.check_expression_size(state.config.max_query_expression_size_bytes)?;
+    Ok(QueryRequest { params, format: Format::of(headers), tenant, argument })
+}
+
+/// `…/tag/{tag}/values`, where the tag may have slashes, so that a route cannot tell it from what follows.
+async fn of_tag<F>(
+    state: Arc<ApiState>,
+    mut request: QueryRequest,
+    handler: impl FnOnce(Arc<ApiState>, QueryRequest) -> F,
+) -> Result<Answer, ApiError>
+where
+    F: Future<Output = Result<Answer, ApiError>>,
+{
+    match request.argument.strip_suffix("/values") {
+        Some(tag) => request.argument = tag.to_string(),
+        None => return Err(ApiError::new(ErrorKind::NotFound, "404 page not found\n")),
+    }
+    handler(state, request).await
+}
+
+async fn not_found(headers: HeaderMap, request: Request) -> Response {
+    let is_call = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+    if is_call {
+        return unknown_call(request).await;
+    }
+    let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (StatusCode::NOT_FOUND, headers, "404 page not found\n").into_response()
+}
+
+async fn unknown_call(request: Request) -> Response {
+    let path = request.uri().path();
+    let service = path.trim_start_matches('/').rsplit_once('/').map_or(path, |(service, _)| service);
+    Status::unimplemented(format!("unknown service {service}")).into_http::<Body>()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! What operators and balancers ask: readiness, build, state, metrics, flush (spec/query-api.md §8).
+
+use super::{ApiState, Readiness};
+use crate::api::tenant::{TenantError, tenant_of};
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderMap};
+use serde::Serialize;
+use std::sync::Arc;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The release of Tempo whose API this is: old Grafana versions decide by it what they may ask for.
+const API_VERSION: &str = "3.0.0";
+
+/// The members of `/api/status/buildinfo`; what is not known is empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildInfo {
+    /// A version of Tempo that has the same API, and ours after a plus sign.
+    pub version: String,
+    /// Commit.
+    pub revision: String,
+    /// Branch.
+    pub branch: String,
+    /// Who built it.
+    pub build_user: String,
+    /// When it was built.
+    pub build_date: String,
+    /// Always empty: clients look for the member, and there is no Go here.
+    pub go_version: String,
+}
+
+impl Default for BuildInfo {
+    fn default() -> Self {
+        BuildInfo {
+            version: format!("{API_VERSION}+conmoto.{}", env!("CARGO_PKG_VERSION")),
+            revision: String::new(),
+            branch: String::new(),
+            build_user: String::new(),
+            build_date: String::new(),
+            go_version: String::new(),
+        }
+    }
+}
+
+/// The pages under `/status`.
+#[derive(Clone)]
+pub struct StatusPages {
+    /// For `/status/version` and `/api/status/buildinfo`.
+    pub build: BuildInfo,
+    /// YAML of the settings in effect, without secrets.
+    pub config: String,
+    /// Parts of the process with their state, asked anew for every request.
+    pub services: Arc<dyn Fn() -> Vec<(String, String)> + Send + Sync>,
+}
+
+/// `/ready`.
+pub(super) async fn ready(State(state): State<Arc<ApiState>>) -> Response {
+    let readiness = *state.readiness.borrow();
+    match readiness {
+        Readiness::Ready => text(StatusCode::OK, "ready\n"),
+        Readiness::Starting => text(StatusCode::SERVICE_UNAVAILABLE, "Some services are not Running:\nStarting: 1\n"),
+        Readiness::Stopping => text(StatusCode::SERVICE_UNAVAILABLE, "Application is stopping\n"),
+    }
+}
+
+/// `/api/echo`: Grafana's "save and test".
+pub(super) async fn echo() -> Response {
+    text(StatusCode::OK, "echo\n")
+}
+
+/// `/api/status/buildinfo`.
+pub(super) async fn build_info(State(state): State<Arc<ApiState>>) -> Response {
+    match serde_json::to_string(&state.status.build) {
+        Ok(json) => ([(CONTENT_TYPE, "application/json")], json + "\n").into_response(),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+/// `/metrics`.
+pub(super) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
+    ([(CONTENT_TYPE, OPEN_METRICS)], (state.metrics_text)()).into_response()
+}
+
+/// `/flush`: answers once the recent data are in blocks; of the named tenant, or of all if none is named.
+pub(super) async fn flush(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> Response {
+    let tenant = match tenant_of(&headers, state.config.multitenancy_enabled) {
+        _ if !state.config.multitenancy_enabled => None,
+        Ok(tenant) => Some(tenant),
+        Err(TenantError::Missing) => None,
+        Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    match (state.flush)(tenant).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+/// `/status`: all pages.
+pub(super) async fn all_pages(State(state): State<Arc<ApiState>>) -> Response {
+    let pages = ["version", "services", "config"].map(|name| page(&state, name).unwrap_or_default());
+    text(StatusCode::OK, pages.join("\n"))
+}
+
+/// `/status/{name}`.
+pub(super) async fn one_page(State(state): State<Arc<ApiState>>, Path(name): Path<String>) -> Response {
+    match page(&state, &name) {
+        Some(page) => text(StatusCode::OK, page),
+        None => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+    }
+}
+
+fn page(state: &ApiState, name: &str) -> Option<String> {
+    let StatusPages { build, config, services } = &state.status;
+    let mut page = format!("GET /status/{name}\n");
+    match name {
+        "version" => page += &format!("conmoto, version {}\n  revision: {}\n", build.version, build.revision),
+        "services" => page.extend(services().into_iter().map(|(service, state)| format!("{service}: {state}\n"))),
+        "config" => page += &format!("---\n{}\n", config.trim_end()),
+        _ => return None,
+    }
+    Some(page)
+}
+
+fn text(status: StatusCode, body: impl Into<axum::body::Body>) -> Response {
+    (status, [(CONTENT_TYPE, TEXT)], body.into()).into_response()
+}

@@ -1,0 +1,110 @@
+use super::super::health::{HealthCheckRequest, HealthCheckResponse};
+use super::super::test_support::state;
+use super::super::{ApiConfig, Readiness, grpc_router};
+use super::*;
+use crate::proto::tempopb::TraceSearchMetadata;
+use crate::proto::tempopb::streaming_querier_client::StreamingQuerierClient;
+use axum::Router;
+use tokio::sync::watch;
+use tonic::Code;
+use tonic_prost::ProstCodec;
+
+fn client(config: ApiConfig) -> StreamingQuerierClient<Router> {
+    StreamingQuerierClient::new(grpc_router(Arc::new(state(config))))
+}
+
+#[tokio::test]
+async fn one_complete_answer_and_the_end() {
+    let mut client = client(ApiConfig::default());
+    let request = SearchRequest { query: "{}".to_string(), start: 1, end: 2, ..SearchRequest::default() };
+    let mut stream = client.search(request).await.expect("a stream").into_inner();
+    let answer = stream.message().await.expect("no error").expect("one message");
+    assert!(answer.traces.is_empty() && answer.metrics.is_some());
+    assert_eq!(stream.message().await.expect("no error"), None);
+
+    let mut stream = client.search_tags_v2(SearchTagsRequest::default()).await.expect("a stream").into_inner();
+    let answer = stream.message().await.expect("no error").expect("one message");
+    assert_eq!(answer.scopes[0].tags.len(), 25);
+    client.search_tags(SearchTagsRequest::default()).await.expect("a stream");
+    let values = || SearchTagValuesRequest { tag_name: "status".to_string(), ..SearchTagValuesRequest::default() };
+    client.search_tag_values(values()).await.expect("a stream");
+    let mut stream = client.search_tag_values_v2(values()).await.expect("a stream").into_inner();
+    assert_eq!(stream.message().await.expect("no error").expect("one message").tag_values.len(), 3);
+}
+
+#[tokio::test]
+async fn errors_have_the_recorded_texts() {
+    let mut client = client(ApiConfig::default());
+    let request = SearchRequest { query: "{ status = ".to_string(), ..SearchRequest::default() };
+    let status = client.search(request).await.map(drop).expect_err("no query");
+    let text = "invalid TraceQL query: parse error at line 1, col 12: syntax error: unexpected $end";
+    assert_eq!((status.code(), status.message()), (Code::InvalidArgument, text));
+    let request = SearchTagsRequest { scope: "nonsense".to_string(), ..SearchTagsRequest::default() };
+    let status = client.search_tags_v2(request).await.map(drop).expect_err("no scope");
+    assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "invalid scope: nonsense"));
+    let status = client.search_tag_values_v2(SearchTagValuesRequest::default()).await.map(drop).expect_err("no name");
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let status = client.metrics_query_range(QueryRangeRequest::default()).await.map(drop).expect_err("not there");
+    assert_eq!((status.code(), status.message()), (Code::Unimplemented, NOT_IMPLEMENTED));
+}
+
+#[tokio::test]
+async fn the_tenant_comes_from_the_metadata() {
+    let mut client = client(ApiConfig { multitenancy_enabled: true, ..ApiConfig::default() });
+    let status = client.search(SearchRequest::default()).await.map(drop).expect_err("no tenant");
+    assert_eq!((status.code(), status.message()), (Code::Unknown, "no org id"));
+    for (tenant, code) in [("a/b", Code::InvalidArgument), ("a", Code::Ok)] {
+        let mut request = Request::new(SearchRequest::default());
+        request.metadata_mut().insert("x-scope-orgid", tenant.parse().expect("visible characters"));
+        assert_eq!(client.search(request).await.map_or_else(|status| status.code(), |_| Code::Ok), code);
+    }
+}
+
+#[test]
+fn packets_stay_within_their_size() {
+    let trace = |n: usize| TraceSearchMetadata { root_trace_name: "x".repeat(n), ..TraceSearchMetadata::default() };
+    let sizes = |traces: Vec<TraceSearchMetadata>| -> Vec<usize> {
+        let message = |traces| SearchResponse { traces, metrics: None };
+        let messages: Vec<_> = futures_of(packets(traces, Message::encoded_len, message));
+        assert!(messages.iter().all(|message| message.encoded_len() <= MAX_PACKET_BYTES || message.traces.len() == 1));
+        messages.iter().map(|message| message.traces.len()).collect()
+    };
+    assert_eq!(sizes(vec![]), [0]);
+    assert_eq!(sizes(vec![trace(10); 3]), [3]);
+    assert_eq!(sizes(vec![trace(400_000); 5]), [2, 2, 1]);
+    assert_eq!(sizes(vec![trace(10), trace(2_000_000), trace(10)]), [1, 1, 1]);
+}
+
+/// The messages of a stream that never waits.
+fn futures_of<T>(response: Response<Packets<T>>) -> Vec<T> {
+    let mut stream = response.into_inner();
+    let (items, _) = tokio_stream::Stream::size_hint(&stream);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut next = || match tokio_stream::Stream::poll_next(std::pin::Pin::new(&mut stream), &mut context) {
+        std::task::Poll::Ready(Some(Ok(item))) => item,
+        _ => unreachable!("a list of messages"),
+    };
+    (0..items).map(|_| next()).collect()
+}
+
+#[tokio::test]
+async fn health_follows_the_process() {
+    let (sender, readiness) = watch::channel(Readiness::Ready);
+    let router = grpc_router(Arc::new(ApiState { readiness, ..state(ApiConfig::default()) }));
+    let mut client = tonic::client::Grpc::new(router);
+    let codec = ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default;
+    let ask = |service: &str| Request::new(HealthCheckRequest { service: service.to_string() });
+    let check = || http::uri::PathAndQuery::from_static("/grpc.health.v1.Health/Check");
+    for (service, code) in [("", Code::Ok), ("tempopb.StreamingQuerier", Code::Ok), ("other", Code::NotFound)] {
+        client.ready().await.expect("always");
+        let answer = client.unary(ask(service), check(), codec()).await;
+        assert_eq!(answer.map_or_else(|status| status.code(), |_| Code::Ok), code);
+    }
+    client.ready().await.expect("always");
+    let path = http::uri::PathAndQuery::from_static("/grpc.health.v1.Health/Watch");
+    let mut stream = client.server_streaming(ask(""), path, codec()).await.expect("a stream").into_inner();
+    for (status, next) in [(1, Readiness::Stopping), (2, Readiness::Ready)] {
+        assert_eq!(stream.message().await.expect("no error").map(|answer| answer.status), Some(status));
+        sender.send_replace(next);
+    }
+}

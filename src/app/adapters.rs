@@ -1,0 +1,56 @@
+//! The seams between stages, in process.
+
+use crate::distributor::{Push, PushError, PushFuture, PushTarget};
+use crate::columns::export::export;
+use crate::ingester::{IngestError, Ingester};
+use crate::model::{TenantId, TraceId};
+use crate::querier::{RecentSource, RecentTrace, Snapshot};
+use crate::store::BlockLists;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// When a sender should try again (`distributor.retry_after_on_resource_exhausted`).
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Pushes go to the ingester of this process.
+pub(super) struct InProcessTarget(pub Arc<Ingester>);
+
+impl PushTarget for InProcessTarget {
+    fn push(&self, push: Push) -> PushFuture<'_> {
+        Box::pin(async move { self.0.push(push.tenant, push.request).await.map_err(push_error) })
+    }
+}
+
+fn push_error(error: IngestError) -> PushError {
+    match &error {
+        IngestError::Overloaded { .. } => PushError::Overloaded { message: error.to_string(), retry_after: RETRY_AFTER },
+        IngestError::Wal(_) | IngestError::Decode(_) | IngestError::Closed => PushError::Unavailable(error.to_string()),
+    }
+}
+
+/// Recent data of the ingester of this process, and the blocks.
+pub(super) struct InProcessRecent {
+    pub ingester: Arc<Ingester>,
+    pub blocks: Arc<BlockLists>,
+}
+
+impl RecentSource for InProcessRecent {
+    fn snapshot(&self, tenant: &TenantId) -> Snapshot {
+        match self.ingester.existing_head(tenant) {
+            Some(head) => {
+                let snapshot = head.snapshot();
+                Snapshot { chunks: snapshot.chunks, blocks: snapshot.blocks }
+            }
+            None => Snapshot { chunks: Vec::new(), blocks: self.blocks.of(tenant).snapshot() },
+        }
+    }
+
+    fn find_trace(&self, tenant: &TenantId, id: &TraceId) -> RecentTrace {
+        let Some(head) = self.ingester.existing_head(tenant) else {
+            return RecentTrace { pieces: Vec::new(), blocks: self.blocks.of(tenant).snapshot() };
+        };
+        let mut pieces = Vec::new();
+        let blocks = head.visit_trace(id, |chunk, trace| pieces.push(export(chunk, chunk.rows_of(trace))));
+        RecentTrace { pieces, blocks }
+    }
+}

@@ -1,0 +1,38 @@
+//! What is printed at start.
+
+use super::listeners::{Listeners, OTLP_GRPC, OTLP_HTTP, ZIPKIN};
+use crate::config::Config;
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+/// Addresses, directories, retention, and a data source for Grafana to paste.
+pub(super) fn text(config: &Config, listeners: &Listeners) -> String {
+    let mut out = String::new();
+    let api = url("http://", listeners.http.address, "");
+    let mut line = |what: &str, value: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "  {what:<12} {value}");
+    };
+    line("query API", format!("{api}  (HTTP, and gRPC on the same port)"));
+    line("gRPC API", url("", listeners.grpc.address, ""));
+    let receivers = [("OTLP gRPC", OTLP_GRPC, "", ""), ("OTLP HTTP", OTLP_HTTP, "http://", "/v1/traces"), ("Zipkin", ZIPKIN, "http://", "/api/v2/spans")];
+    for (what, name, scheme, path) in receivers {
+        if let Some(address) = listeners.receiver(name) {
+            line(what, url(scheme, address, path));
+        }
+    }
+    line("blocks", config.storage.local_path.display().to_string());
+    line("log", config.storage.wal_path.display().to_string());
+    let retention = config.retention.block_retention.map_or("for ever".to_string(), |kept| format!("{} h", kept.as_secs() / 3600));
+    line("retention", format!("{retention} (blocks are not deleted yet)"));
+    format!(
+        "Conmoto {}\n{out}\nGrafana data source (provisioning/datasources/conmoto.yaml):\n\n\
+         apiVersion: 1\ndatasources:\n  - name: Conmoto\n    type: tempo\n    uid: tempo\n    access: proxy\n    url: {api}\n    jsonData:\n      streamingEnabled: {{search: true, metrics: false}}\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+fn url(scheme: &str, address: SocketAddr, path: &str) -> String {
+    let host = if address.ip().is_unspecified() { "localhost".to_string() } else { address.ip().to_string() };
+    format!("{scheme}{host}:{}{path}", address.port())
+}

@@ -1,0 +1,92 @@
+//! The server's metrics: Tempo's names where the meaning is the same, our own otherwise.
+
+use crate::ingester::Ingester;
+use crate::store::BlockLists;
+use crate::telemetry::registry::{Behaviour, Reading};
+
+/// All metrics at this moment.
+pub(super) fn readings(ingester: &Ingester, blocks: &BlockLists) -> Vec<Reading> {
+    let mut readings = vec![build_info()];
+    readings.extend(tenants(ingester, blocks));
+    readings.extend(ingest(ingester));
+    readings.extend(log(ingester));
+    readings
+}
+
+fn build_info() -> Reading {
+    let labels = vec![("version", env!("CARGO_PKG_VERSION").to_string())];
+    Reading { name: "tempo_build_info", help: "The version of the server", behaviour: Behaviour::Gauge, values: vec![(labels, 1.0)] }
+}
+
+fn tenants(ingester: &Ingester, blocks: &BlockLists) -> Vec<Reading> {
+    let heads: Vec<_> = ingester.tenants().into_iter().filter_map(|tenant| Some((tenant.to_string(), ingester.existing_head(&tenant)?))).collect();
+    let labels = |tenant: &String| vec![("tenant", tenant.clone())];
+    let of_heads = |value: &dyn Fn(&crate::ingester::head::Head) -> u64| heads.iter().map(|(tenant, head)| (labels(tenant), value(head) as f64)).collect();
+    let lists: Vec<_> = blocks.tenants().into_iter().map(|tenant| (tenant.to_string(), blocks.of(&tenant).snapshot())).collect();
+    vec![
+        Reading {
+            name: "tempo_distributor_spans_received",
+            help: "Spans received and acknowledged",
+            behaviour: Behaviour::Counter,
+            values: of_heads(&|head| head.received().spans.get()),
+        },
+        Reading {
+            name: "tempo_distributor_bytes_received",
+            help: "Bytes of requests received and acknowledged, as protobuf",
+            behaviour: Behaviour::Counter,
+            values: of_heads(&|head| head.received().bytes.get()),
+        },
+        Reading {
+            name: "conmoto_head_bytes",
+            help: "Memory of recent spans, about",
+            behaviour: Behaviour::Gauge,
+            values: of_heads(&|head| head.bytes() as u64),
+        },
+        Reading {
+            name: "tempodb_blocklist_length",
+            help: "Blocks",
+            behaviour: Behaviour::Gauge,
+            values: lists.iter().map(|(tenant, blocks)| (labels(tenant), blocks.len() as f64)).collect(),
+        },
+        Reading {
+            name: "conmoto_block_bytes",
+            help: "Bytes of all blocks",
+            behaviour: Behaviour::Gauge,
+            values: lists.iter().map(|(tenant, blocks)| (labels(tenant), blocks.iter().map(|block| block.meta().total_bytes()).sum::<u64>() as f64)).collect(),
+        },
+    ]
+}
+
+fn counter(name: &'static str, help: &'static str, value: u64) -> Reading {
+    Reading { name, help, behaviour: Behaviour::Counter, values: vec![(Vec::new(), value as f64)] }
+}
+
+fn ingest(ingester: &Ingester) -> Vec<Reading> {
+    let counts = ingester.instruments();
+    vec![
+        counter("tempo_ingester_blocks_flushed", "Blocks written", counts.blocks.get()),
+        counter("conmoto_block_spans", "Spans written to blocks", counts.block_spans.get()),
+        counter("conmoto_block_written_bytes", "Bytes of blocks written", counts.block_bytes.get()),
+        counter("conmoto_duplicate_spans", "Identical spans left out of blocks", counts.duplicates.get()),
+        counter("tempo_ingester_failed_flushes", "Flushes that failed and are tried again", counts.flush_failures.get()),
+    ]
+}
+
+fn log(ingester: &Ingester) -> Vec<Reading> {
+    let counts = ingester.wal().instruments();
+    vec![
+        counter("conmoto_wal_appends", "Requests made durable", counts.appends.get()),
+        counter("conmoto_wal_append_errors", "Requests that could not be made durable and were refused", counts.append_errors.get()),
+        counter("conmoto_wal_raw_bytes", "Bytes of these requests", counts.append_raw_bytes.get()),
+        counter("conmoto_wal_stored_bytes", "Bytes written for them", counts.append_stored_bytes.get()),
+        counter("conmoto_wal_syncs", "fdatasync calls", counts.syncs.get()),
+        counter("conmoto_wal_sync_nanoseconds", "Time spent in fdatasync", counts.sync_nanos.get()),
+        counter("conmoto_wal_replayed_records", "Requests replayed at start", counts.replayed_records.get()),
+        Reading {
+            name: "conmoto_wal_segments",
+            help: "Segments of the log that exist",
+            behaviour: Behaviour::Gauge,
+            values: vec![(Vec::new(), counts.segments_held.get() as f64)],
+        },
+    ]
+}

@@ -1,0 +1,238 @@
+//! Builds the stages, joins them, starts and stops them in order.
+//!
+//! Start: listeners are bound first, so that a port in use is told before any data is touched; then the data directory
+//! is locked, the block list read, the log replayed; only then requests are served. Stop: `/ready` says so, receivers
+//! end, then queries, then the log is closed. What is acknowledged is in the log, so a stop needs no flush.
+
+mod adapters;
+mod banner;
+mod data_dir;
+pub mod health;
+mod listeners;
+mod metrics;
+
+use crate::api::{ApiConfig, ApiState, BuildInfo, FlushError, Readiness, StatusPages, grpc_router, http_router};
+use crate::config::{Backend, Config};
+use crate::distributor::Distributor;
+use crate::frontend::Frontend;
+use crate::ingester::{Ingester, IngesterConfig, Recovered};
+use crate::model::TenantId;
+use crate::receiver::otlp_grpc::{self, OtlpGrpc};
+use crate::receiver::otlp_http::{self, OtlpHttp};
+use crate::receiver::tenant::Tenancy;
+use crate::receiver::zipkin_http::{self, ZipkinHttp};
+use crate::runtime::serve::{ServeOptions, serve};
+use crate::store::{BlockLists, Store};
+use crate::telemetry::registry::Metrics;
+use adapters::{InProcessRecent, InProcessTarget};
+use anyhow::{Context, bail};
+use axum::Router;
+use data_dir::DataDirLock;
+use listeners::{Bound, Listeners};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// A server that is ready to run: its listeners are bound and its data is loaded.
+pub struct App {
+    config: Config,
+    listeners: Listeners,
+    ingester: Arc<Ingester>,
+    blocks: Arc<BlockLists>,
+    recovered: Recovered,
+    readiness: watch::Sender<Readiness>,
+    /// Held for the life of the process.
+    _lock: DataDirLock,
+}
+
+impl App {
+    /// Binds, locks, loads and replays.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let listeners = Listeners::bind(&config).await?;
+        if config.storage.backend != Backend::Local {
+            bail!("storage.trace.backend: {} is not supported yet; only local is", config.storage.backend.as_str());
+        }
+        let wal_dir = data_dir::wal_dir(&config.storage)?;
+        let lock = DataDirLock::take(&wal_dir)?;
+        let store = Store::local(&config.storage.local_path)?;
+        let blocks = Arc::new(BlockLists::default());
+        let num_blocks = blocks.load(&store).await.context("could not read the list of blocks")?;
+        let settings = ingester_config(&config, wal_dir);
+        let (ingester, recovered) = Ingester::open(settings, store, Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
+        log_recovery(num_blocks, &recovered);
+        let (readiness, _) = watch::channel(Readiness::Starting);
+        Ok(App { config, listeners, ingester, blocks, recovered, readiness, _lock: lock })
+    }
+
+    /// Where the HTTP API listens.
+    pub fn http_address(&self) -> SocketAddr {
+        self.listeners.http.address
+    }
+
+    /// Where the gRPC API listens.
+    pub fn grpc_address(&self) -> SocketAddr {
+        self.listeners.grpc.address
+    }
+
+    /// Spans that a start found in the log.
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    /// What an operator sees first: addresses, directories, a data source for Grafana.
+    pub fn banner(&self) -> String {
+        banner::text(&self.config, &self.listeners)
+    }
+
+    /// The way in for spans made inside the process.
+    pub fn distributor(&self) -> Distributor {
+        Distributor::new(Arc::new(InProcessTarget(Arc::clone(&self.ingester))))
+    }
+
+    /// Serves until `shutdown` resolves, then stops in order.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let distributor = self.distributor();
+        let state = Arc::new(self.api_state());
+        let App { config, listeners, ingester, readiness, .. } = self;
+        let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
+        let mut receivers = JoinSet::new();
+        for (bound, router) in receiver_routers(&config, listeners.receivers, &distributor) {
+            receivers.spawn(serve(bound.listener, router, ServeOptions::named(bound.name), stopped(&stop_receivers)));
+        }
+        let mut api = JoinSet::new();
+        api.spawn(serve(listeners.http.listener, http_router(Arc::clone(&state)), ServeOptions::named("http"), stopped(&stop_api)));
+        api.spawn(serve(listeners.grpc.listener, grpc_router(state), ServeOptions::named("grpc"), stopped(&stop_api)));
+        let flusher = tokio::spawn(Arc::clone(&ingester).run());
+        readiness.send_replace(Readiness::Ready);
+        tracing::info!("Conmoto started");
+
+        shutdown.await;
+        tracing::info!("shutting down");
+        readiness.send_replace(Readiness::Stopping);
+        tokio::time::sleep(config.shutdown_delay).await;
+        drop(stop_receivers);
+        receivers.join_all().await;
+        drop(stop_api);
+        api.join_all().await;
+        flusher.abort();
+        if config.ingester.flush_all_on_shutdown
+            && let Err(error) = ingester.flush_all().await
+        {
+            tracing::error!(%error, "could not flush on shutdown; the spans stay in the log");
+        }
+        ingester.wal().close().await.context("could not close the write-ahead log")?;
+        tracing::info!("Conmoto stopped");
+        Ok(())
+    }
+
+    fn api_state(&self) -> ApiState {
+        let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let (ingester, blocks) = (Arc::clone(&self.ingester), Arc::clone(&self.blocks));
+        let metrics = Metrics::new(Box::new(move || metrics::readings(&ingester, &blocks)));
+        let services = self.readiness.subscribe();
+        ApiState {
+            config: api_config(&self.config),
+            frontend: Arc::new(Frontend::new(recent, cores)),
+            readiness: self.readiness.subscribe(),
+            flush: flush(Arc::clone(&self.ingester)),
+            metrics_text: Arc::new(move || metrics.text()),
+            status: StatusPages {
+                build: BuildInfo::default(),
+                config: format!("{:#?}\n", self.config),
+                services: Arc::new(move || vec![("all".to_string(), format!("{:?}", *services.borrow()))]),
+            },
+        }
+    }
+}
+
+/// Resolves when the sender is dropped.
+fn stopped(sender: &watch::Sender<()>) -> impl Future<Output = ()> + use<> {
+    let mut receiver = sender.subscribe();
+    async move { while receiver.changed().await.is_ok() {} }
+}
+
+fn flush(ingester: Arc<Ingester>) -> crate::api::Flush {
+    Arc::new(move |tenant: Option<TenantId>| {
+        let ingester = Arc::clone(&ingester);
+        Box::pin(async move {
+            let flushed = match tenant {
+                Some(tenant) => ingester.flush(&tenant, crate::ingester::Taking::Everything).await,
+                None => ingester.flush_all().await,
+            };
+            flushed.map_err(|error| FlushError(error.to_string()))
+        })
+    })
+}
+
+fn receiver_routers(config: &Config, bound: Vec<Bound>, distributor: &Distributor) -> Vec<(Bound, Router)> {
+    let tenancy = if config.multitenancy_enabled { Tenancy::Header } else { Tenancy::Single };
+    let router = |name: &str| {
+        let distributor = distributor.clone();
+        let receivers = &config.receivers;
+        match name {
+            listeners::OTLP_GRPC => receivers.otlp_grpc.as_ref().map(|receiver| {
+                otlp_grpc::router(OtlpGrpc { distributor, tenancy, max_message_bytes: receiver.max_message_bytes })
+            }),
+            listeners::OTLP_HTTP => receivers
+                .otlp_http
+                .as_ref()
+                .map(|receiver| otlp_http::router(OtlpHttp { distributor, tenancy, max_body_bytes: receiver.max_body_bytes })),
+            _ => receivers
+                .zipkin
+                .as_ref()
+                .map(|receiver| zipkin_http::router(ZipkinHttp { distributor, tenancy, max_body_bytes: receiver.max_body_bytes })),
+        }
+    };
+    bound.into_iter().filter_map(|bound| router(bound.name).map(|router| (bound, router))).collect()
+}
+
+/// Memory that a head may hold where no budget is given: a quarter of the 300 MiB that the server means to need at full
+/// load (shared/design.md §7); encoding a block and what arrives meanwhile take the rest.
+const DEFAULT_HEAD_BYTES: u64 = 72 << 20;
+
+fn ingester_config(config: &Config, wal_dir: std::path::PathBuf) -> IngesterConfig {
+    let budget = config.memory_limit_bytes.map_or(DEFAULT_HEAD_BYTES, |bytes| bytes / 4);
+    IngesterConfig {
+        wal_dir,
+        max_trace_idle: config.ingester.max_trace_idle,
+        max_block_duration: config.ingester.max_block_duration,
+        max_head_bytes: usize::try_from(config.ingester.max_block_bytes.min(budget)).unwrap_or(usize::MAX),
+        check_period: config.ingester.flush_check_period.min(std::time::Duration::from_secs(1)),
+    }
+}
+
+fn api_config(config: &Config) -> ApiConfig {
+    let query = &config.query;
+    ApiConfig {
+        http_path_prefix: config.server.http_path_prefix.clone(),
+        http_api_prefix: config.http_api_prefix.clone(),
+        multitenancy_enabled: config.multitenancy_enabled,
+        stream_over_http_enabled: config.stream_over_http_enabled,
+        default_result_limit: query.default_result_limit,
+        max_result_limit: query.max_result_limit,
+        default_spans_per_span_set: query.default_spans_per_span_set,
+        max_spans_per_span_set: query.max_spans_per_span_set,
+        max_search_duration: query.max_search_duration,
+        max_query_expression_size_bytes: query.max_query_expression_size_bytes,
+        query_end_cutoff: query.query_end_cutoff,
+        max_bytes_per_trace: query.max_bytes_per_trace,
+        ..ApiConfig::default()
+    }
+}
+
+fn log_recovery(num_blocks: usize, recovered: &Recovered) {
+    let report = &recovered.report;
+    tracing::info!(blocks = num_blocks, records = report.records, spans = recovered.num_spans, "data loaded");
+    if let Some(cut) = &report.cut {
+        tracing::warn!(segment = cut.segment, bytes = cut.bytes, "the log ended in an unfinished record, which was cut off; it was never acknowledged");
+    }
+    for damaged in &report.damaged {
+        tracing::error!(segment = damaged.segment, bytes = damaged.lost_bytes, "a log segment is damaged; acknowledged spans may be lost");
+    }
+    for path in &report.quarantined {
+        tracing::error!(path = %path.display(), "a file that does not belong into the log was set aside");
+    }
+}

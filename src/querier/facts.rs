@@ -1,0 +1,168 @@
+//! What is true of a trace as a whole, whichever units its spans lie in.
+
+use super::QueryError;
+use super::unit::{Piece, UnitId, Units};
+use crate::columns::chunk::NO_ROW;
+use crate::model::{TimeRange, TraceId, UnixNanos};
+use crate::traceql::eval::TraceFacts;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+const STATUS_ERROR: i32 = 2;
+
+/// A trace, joined from its pieces.
+#[derive(Clone, Debug, Default)]
+pub struct TraceInfo<'s> {
+    /// Earliest span start, Unix nanoseconds.
+    pub start: u64,
+    /// Latest span end, Unix nanoseconds.
+    pub end: u64,
+    /// Service and name of the root span, if there is one.
+    pub root: Option<(&'s str, &'s str)>,
+}
+
+impl TraceInfo<'_> {
+    /// True if the trace shares a moment with the range (spec/traceql.md §10.1).
+    pub fn overlaps(&self, range: &TimeRange) -> bool {
+        TimeRange { start: UnixNanos(self.start), end: UnixNanos(self.end.max(self.start)) }.overlaps(range)
+    }
+}
+
+impl<'s> Units<'s> {
+    /// What one piece says of its trace.
+    fn piece_info(&self, piece: Piece) -> Result<TraceInfo<'s>, QueryError> {
+        match piece.unit {
+            UnitId::Chunk(at) => {
+                let chunk = &self.snapshot().chunks[at];
+                let summary = &chunk.traces.summaries()[piece.ordinal as usize];
+                let root = (summary.root_row != NO_ROW)
+                    .then(|| (chunk.service_name(summary.root_row), chunk.names.text(chunk.name[summary.root_row as usize])));
+                Ok(TraceInfo { start: summary.start, end: summary.end, root })
+            }
+            UnitId::Group(block, _) => {
+                let traces = self.snapshot().blocks[block].traces()?;
+                let ordinal = self.block_ordinal(piece)?;
+                let root = traces.root_service(ordinal).zip(traces.root_name(ordinal));
+                Ok(TraceInfo { start: traces.start(ordinal), end: traces.end(ordinal), root })
+            }
+        }
+    }
+
+    /// What all pieces together say.
+    pub fn info(&self, pieces: &[Piece]) -> Result<TraceInfo<'s>, QueryError> {
+        let mut joined = TraceInfo { start: u64::MAX, end: 0, root: None };
+        for piece in pieces {
+            let part = self.piece_info(*piece)?;
+            joined.start = joined.start.min(part.start);
+            joined.end = joined.end.max(part.end);
+            joined.root = joined.root.or(part.root);
+        }
+        Ok(joined)
+    }
+
+    /// Spans and errors of a trace by service.
+    pub fn service_stats(&self, pieces: &[Piece]) -> Result<BTreeMap<String, (u32, u32)>, QueryError> {
+        let mut stats: BTreeMap<String, (u32, u32)> = BTreeMap::new();
+        let mut add = |service: &str, spans: u32, errors: u32| {
+            let entry = stats.entry(service.to_string()).or_default();
+            entry.0 += spans;
+            entry.1 += errors;
+        };
+        for piece in pieces {
+            match piece.unit {
+                UnitId::Chunk(at) => {
+                    let chunk = &self.snapshot().chunks[at];
+                    for row in chunk.rows_of(piece.ordinal) {
+                        add(chunk.service_name(row), 1, u32::from(chunk.status[row as usize] == STATUS_ERROR));
+                    }
+                }
+                UnitId::Group(block, _) => {
+                    let traces = self.snapshot().blocks[block].traces()?;
+                    traces.service_counts(self.block_ordinal(*piece)?).for_each(|(name, count)| add(name, count.spans, count.errors));
+                }
+            }
+        }
+        Ok(stats)
+    }
+}
+
+/// Traces that have pieces in several units.
+pub struct JoinedTraces<'u, 's> {
+    units: &'u Units<'s>,
+    split: HashSet<TraceId>,
+    infos: OnceCell<HashMap<TraceId, TraceInfo<'s>>>,
+}
+
+impl<'u, 's> JoinedTraces<'u, 's> {
+    /// Of a snapshot.
+    pub fn of(units: &'u Units<'s>) -> Self {
+        let split = units.snapshot().blocks.iter().flat_map(|block| block.split()).copied().collect();
+        JoinedTraces { units, split, infos: OnceCell::new() }
+    }
+
+    /// Whether a trace that has spans in a block may have spans elsewhere too.
+    pub fn is_split(&self, id: &TraceId) -> bool {
+        self.split.contains(id) || self.units.is_in_head(id)
+    }
+
+    /// Joined facts of all traces that have several pieces; made when a query first asks for whole-trace facts.
+    fn infos(&self) -> Result<&HashMap<TraceId, TraceInfo<'s>>, QueryError> {
+        if let Some(infos) = self.infos.get() {
+            return Ok(infos);
+        }
+        let chunks = &self.units.snapshot().chunks;
+        let ids = chunks.iter().flat_map(|chunk| chunk.traces.summaries()).map(|summary| summary.id);
+        let mut infos = HashMap::new();
+        for id in ids.chain(self.split.iter().copied()) {
+            if infos.contains_key(&id) {
+                continue;
+            }
+            let pieces = self.units.pieces_of(&id)?;
+            if pieces.len() > 1 {
+                infos.insert(id, self.units.info(&pieces)?);
+            }
+        }
+        Ok(self.infos.get_or_init(|| infos))
+    }
+}
+
+/// Whole-trace facts for the evaluator, by the ordinals of one unit.
+pub struct UnitFacts<'u, 's> {
+    units: &'u Units<'s>,
+    joined: &'u JoinedTraces<'u, 's>,
+    unit: UnitId,
+}
+
+impl<'u, 's> UnitFacts<'u, 's> {
+    /// Facts for a unit.
+    pub fn of(joined: &'u JoinedTraces<'u, 's>, unit: UnitId) -> Self {
+        UnitFacts { units: joined.units, joined, unit }
+    }
+
+    /// The facts of a trace. A block that was opened and then cannot be read makes them empty here; the query fails on the
+    /// same block when it reads its columns.
+    fn info(&self, ordinal: u32) -> TraceInfo<'s> {
+        let piece = Piece { unit: self.unit, ordinal };
+        let joined = self.joined.infos().ok().and_then(|infos| infos.get(&self.units.trace_id(piece).ok()?));
+        joined.cloned().or_else(|| self.units.info(&[piece]).ok()).unwrap_or_default()
+    }
+}
+
+impl TraceFacts for UnitFacts<'_, '_> {
+    fn duration(&self, ordinal: u32) -> u64 {
+        let info = self.info(ordinal);
+        info.end.wrapping_sub(info.start)
+    }
+
+    fn root_name(&self, ordinal: u32) -> &str {
+        self.info(ordinal).root.map_or("", |(_, name)| name)
+    }
+
+    fn root_service(&self, ordinal: u32) -> &str {
+        self.info(ordinal).root.map_or("", |(service, _)| service)
+    }
+
+    fn id(&self, ordinal: u32) -> TraceId {
+        self.units.trace_id(Piece { unit: self.unit, ordinal }).unwrap_or_default()
+    }
+}

@@ -1,0 +1,85 @@
+//! Runs queries against a moment of head and blocks.
+//!
+//! A query takes a [`Snapshot`] and works on its units: chunks of the head and row groups of blocks, newest first. All of
+//! this waits for storage and computes, so it runs on threads that may block, never in async code.
+//!
+//! A trace whose spans lie in several units is judged whole: its pieces are found through the indexes and joined before
+//! anything is said of the trace (start, duration, root, counts).
+
+mod facts;
+mod results;
+pub mod search;
+pub mod tags;
+pub mod trace_by_id;
+mod unit;
+
+use crate::block::reader::{Block, BlockError};
+use crate::columns::Chunk;
+use crate::columns::view::SourceError;
+use crate::model::{TenantId, TraceId};
+use crate::proto::otlp::ResourceSpans;
+use crate::traceql::eval::EvalError;
+use std::sync::Arc;
+
+/// Everything that one query sees: no span is in it twice, none is missing that was acknowledged before.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    /// Chunks of the head.
+    pub chunks: Vec<Arc<Chunk>>,
+    /// Blocks.
+    pub blocks: Arc<Vec<Arc<Block>>>,
+}
+
+/// Recent spans of a trace, and the blocks to look for more in.
+#[derive(Default)]
+pub struct RecentTrace {
+    /// Spans from the head; a span may be here twice.
+    pub pieces: Vec<Vec<ResourceSpans>>,
+    /// Blocks of the same moment.
+    pub blocks: Arc<Vec<Arc<Block>>>,
+}
+
+/// Seam: who answers for recent data; in process today, another process in distributed mode.
+pub trait RecentSource: Send + Sync + 'static {
+    /// A moment of head and blocks.
+    fn snapshot(&self, tenant: &TenantId) -> Snapshot;
+
+    /// The recent spans of a trace; cheaper than a snapshot.
+    fn find_trace(&self, tenant: &TenantId, id: &TraceId) -> RecentTrace;
+}
+
+/// Why a query has no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum QueryError {
+    /// The query is at fault: HTTP 400, gRPC InvalidArgument.
+    #[error("{0}")]
+    Invalid(String),
+    /// The language has it, this version does not: HTTP 501, gRPC Unimplemented.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The data or the store is at fault: HTTP 500, gRPC Internal.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<EvalError> for QueryError {
+    fn from(error: EvalError) -> Self {
+        match &error {
+            EvalError::Unsupported(_) => QueryError::Unsupported(error.to_string()),
+            EvalError::Runtime(_) | EvalError::Pattern(_) => QueryError::Invalid(error.to_string()),
+            EvalError::Source(_) => QueryError::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<BlockError> for QueryError {
+    fn from(error: BlockError) -> Self {
+        QueryError::Internal(error.to_string())
+    }
+}
+
+impl From<SourceError> for QueryError {
+    fn from(error: SourceError) -> Self {
+        QueryError::Internal(error.to_string())
+    }
+}

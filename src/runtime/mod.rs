@@ -1,0 +1,4 @@
+//! How work runs: listeners and their connections, and computing that must not hold up the event loop.
+
+pub mod offload;
+pub mod serve;

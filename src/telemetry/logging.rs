@@ -1,0 +1,125 @@
+//! Logs to stderr, as logfmt or JSON (spec/config.md §15.3).
+
+use crate::model::time::UnixNanos;
+use std::fmt::Write;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Starts logging for the process; a second call has no effect. `RUST_LOG` overrides the level.
+pub fn start(level: &str, as_json: bool) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let format = if as_json { LineFormat::Json } else { LineFormat::Logfmt };
+    let _ = builder.event_format(format).try_init();
+}
+
+/// One line an event.
+enum LineFormat {
+    /// `level=info ts=… target=… msg="…" key=value`.
+    Logfmt,
+    /// The same members as an object.
+    Json,
+}
+
+impl<S, N> FormatEvent<S, N> for LineFormat
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let mut pairs = vec![
+            ("level", level_word(*event.metadata().level()).to_string()),
+            ("ts", rfc3339(UnixNanos::now())),
+            ("target", event.metadata().target().to_string()),
+            ("msg", fields.message),
+        ];
+        pairs.extend(fields.others);
+        match self {
+            LineFormat::Logfmt => write_logfmt(&mut writer, &pairs),
+            LineFormat::Json => write_json(&mut writer, &pairs),
+        }
+    }
+}
+
+fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Vec<(&'static str, String)>,
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => self.message = value.to_string(),
+            name => self.others.push((name, value.to_string())),
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+}
+
+fn write_logfmt(out: &mut Writer<'_>, pairs: &[(&str, String)]) -> std::fmt::Result {
+    for (at, (key, value)) in pairs.iter().enumerate() {
+        let gap = if at == 0 { "" } else { " " };
+        let is_bare = !value.is_empty() && value.chars().all(|c| c.is_ascii_graphic() && c != '"' && c != '=');
+        match is_bare {
+            true => write!(out, "{gap}{key}={value}")?,
+            false => write!(out, "{gap}{key}={value:?}")?,
+        }
+    }
+    writeln!(out)
+}
+
+fn write_json(out: &mut Writer<'_>, pairs: &[(&str, String)]) -> std::fmt::Result {
+    let object: serde_json::Map<String, serde_json::Value> =
+        pairs.iter().map(|(key, value)| (key.to_string(), serde_json::Value::from(value.as_str()))).collect();
+    writeln!(out, "{}", serde_json::Value::Object(object))
+}
+
+/// UTC with nanoseconds, by the civil-from-days rule of the proleptic Gregorian calendar.
+fn rfc3339(moment: UnixNanos) -> String {
+    let (seconds, nanos) = (moment.seconds(), moment.0 % 1_000_000_000);
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{nanos:09}Z", rest / 3_600, rest / 60 % 60, rest % 60);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_print_as_utc() {
+        assert_eq!(rfc3339(UnixNanos(0)), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(rfc3339(UnixNanos(1_709_210_096_000_000_007)), "2024-02-29T12:34:56.000000007Z");
+        assert_eq!(rfc3339(UnixNanos::from_seconds(4_102_444_799)), "2099-12-31T23:59:59.000000000Z");
+    }
+}

@@ -1,0 +1,4 @@
+//! What the server says of itself: logs and metrics.
+
+pub mod logging;
+pub mod registry;
