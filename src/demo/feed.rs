@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
-/// How far back the first traces go: a little further than the shortest range that Grafana offers at first sight.
+/// How far back the first traces go: enough for a page of results, and for a graph with some length.
 const PAST: Duration = Duration::from_secs(600);
 /// Visits in it, which make a good third more traces.
 pub(super) const NUM_PAST_VISITS: u32 = 300;
@@ -25,8 +25,9 @@ const ARRIVALS: Duration = Duration::from_millis(400);
 /// Share of arrivals in twos. With an order's three traces it makes about four traces a second.
 const TWOS: f64 = 0.25;
 
-/// Delay before a request that could not be stored is sent again; asked for a shorter one, it waits at least the second.
+/// Delay before a request is sent again that the server could not store.
 const RETRY: Duration = Duration::from_secs(5);
+/// The least delay where the server says how long it wants to be left alone.
 const SHORTEST_RETRY: Duration = Duration::from_millis(10);
 
 /// The stream of visits into one tenant.

@@ -7,7 +7,7 @@
 //! 3. `attributes`: short spellings of OTLP attributes.
 //! 4. `recorder`: one trace while it happens, with a clock of its own.
 //! 5. `calls`: pairs of spans for HTTP, gRPC, SQL, Redis and Kafka, by OpenTelemetry's semantic conventions.
-//! 6. `shop` and `orders`: what customers do; a visit makes one trace, an order makes two more behind the queue.
+//! 6. `shop`, with `goods` and `orders`: what customers do; a visit makes one trace, an order makes two more behind the queue.
 //! 7. `feed`: the last ten minutes at once, then a few traces a second.
 //!
 //! The spans take the way of every other span, as OTLP bytes through the [`Distributor`]; no other stage knows of them.
@@ -15,6 +15,7 @@
 mod attributes;
 mod calls;
 mod feed;
+mod goods;
 mod orders;
 mod recorder;
 mod rng;

@@ -2,10 +2,10 @@
 
 use super::attributes::{double, int, text, texts};
 use super::calls::{Endpoint, Outcome, Procedure, Statement};
-use super::recorder::{Failure, Recorded, Recorder, SpanRef, Visit};
+use super::goods::{Product, choose_products, get_cart, get_product};
+use super::recorder::{Failure, Recorded, Recorder, SpanRef};
 use super::rng::Rng;
 use super::services::Service;
-use super::shop::{Product, arrive, choose_products, get_cart, get_product};
 use crate::proto::otlp::SpanKind;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ const INSERT_PARCEL: Statement = Statement {
 const DECLINED_CARDS: f64 = 0.08;
 /// Share of attempts that the processor does not answer in time.
 const PROCESSOR_TIMEOUTS: f64 = 0.06;
+/// How long payment waits for an answer.
+const PROCESSOR_TIME_LIMIT: Duration = Duration::from_millis(1500);
 /// How often payment asks the processor before it gives up.
 const MAX_ATTEMPTS: i64 = 2;
 /// Share of letters that the mail server refuses.
@@ -43,12 +45,18 @@ const REFUSED_LETTERS: f64 = 0.03;
 const DECLINED: Failure = Failure {
     class: "shop.payment.CardDeclinedException",
     message: "card declined: insufficient_funds",
-    stacktrace: "\tat shop.payment.CardProcessor.charge(CardProcessor.java:88)\n\tat shop.payment.PaymentService.charge(PaymentService.java:41)",
+    stacktrace: concat!(
+        "\tat shop.payment.CardProcessor.charge(CardProcessor.java:88)\n",
+        "\tat shop.payment.PaymentService.charge(PaymentService.java:41)",
+    ),
 };
 const TIMEOUT: Failure = Failure {
     class: "java.net.http.HttpTimeoutException",
     message: "request timed out",
-    stacktrace: "\tat java.net.http/jdk.internal.net.http.HttpClientImpl.send(HttpClientImpl.java:950)\n\tat shop.payment.CardProcessor.charge(CardProcessor.java:71)",
+    stacktrace: concat!(
+        "\tat java.net.http/jdk.internal.net.http.HttpClientImpl.send(HttpClientImpl.java:950)\n",
+        "\tat shop.payment.CardProcessor.charge(CardProcessor.java:71)",
+    ),
 };
 const REFUSED_LETTER: Failure = Failure {
     class: "smtplib.SMTPRecipientsRefused",
@@ -65,26 +73,34 @@ struct Order<'a> {
     total: f64,
 }
 
-/// A customer orders: the request's trace and, if it went well, one of shipping's and one of email's.
-pub(super) fn order(rng: &mut Rng, user: &str) -> Visit {
-    let products = choose_products(rng);
-    let total = products.iter().map(|product| product.price).sum();
-    let order = Order { id: format!("o-{:08x}", rng.next() >> 32), user, products, total };
-
-    let mut trace = arrive(rng, "POST", "/checkout", "/checkout", user);
-    let mut sent = None;
-    let outcome = trace.http(PLACE_ORDER, "/orders", |trace| place_order(trace, &order, &mut sent));
-    trace.end_http(outcome, 500);
-    let mut visit = Visit { spans: trace.finish() };
-    if let Some((message, at)) = sent {
-        visit.spans.extend(ship(rng, &order, message, at));
-        visit.spans.extend(confirm(rng, &order, message, at));
-    }
-    visit
+/// An order that is in the queue.
+pub(super) struct Placed<'a> {
+    order: Order<'a>,
+    /// What its readers link to.
+    message: SpanRef,
+    /// When the queue had it.
+    at: Duration,
 }
 
-/// The work of checkout. `sent` becomes the message to the queue, and when it was there.
-fn place_order(trace: &mut Recorder<'_>, order: &Order<'_>, sent: &mut Option<(SpanRef, Duration)>) -> Outcome {
+/// The frontend passes a customer's order on to checkout; if all goes well, it ends up in the queue.
+pub(super) fn place<'a>(trace: &mut Recorder<'_>, user: &'a str) -> (Outcome, Option<Placed<'a>>) {
+    let products = choose_products(trace.rng());
+    let total = products.iter().map(|product| product.price).sum();
+    let order = Order { id: format!("o-{:08x}", trace.rng().next() >> 32), user, products, total };
+    let mut message = None;
+    let outcome = trace.http(PLACE_ORDER, "/orders", |trace| {
+        let outcome = accept(trace, &order);
+        if outcome == Outcome::Done {
+            message = Some((trace.send_order(&order.id), trace.clock()));
+            trace.spend(Duration::from_micros(300));
+        }
+        outcome
+    });
+    (outcome, message.map(|(message, at)| Placed { order, message, at }))
+}
+
+/// The work of checkout, up to the queue.
+fn accept(trace: &mut Recorder<'_>, order: &Order<'_>) -> Outcome {
     let ids: Vec<&str> = order.products.iter().map(|product| product.id).collect();
     trace.note([
         text("user.id", order.user),
@@ -94,24 +110,25 @@ fn place_order(trace: &mut Recorder<'_>, order: &Order<'_>, sent: &mut Option<(S
         texts("app.order.products", &ids),
     ]);
     trace.spend(Duration::from_millis(1));
-    let priced = get_cart(trace, order.user).and(price(trace, order));
-    if priced != Outcome::Done {
-        return priced;
+    let found = get_cart(trace, order.user);
+    if found != Outcome::Done {
+        return found;
     }
+    price(trace, order);
     let paid = trace.grpc(CHARGE, |trace| charge(trace, order));
-    if paid != Outcome::Done {
-        return paid;
+    if paid == Outcome::Done {
+        trace.sql(&INSERT_ORDER, 1);
     }
-    trace.sql(&INSERT_ORDER, 1);
-    *sent = Some((trace.send_order(&order.id), trace.clock()));
-    trace.spend(Duration::from_micros(300));
-    Outcome::Done
+    paid
 }
 
-fn price(trace: &mut Recorder<'_>, order: &Order<'_>) -> Outcome {
+/// Prices may have changed since the products were put into the cart.
+fn price(trace: &mut Recorder<'_>, order: &Order<'_>) {
     trace.inside("price order", |trace| {
-        order.products.iter().fold(Outcome::Done, |outcome, product| outcome.and(get_product(trace, product, true)))
-    })
+        for product in order.products {
+            get_product(trace, product, true);
+        }
+    });
 }
 
 /// The work of payment: asks the card processor, once more if it does not answer in time.
@@ -147,7 +164,7 @@ fn ask_processor(trace: &mut Recorder<'_>, attempt: i64) -> Outcome {
         trace.note([int("http.request.resend_count", attempt)]);
     }
     let outcome = if trace.rng().chance(PROCESSOR_TIMEOUTS) {
-        trace.spend(Duration::from_millis(1500));
+        trace.wait(PROCESSOR_TIME_LIMIT);
         trace.throw(TIMEOUT);
         Outcome::Unavailable
     } else {
@@ -162,10 +179,11 @@ fn ask_processor(trace: &mut Recorder<'_>, attempt: i64) -> Outcome {
 }
 
 /// Shipping reads the order from the queue.
-fn ship(rng: &mut Rng, order: &Order<'_>, message: SpanRef, sent_at: Duration) -> Vec<Recorded> {
-    let at = sent_at + rng.around(Duration::from_millis(15));
+pub(super) fn ship(rng: &mut Rng, placed: &Placed<'_>) -> Vec<Recorded> {
+    let Placed { order, message, at } = placed;
+    let at = *at + rng.around(Duration::from_millis(15));
     let mut trace = Recorder::begin(rng, at, Service::Shipping, SpanKind::Consumer, "process orders");
-    trace.receive_order(&order.id, message);
+    trace.receive_order(&order.id, *message);
     trace.note([text("app.order.id", order.id.as_str())]);
     trace.inside("plan parcel", |trace| trace.spend(Duration::from_millis(12)));
     trace.sql(&INSERT_PARCEL, 1);
@@ -173,10 +191,11 @@ fn ship(rng: &mut Rng, order: &Order<'_>, message: SpanRef, sent_at: Duration) -
 }
 
 /// Email reads the order from the queue.
-fn confirm(rng: &mut Rng, order: &Order<'_>, message: SpanRef, sent_at: Duration) -> Vec<Recorded> {
-    let at = sent_at + rng.around(Duration::from_millis(40));
+pub(super) fn confirm(rng: &mut Rng, placed: &Placed<'_>) -> Vec<Recorded> {
+    let Placed { order, message, at } = placed;
+    let at = *at + rng.around(Duration::from_millis(40));
     let mut trace = Recorder::begin(rng, at, Service::Email, SpanKind::Consumer, "process orders");
-    trace.receive_order(&order.id, message);
+    trace.receive_order(&order.id, *message);
     trace.note([text("app.order.id", order.id.as_str()), text("user.id", order.user)]);
     trace.inside("render letter", |trace| trace.spend(Duration::from_millis(8)));
     trace.open(Service::Email, SpanKind::Client, "send letter");

@@ -1,6 +1,6 @@
 //! One trace while it happens.
 //!
-//! The recorder has a clock of its own that only [`Recorder::spend`] moves, and a stack of open spans: what is opened
+//! The recorder has a clock of its own that only [`Recorder::spend`] and [`Recorder::wait`] move, and a stack of open spans: what is opened
 //! becomes a child of the innermost one. So a child is inside its parent by construction. Times are nanoseconds since
 //! the visit began, until [`Visit::ending_at`] turns them into moments.
 
@@ -109,6 +109,11 @@ impl<'a> Recorder<'a> {
     /// Lets about `median` pass.
     pub(super) fn spend(&mut self, median: Duration) {
         self.clock += self.rng.around(median);
+    }
+
+    /// Lets a time limit pass, which is kept to the nanosecond.
+    pub(super) fn wait(&mut self, limit: Duration) {
+        self.clock += limit;
     }
 
     /// Two things that begin at the same moment; goes on when both have ended.

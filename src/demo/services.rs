@@ -45,18 +45,75 @@ struct Profile {
     pods: &'static [&'static str],
 }
 
+const FRONTEND: Profile = Profile {
+    name: "frontend",
+    version: "2.14.0",
+    language: "nodejs",
+    sdk_version: "2.2.0",
+    scope: "@opentelemetry/instrumentation-http",
+    replica_set: "6f7c9d8b5",
+    pods: &["h2x7k", "p9vtq", "zt4wm"],
+};
+const CATALOG: Profile = Profile {
+    name: "catalog",
+    version: "1.9.3",
+    language: "go",
+    sdk_version: "1.39.0",
+    scope: "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp",
+    replica_set: "7b58d4c6f9",
+    pods: &["8l5nd", "wq2cj"],
+};
+const CART: Profile = Profile {
+    name: "cart",
+    version: "1.4.1",
+    language: "dotnet",
+    sdk_version: "1.14.0",
+    scope: "Microsoft.AspNetCore",
+    replica_set: "5d4f7b9c88",
+    pods: &["k7r2s", "x6mfb"],
+};
+const CHECKOUT: Profile = Profile {
+    name: "checkout",
+    version: "3.2.0-rc.1",
+    language: "java",
+    sdk_version: "1.57.0",
+    scope: "io.opentelemetry.tomcat-10.0",
+    replica_set: "84c6bd57f4",
+    pods: &["dj4tn", "q5zvl"],
+};
+const PAYMENT: Profile = Profile {
+    name: "payment",
+    version: "1.0.8",
+    language: "java",
+    sdk_version: "1.57.0",
+    scope: "io.opentelemetry.grpc-1.6",
+    replica_set: "69d8f7c5bd",
+    pods: &["v8c4p"],
+};
+const SHIPPING: Profile = Profile {
+    name: "shipping",
+    version: "0.12.5",
+    language: "rust",
+    sdk_version: "0.33.0",
+    scope: "tracing-opentelemetry",
+    replica_set: "575c9f8b6d",
+    pods: &["m3wxg"],
+};
+const EMAIL: Profile = Profile {
+    name: "email",
+    version: "0.7.2",
+    language: "python",
+    sdk_version: "1.39.0",
+    scope: "opentelemetry.instrumentation.confluent_kafka",
+    replica_set: "bc8d6f475",
+    pods: &["r9j6h"],
+};
+
 impl Service {
     /// Every service.
     #[cfg(test)]
-    pub(super) const ALL: [Service; 7] = [
-        Service::Frontend,
-        Service::Catalog,
-        Service::Cart,
-        Service::Checkout,
-        Service::Payment,
-        Service::Shipping,
-        Service::Email,
-    ];
+    pub(super) const ALL: [Service; 7] =
+        [Service::Frontend, Service::Catalog, Service::Cart, Service::Checkout, Service::Payment, Service::Shipping, Service::Email];
 
     /// What `service.name` says, which is its host name in the cluster, too.
     pub(super) fn name(self) -> &'static str {
@@ -70,69 +127,13 @@ impl Service {
 
     fn profile(self) -> &'static Profile {
         match self {
-            Service::Frontend => &Profile {
-                name: "frontend",
-                version: "2.14.0",
-                language: "nodejs",
-                sdk_version: "2.2.0",
-                scope: "@opentelemetry/instrumentation-http",
-                replica_set: "6f7c9d8b5",
-                pods: &["h2x7k", "p9vtq", "zt4wm"],
-            },
-            Service::Catalog => &Profile {
-                name: "catalog",
-                version: "1.9.3",
-                language: "go",
-                sdk_version: "1.39.0",
-                scope: "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp",
-                replica_set: "7b58d4c6f9",
-                pods: &["8l5nd", "wq2cj"],
-            },
-            Service::Cart => &Profile {
-                name: "cart",
-                version: "1.4.1",
-                language: "dotnet",
-                sdk_version: "1.14.0",
-                scope: "Microsoft.AspNetCore",
-                replica_set: "5d4f7b9c88",
-                pods: &["k7r2s", "x6mfb"],
-            },
-            Service::Checkout => &Profile {
-                name: "checkout",
-                version: "3.2.0-rc.1",
-                language: "java",
-                sdk_version: "1.57.0",
-                scope: "io.opentelemetry.tomcat-10.0",
-                replica_set: "84c6bd57f4",
-                pods: &["dj4tn", "q5zvl"],
-            },
-            Service::Payment => &Profile {
-                name: "payment",
-                version: "1.0.8",
-                language: "java",
-                sdk_version: "1.57.0",
-                scope: "io.opentelemetry.grpc-1.6",
-                replica_set: "69d8f7c5bd",
-                pods: &["v8c4p"],
-            },
-            Service::Shipping => &Profile {
-                name: "shipping",
-                version: "0.12.5",
-                language: "rust",
-                sdk_version: "0.33.0",
-                scope: "tracing-opentelemetry",
-                replica_set: "575c9f8b6d",
-                pods: &["m3wxg"],
-            },
-            Service::Email => &Profile {
-                name: "email",
-                version: "0.7.2",
-                language: "python",
-                sdk_version: "1.39.0",
-                scope: "opentelemetry.instrumentation.confluent_kafka",
-                replica_set: "bc8d6f475",
-                pods: &["r9j6h"],
-            },
+            Service::Frontend => &FRONTEND,
+            Service::Catalog => &CATALOG,
+            Service::Cart => &CART,
+            Service::Checkout => &CHECKOUT,
+            Service::Payment => &PAYMENT,
+            Service::Shipping => &SHIPPING,
+            Service::Email => &EMAIL,
         }
     }
 }

@@ -12,17 +12,17 @@ use crate::proto::otlp::{ExportTraceServiceRequest, Span, SpanKind, StatusCode, 
 use parking_lot::Mutex;
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// Enough for every turn that a visit can take.
-const NUM_VISITS: usize = 3_000;
+const NUM_VISITS: usize = 2_000;
 const NOW: UnixNanos = UnixNanos(1_790_000_000_000_000_000);
 
-fn visits() -> Vec<Vec<Recorded>> {
+static VISITS: LazyLock<Vec<Vec<Recorded>>> = LazyLock::new(|| {
     let mut rng = Rng::seeded(42);
     (0..NUM_VISITS).map(|_| shop::visit(&mut rng).ending_at(NOW)).collect()
-}
+});
 
 fn traces_of(visit: &[Recorded]) -> BTreeMap<&[u8], Vec<&Span>> {
     let mut traces: BTreeMap<&[u8], Vec<&Span>> = BTreeMap::new();
@@ -45,8 +45,8 @@ fn is_failed(span: &Span) -> bool {
 
 #[test]
 fn every_trace_is_a_tree_whose_children_lie_inside_their_parents() {
-    for visit in visits() {
-        for spans in traces_of(&visit).into_values() {
+    for visit in VISITS.iter() {
+        for spans in traces_of(visit).into_values() {
             let by_id: HashMap<&[u8], &Span> = spans.iter().map(|span| (span.span_id.as_slice(), *span)).collect();
             assert_eq!(by_id.len(), spans.len(), "span ids are unique");
             assert_eq!(spans.iter().filter(|span| span.parent_span_id.is_empty()).count(), 1, "one root");
@@ -68,7 +68,7 @@ fn every_trace_is_a_tree_whose_children_lie_inside_their_parents() {
 
 #[test]
 fn every_inner_server_has_a_client_above_it_in_another_service() {
-    for visit in visits() {
+    for visit in VISITS.iter() {
         let by_id: HashMap<&[u8], &Recorded> = visit.iter().map(|one| (one.span.span_id.as_slice(), one)).collect();
         for Recorded { origin, span } in visit.iter().filter(|one| !one.span.parent_span_id.is_empty()) {
             let parent = by_id[span.parent_span_id.as_slice()];
@@ -85,11 +85,11 @@ fn every_inner_server_has_a_client_above_it_in_another_service() {
 #[test]
 fn ids_are_unique_over_all_visits() {
     let (mut traces, mut spans) = (HashSet::new(), HashSet::new());
-    for visit in visits() {
-        for trace_id in traces_of(&visit).into_keys() {
+    for visit in VISITS.iter() {
+        for trace_id in traces_of(visit).into_keys() {
             assert!(traces.insert(trace_id.to_vec()));
         }
-        for Recorded { span, .. } in &visit {
+        for Recorded { span, .. } in visit {
             assert_eq!((span.trace_id.len(), span.span_id.len()), (16, 8));
             assert!(spans.insert(span.span_id.clone()));
         }
@@ -98,7 +98,7 @@ fn ids_are_unique_over_all_visits() {
 
 #[test]
 fn no_span_says_the_same_thing_twice() {
-    for Recorded { origin, span } in visits().into_iter().flatten() {
+    for Recorded { origin, span } in VISITS.iter().flatten() {
         let resource = origin.resource();
         for attributes in [&span.attributes, &resource.attributes] {
             let keys: HashSet<&str> = attributes.iter().map(|pair| pair.key.as_str()).collect();
@@ -109,9 +109,9 @@ fn no_span_says_the_same_thing_twice() {
 
 #[test]
 fn every_request_passes_the_servers_own_checks() {
-    for visit in visits() {
+    for visit in VISITS.iter() {
         let num_spans = visit.len();
-        let validated = validate(&request_of(visit).encode_to_vec()).expect("the shop's spans are legal");
+        let validated = validate(&request_of(visit.clone()).encode_to_vec()).expect("the shop's spans are legal");
         assert_eq!(validated.num_spans, num_spans);
     }
 }
@@ -119,7 +119,7 @@ fn every_request_passes_the_servers_own_checks() {
 #[test]
 fn readers_of_the_queue_link_to_its_writer() {
     let mut num_links = 0;
-    for visit in visits() {
+    for visit in VISITS.iter() {
         for Recorded { span, .. } in visit.iter().filter(|one| one.span.kind == SpanKind::Consumer as i32) {
             let [link] = span.links.as_slice() else { panic!("one link, found {:?}", span.links) };
             let writer = visit.iter().find(|one| one.span.span_id == link.span_id).expect("the writer is of the same visit");
@@ -135,7 +135,7 @@ fn readers_of_the_queue_link_to_its_writer() {
 
 #[test]
 fn the_traces_have_something_of_everything() {
-    let spans: Vec<Recorded> = visits().into_iter().flatten().collect();
+    let spans: Vec<&Recorded> = VISITS.iter().flatten().collect();
     let services: BTreeSet<Service> = spans.iter().map(|one| one.origin.service).collect();
     assert_eq!(services.into_iter().collect::<Vec<_>>(), Service::ALL);
 
@@ -147,10 +147,14 @@ fn the_traces_have_something_of_everything() {
     let slow = share(roots.iter().filter(|span| slow(span)).count());
     assert!((0.005..0.1).contains(&slow), "{slow}");
 
-    let thrown: BTreeSet<&str> =
-        spans.iter().filter(|one| one.span.events.iter().any(|event| event.name == "exception")).map(|one| one.origin.service.name()).collect();
+    let thrown: BTreeSet<&str> = spans
+        .iter()
+        .filter(|one| one.span.events.iter().any(|event| event.name == "exception"))
+        .map(|one| one.origin.service.name())
+        .collect();
     assert_eq!(thrown.into_iter().collect::<Vec<_>>(), ["cart", "email", "payment"]);
-    for (key, expected) in [("db.system", ["postgresql", "redis"].as_slice()), ("messaging.system", &["kafka"]), ("rpc.system", &["grpc"])] {
+    for (key, expected) in [("db.system", ["postgresql", "redis"].as_slice()), ("messaging.system", &["kafka"]), ("rpc.system", &["grpc"])]
+    {
         let found: BTreeSet<&str> = spans.iter().filter_map(|one| text_of(&one.span, key)).collect();
         assert_eq!(found.into_iter().collect::<Vec<_>>(), expected, "{key}");
     }

@@ -23,7 +23,8 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 pub struct ServeOptions {
     /// The listener's name in logs.
     pub name: &'static str,
-    /// How long a client may take to say its first byte, and over HTTP/1.1 a whole head; default 30 s.
+    /// How long a client may take to say its first byte, and over HTTP/1.1 a whole head; also how long an idle HTTP/1.1
+    /// connection stays open. Default 60 s.
     pub header_read_timeout: Duration,
     /// Bytes that may be under way on one HTTP/2 stream; default 1 MiB, so that a message of a few MiB needs few round trips.
     pub stream_window_bytes: u32,
@@ -44,7 +45,7 @@ impl ServeOptions {
     pub fn named(name: &'static str) -> Self {
         ServeOptions {
             name,
-            header_read_timeout: Duration::from_secs(30),
+            header_read_timeout: Duration::from_secs(60),
             stream_window_bytes: 1 << 20,
             connection_window_bytes: 4 << 20,
             max_frame_bytes: 256 << 10,

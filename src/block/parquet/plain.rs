@@ -43,52 +43,30 @@ pub(super) fn visit_strings<'a>(
     take: usize,
     mut visit: impl FnMut(&'a [u8]) -> Result<(), ReadError>,
 ) -> Result<(), ReadError> {
-    visit_starts(page, skip, take, |from_start, len| visit(&from_start[..len]))
-}
-
-/// As [`visit_strings`], but calls with all bytes from the start of a string on, and its length.
-#[inline]
-fn visit_starts<'a>(
-    page: &'a [u8],
-    skip: usize,
-    take: usize,
-    mut visit: impl FnMut(&'a [u8], usize) -> Result<(), ReadError>,
-) -> Result<(), ReadError> {
     let mut rest = page;
     for index in 0..skip + take {
-        let (len, from_start) = rest.split_first_chunk::<4>().ok_or_else(|| ReadError::corrupt("string without its length"))?;
+        let (len, following) = rest.split_first_chunk::<4>().ok_or_else(|| ReadError::corrupt("string without its length"))?;
         let len = u32::from_le_bytes(*len) as usize;
-        rest = from_start.get(len..).ok_or_else(|| ReadError::corrupt("string ends early"))?;
+        let (string, following) = following.split_at_checked(len).ok_or_else(|| ReadError::corrupt("string ends early"))?;
         if index >= skip {
-            visit(from_start, len)?;
+            visit(string)?;
         }
+        rest = following;
     }
     Ok(())
 }
 
 /// Appends the byte strings `skip..skip + take`.
 pub(super) fn decode_strings(page: &[u8], skip: usize, take: usize, (ends, bytes): &mut StringParts) -> Result<(), ReadError> {
-    // A string takes at least four bytes of the page, so a false count reserves little.
+    // A string takes at least four bytes of the page, so a false count reserves little. The bytes are an estimate from the mean length.
     ends.reserve(take.min(page.len() / 4));
     let all = skip + take;
-    bytes.reserve(page.len().saturating_sub(all.saturating_mul(4)).checked_div(all).unwrap_or(0) * take + SHORT);
+    bytes.reserve(page.len().saturating_sub(all.saturating_mul(4)).checked_div(all).unwrap_or(0) * take);
     visit_strings(page, skip, take, |string| {
         bytes.extend_from_slice(string);
         ends.push(u32::try_from(bytes.len()).map_err(|_| ReadError::corrupt("strings of more than 4 GiB"))?);
         Ok(())
     })
-}
-
-/// Strings up to this length are copied as if they were of this length, if there are so many bytes: most strings of traces are short, and
-/// a copy of fixed length costs a third of one that has to look at the length.
-const SHORT: usize = 16;
-
-#[inline]
-fn copy_string(from_start: &[u8], len: usize, out: &mut [u8]) {
-    match (len <= SHORT, from_start.first_chunk::<SHORT>(), out.first_chunk_mut::<SHORT>()) {
-        (true, Some(string), Some(out)) => *out = *string,
-        _ => out[..len].copy_from_slice(&from_start[..len]),
-    }
 }
 
 #[cfg(test)]

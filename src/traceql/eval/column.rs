@@ -5,7 +5,7 @@ use super::condition::span_id_text;
 use super::place::{Context, Place, SpanColumn, TraceFact, TraceFacts, resource_value, scope_value};
 use super::scalar::Scalar;
 use crate::columns::resources::Origin;
-use crate::columns::value::{ValueKind, ValueRef};
+use crate::columns::value::ValueRef;
 use crate::columns::view::{Column, ColumnId, Rows, Strings, Values};
 use crate::traceql::ast::{Kind, Status};
 
@@ -15,41 +15,49 @@ const SEARCH_FACTOR: usize = 16;
 /// The columns that hold the values of an attribute.
 pub(super) enum AttributeColumns<'s> {
     /// One column for each kind of value.
-    Span(Vec<Column<'s>>),
+    Span(Vec<Decoder<'s>>),
     /// A number for each row, and the value of each number.
     Numbered(Option<Column<'s>>, Vec<Scalar>),
     /// The second counts where the first has no value.
     Shadowing(Box<AttributeColumns<'s>>, Box<AttributeColumns<'s>>),
     /// An intrinsic of the span.
-    Intrinsic(SpanColumn, Option<Column<'s>>),
+    Intrinsic(SpanColumn, Option<Decoder<'s>>),
     /// The number of each row's trace.
     Trace(TraceFact, &'s dyn TraceFacts, Option<Column<'s>>),
 }
 
 impl<'s> AttributeColumns<'s> {
-    /// Reads what is needed for the values of `place`.
-    pub(super) fn read(place: &Place, context: Context<'s>) -> Result<Self, EvalError> {
+    /// Reads what is needed for the values of `place`. With many rows to come, what rows share is prepared once.
+    pub(super) fn read(place: &Place, context: Context<'s>, expected_rows: usize) -> Result<Self, EvalError> {
         let source = context.source;
         Ok(match place {
-            Place::Span(key) => Self::span(key, context)?,
+            Place::Span(key) => Self::span(key, context, expected_rows)?,
             Place::Resource(key) => Self::resource(key, context)?,
-            Place::Unscoped(key) => Self::Shadowing(Box::new(Self::span(key, context)?), Box::new(Self::resource(key, context)?)),
+            Place::Unscoped(key) => {
+                let span = Self::span(key, context, expected_rows)?;
+                Self::Shadowing(Box::new(span), Box::new(Self::resource(key, context)?))
+            }
             Place::Scope(key) => Self::scope(context, |origin| scope_value(origin, key))?,
             Place::ScopeName => Self::scope(context, |origin| Scalar::Str((&*origin.name).into()))?,
             Place::ScopeVersion => Self::scope(context, |origin| Scalar::Str((&*origin.version).into()))?,
-            Place::Column(column) => Self::Intrinsic(*column, source.column(column.id())?),
-            Place::Trace(fact) => Self::Trace(*fact, context.traces, source.column(ColumnId::Trace)?),
+            Place::Column(column) => {
+                let values = source.column(column.id())?;
+                Self::Intrinsic(*column, values.map(|values| Decoder::new(values, expected_rows)))
+            }
+            Place::Trace(fact) => Self::trace(*fact, context, expected_rows)?,
         })
     }
 
-    fn span(key: &str, context: Context<'s>) -> Result<Self, EvalError> {
-        let mut columns = Vec::new();
-        for kind in context.source.attribute_kinds(key) {
-            columns.extend(context.source.column(ColumnId::Attribute { key, kind })?.map(|column| (kind, column)));
-        }
+    fn span(key: &str, context: Context<'s>, expected_rows: usize) -> Result<Self, EvalError> {
+        let mut kinds = context.source.attribute_kinds(key);
         // A span with a key twice, as values of two kinds, reads as the same one whatever the source.
-        columns.sort_by_key(|(kind, _): &(ValueKind, Column<'_>)| *kind);
-        Ok(Self::Span(columns.into_iter().map(|(_, column)| column).collect()))
+        kinds.sort_unstable();
+        let mut columns = Vec::with_capacity(kinds.len());
+        for kind in kinds {
+            let column = context.source.column(ColumnId::Attribute { key, kind })?;
+            columns.extend(column.map(|column| Decoder::new(column, expected_rows)));
+        }
+        Ok(Self::Span(columns))
     }
 
     fn resource(key: &str, context: Context<'s>) -> Result<Self, EvalError> {
@@ -66,27 +74,37 @@ impl<'s> AttributeColumns<'s> {
         Ok(Self::Numbered(if has_value { context.source.column(id)? } else { None }, values))
     }
 
+    fn trace(fact: TraceFact, context: Context<'s>, expected_rows: usize) -> Result<Self, EvalError> {
+        let column = context.source.column(ColumnId::Trace)?;
+        if let Some(Column { values: Values::U32(ordinals), .. }) = &column
+            && expected_rows >= MANY_ROWS
+        {
+            let num_traces = ordinals.iter().max().map_or(0, |last| last + 1);
+            let facts = (0..num_traces).map(|ordinal| fact.of(context.traces, ordinal)).collect();
+            return Ok(Self::Numbered(column, facts));
+        }
+        Ok(Self::Trace(fact, context.traces, column))
+    }
+
     /// The values of ascending rows, nil where there is none.
     pub(super) fn values(&self, rows: &[u32]) -> Vec<Scalar> {
         let mut out = vec![Scalar::Nil; rows.len()];
         match self {
-            Self::Span(columns) => columns.iter().for_each(|column| fill(&mut out, rows, column, &Decoder::new(column, rows.len()))),
+            Self::Span(columns) => columns.iter().for_each(|column| fill_nils(&mut out, rows, column)),
             Self::Shadowing(first, second) => {
                 out = first.values(rows);
                 let lacking: Vec<usize> = (0..rows.len()).filter(|&at| out[at].is_nil()).collect();
                 let rest: Vec<u32> = lacking.iter().map(|&at| rows[at]).collect();
                 lacking.into_iter().zip(second.values(&rest)).for_each(|(at, value)| out[at] = value);
             }
-            Self::Numbered(column, values) => {
-                column.iter().for_each(|column| fill_from(&mut out, rows, column, |at| numbered_value(column, values, at)));
-            }
+            Self::Numbered(Some(column), values) => fill(&mut out, rows, column, |at| numbered_value(column, values, at)),
+            Self::Numbered(None, _) => {}
             Self::Intrinsic(which, column) => {
                 out.fill(which.missing());
-                let read = |column: &Column<'_>, at| intrinsic_value(*which, &column.values, at);
-                column.iter().for_each(|column| fill_from(&mut out, rows, column, |at| read(column, at)));
+                column.iter().for_each(|decoder| fill(&mut out, rows, &decoder.column, |at| decoder.intrinsic(*which, at)));
             }
             Self::Trace(fact, traces, column) => {
-                column.iter().for_each(|column| fill_from(&mut out, rows, column, |at| trace_value(*fact, *traces, column, at)));
+                column.iter().for_each(|column| fill(&mut out, rows, column, |at| trace_value(*fact, *traces, column, at)));
             }
         }
         out
@@ -98,48 +116,56 @@ impl<'s> AttributeColumns<'s> {
     }
 }
 
-fn fill(out: &mut [Scalar], rows: &[u32], column: &Column<'_>, decoder: &Decoder<'_, '_>) {
-    each_position(rows, column, |index, at| {
+/// From this number of expected rows on, the facts of all traces are asked for at once. Small in tests, which have few rows.
+const MANY_ROWS: usize = if cfg!(test) { 4 } else { 1024 };
+
+fn fill_nils(out: &mut [Scalar], rows: &[u32], decoder: &Decoder<'_>) {
+    each_position(rows, &decoder.column, |index, at| {
         if out[index].is_nil() {
             out[index] = decoder.value(at);
         }
     });
 }
 
-fn fill_from(out: &mut [Scalar], rows: &[u32], column: &Column<'_>, value: impl Fn(usize) -> Scalar) {
+fn fill(out: &mut [Scalar], rows: &[u32], column: &Column<'_>, value: impl Fn(usize) -> Scalar) {
     each_position(rows, column, |index, at| out[index] = value(at));
 }
 
 /// Calls `found` with the index into `rows` and the position in the column of every row that has a value.
 fn each_position(rows: &[u32], column: &Column<'_>, mut found: impl FnMut(usize, usize)) {
-    match &column.rows {
-        Rows::All => rows.iter().enumerate().for_each(|(index, &row)| found(index, row as usize)),
-        Rows::Some(filled) if filled.len() > SEARCH_FACTOR * rows.len() => {
-            let at = |row: u32| filled.binary_search(&row).ok();
-            rows.iter().enumerate().filter_map(|(index, &row)| Some((index, at(row)?))).for_each(|(index, at)| found(index, at));
+    let (Some(&first), Some(&last)) = (rows.first(), rows.last()) else { return };
+    let filled = match &column.rows {
+        Rows::All => return rows.iter().enumerate().for_each(|(index, &row)| found(index, row as usize)),
+        Rows::Some(filled) => filled,
+    };
+    let start = filled.partition_point(|&row| row < first);
+    let end = start + filled[start..].partition_point(|&row| row <= last);
+    if end - start > SEARCH_FACTOR * rows.len() {
+        let position = |row: &u32| filled[start..end].binary_search(row).ok();
+        rows.iter().enumerate().filter_map(|(index, row)| Some((index, position(row)?))).for_each(|(index, at)| found(index, start + at));
+        return;
+    }
+    let mut index = 0;
+    for at in start..end {
+        while rows.get(index).is_some_and(|&row| row < filled[at]) {
+            index += 1;
         }
-        Rows::Some(filled) => {
-            let mut index = 0;
-            for (at, row) in filled.iter().enumerate() {
-                index += rows[index..].iter().take_while(|wanted| *wanted < row).count();
-                if rows.get(index) == Some(row) {
-                    found(index, at);
-                }
-            }
+        if rows.get(index) == Some(&filled[at]) {
+            found(index, at);
         }
     }
 }
 
-/// Turns positions of a column of attribute values into scalars, each distinct string once if many are asked for.
-struct Decoder<'c, 's> {
-    column: &'c Column<'s>,
+/// Turns positions of a column into scalars, each distinct string once if many are expected.
+pub(super) struct Decoder<'s> {
+    column: Column<'s>,
     strings: Vec<Scalar>,
 }
 
-impl<'c, 's> Decoder<'c, 's> {
-    fn new(column: &'c Column<'s>, num_rows: usize) -> Self {
+impl<'s> Decoder<'s> {
+    fn new(column: Column<'s>, expected_rows: usize) -> Self {
         let decode = |strings: &Strings<'_>, read: fn(&[u8]) -> Scalar| -> Vec<Scalar> {
-            if strings.len() > num_rows {
+            if strings.len() > expected_rows {
                 return Vec::new();
             }
             (0..strings.len() as u32).map(|code| read(strings.get(code))).collect()
@@ -163,6 +189,17 @@ impl<'c, 's> Decoder<'c, 's> {
             Values::Enum(_) | Values::U32(_) | Values::U64(_) => Scalar::Nil,
         }
     }
+
+    fn intrinsic(&self, which: SpanColumn, at: usize) -> Scalar {
+        match (which, &self.column.values) {
+            (SpanColumn::Name | SpanColumn::StatusMessage, _) => self.value(at),
+            (SpanColumn::Status, Values::Enum(codes)) => Scalar::Status(Status::from_otlp_code(codes[at])),
+            (SpanColumn::Kind, Values::Enum(kinds)) => Scalar::Kind(Kind::from_otlp_kind(kinds[at])),
+            (SpanColumn::Duration, Values::U64(nanos)) => Scalar::duration(nanos[at]),
+            (SpanColumn::SpanId | SpanColumn::ParentId, Values::U64(ids)) => Scalar::Str(span_id_text(ids[at]).into()),
+            _ => Scalar::Nil,
+        }
+    }
 }
 
 fn numbered_value(column: &Column<'_>, values: &[Scalar], at: usize) -> Scalar {
@@ -175,17 +212,6 @@ fn numbered_value(column: &Column<'_>, values: &[Scalar], at: usize) -> Scalar {
 fn trace_value(fact: TraceFact, traces: &dyn TraceFacts, column: &Column<'_>, at: usize) -> Scalar {
     match &column.values {
         Values::U32(ordinals) => fact.of(traces, ordinals[at]),
-        _ => Scalar::Nil,
-    }
-}
-
-fn intrinsic_value(which: SpanColumn, values: &Values<'_>, at: usize) -> Scalar {
-    match (which, values) {
-        (SpanColumn::Name | SpanColumn::StatusMessage, Values::Text(codes, strings)) => Scalar::text(strings.get(codes[at])),
-        (SpanColumn::Status, Values::Enum(codes)) => Scalar::Status(Status::from_otlp_code(codes[at])),
-        (SpanColumn::Kind, Values::Enum(kinds)) => Scalar::Kind(Kind::from_otlp_kind(kinds[at])),
-        (SpanColumn::Duration, Values::U64(nanos)) => Scalar::duration(nanos[at]),
-        (SpanColumn::SpanId | SpanColumn::ParentId, Values::U64(ids)) => Scalar::Str(span_id_text(ids[at]).into()),
         _ => Scalar::Nil,
     }
 }

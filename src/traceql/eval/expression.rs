@@ -1,6 +1,6 @@
 //! Values of expressions that no single condition can answer: attribute against attribute, arithmetic, `!` and `-` on values.
 //!
-//! An operand is evaluated for all rows before the next one is looked at, so every attribute is read as a column. This is the rare
+//! First the columns are read, then an operand is evaluated for a batch of rows before the next one is looked at. This is the rare
 //! path: filters send only those rows here that their other conditions left in question.
 
 use super::EvalError;
@@ -31,13 +31,27 @@ pub(super) enum Expr {
     Binary(BinaryOp, Box<Expr>, Box<Expr>),
 }
 
+/// Rows whose values are computed together: few enough to stay in a core's own cache. Small in tests, which have few rows.
+const BATCH: usize = if cfg!(test) { 3 } else { 2048 };
+
+/// An expression with the columns that it needs.
+enum Bound<'a> {
+    Const(&'a Scalar),
+    Attribute(AttributeColumns<'a>),
+    Condition(Bitmap),
+    Regex(Box<Bound<'a>>, &'a TextTest),
+    NotNil(Box<Bound<'a>>),
+    Unary(UnaryOp, Box<Bound<'a>>),
+    Binary(BinaryOp, Box<Bound<'a>>, Box<Bound<'a>>),
+}
+
 /// The values of some rows.
-enum Values {
-    Same(Scalar),
+enum Values<'a> {
+    Same(&'a Scalar),
     Each(Vec<Scalar>),
 }
 
-impl Values {
+impl Values<'_> {
     fn at(&self, index: usize) -> &Scalar {
         match self {
             Values::Same(value) => value,
@@ -46,18 +60,13 @@ impl Values {
     }
 
     /// Applies an operation to every row's value.
-    fn map(&self, num_rows: usize, operation: impl Fn(&Scalar) -> Result<Scalar, EvalError>) -> Result<Values, EvalError> {
-        match self {
-            // Without rows nothing is evaluated, so that nothing can fail.
-            Values::Same(value) if num_rows > 0 => operation(value).map(Values::Same),
-            Values::Same(_) => Ok(Values::Each(Vec::new())),
-            Values::Each(values) => values.iter().map(operation).collect::<Result<_, _>>().map(Values::Each),
-        }
+    fn map<'b>(self, num_rows: usize, operation: impl Fn(&Scalar) -> Result<Scalar, EvalError>) -> Result<Values<'b>, EvalError> {
+        (0..num_rows).map(|index| operation(self.at(index))).collect::<Result<_, _>>().map(Values::Each)
     }
 
     fn into_vec(self, num_rows: usize) -> Vec<Scalar> {
         match self {
-            Values::Same(value) => vec![value; num_rows],
+            Values::Same(value) => vec![value.clone(); num_rows],
             Values::Each(values) => values,
         }
     }
@@ -66,27 +75,55 @@ impl Values {
 impl Expr {
     /// The values of ascending rows.
     pub(super) fn values(&self, run: &Run<'_>, rows: &[u32]) -> Result<Vec<Scalar>, EvalError> {
-        Ok(self.evaluate(run, rows)?.into_vec(rows.len()))
+        let bound = self.bind(run, rows)?;
+        let mut values = Vec::with_capacity(rows.len());
+        for batch in rows.chunks(BATCH) {
+            values.append(&mut bound.values(batch)?.into_vec(batch.len()));
+        }
+        Ok(values)
     }
 
-    fn evaluate(&self, run: &Run<'_>, rows: &[u32]) -> Result<Values, EvalError> {
+    /// Those of ascending rows whose value is the bool true.
+    pub(super) fn true_rows(&self, run: &Run<'_>, rows: &[u32]) -> Result<Vec<u32>, EvalError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bound = self.bind(run, rows)?;
+        let mut out = Vec::new();
+        for batch in rows.chunks(BATCH) {
+            let values = bound.values(batch)?;
+            out.extend(batch.iter().enumerate().filter(|&(index, _)| values.at(index).is_true()).map(|(_, &row)| row));
+        }
+        Ok(out)
+    }
+
+    /// Reads the columns for the values of some rows.
+    fn bind<'a>(&'a self, run: &'a Run<'_>, rows: &[u32]) -> Result<Bound<'a>, EvalError> {
+        let bind = |operand: &'a Expr| operand.bind(run, rows).map(Box::new);
+        Ok(match self {
+            Expr::Const(value) => Bound::Const(value),
+            Expr::Attribute(place) => Bound::Attribute(AttributeColumns::read(place, run.context, rows.len())?),
+            Expr::Condition(node) => Bound::Condition(node.select(run, &Bitmap::from_rows(run.num_rows(), rows))?),
+            Expr::Regex(operand, test) => Bound::Regex(bind(operand)?, test),
+            Expr::NotNil(operand) => Bound::NotNil(bind(operand)?),
+            Expr::Unary(op, operand) => Bound::Unary(*op, bind(operand)?),
+            Expr::Binary(op, left, right) => Bound::Binary(*op, bind(left)?, bind(right)?),
+        })
+    }
+}
+
+impl Bound<'_> {
+    fn values(&self, rows: &[u32]) -> Result<Values<'_>, EvalError> {
         match self {
-            Expr::Const(value) => Ok(Values::Same(value.clone())),
-            Expr::Attribute(place) => Ok(Values::Each(AttributeColumns::read(place, run.context)?.values(rows))),
-            Expr::Condition(node) => {
-                let question = Bitmap::from_rows(run.num_rows(), rows);
-                let answer = node.select(run, &question)?;
-                Ok(Values::Each(rows.iter().map(|&row| Scalar::Bool(answer.contains(row))).collect()))
-            }
-            Expr::Regex(operand, test) => operand.evaluate(run, rows)?.map(rows.len(), |value| Ok(Scalar::Bool(regex_holds(test, value)))),
-            Expr::NotNil(operand) => operand.evaluate(run, rows)?.map(rows.len(), |value| Ok(Scalar::Bool(!value.is_nil()))),
-            Expr::Unary(op, operand) => operand.evaluate(run, rows)?.map(rows.len(), |value| scalar::unary(*op, value)),
-            Expr::Binary(op, left, right) if op.is_logical() => logical(*op, left, right, run, rows),
-            Expr::Binary(op, left, right) => {
-                let (left, right) = (left.evaluate(run, rows)?, right.evaluate(run, rows)?);
-                if let (Values::Same(left), Values::Same(_)) = (&left, &right) {
-                    return Values::Same(left.clone()).map(rows.len(), |left| scalar::binary(*op, left, right.at(0)));
-                }
+            Bound::Const(value) => Ok(Values::Same(value)),
+            Bound::Attribute(columns) => Ok(Values::Each(columns.values(rows))),
+            Bound::Condition(holds) => Ok(Values::Each(rows.iter().map(|&row| Scalar::Bool(holds.contains(row))).collect())),
+            Bound::Regex(operand, test) => operand.values(rows)?.map(rows.len(), |value| Ok(Scalar::Bool(regex_holds(test, value)))),
+            Bound::NotNil(operand) => operand.values(rows)?.map(rows.len(), |value| Ok(Scalar::Bool(!value.is_nil()))),
+            Bound::Unary(op, operand) => operand.values(rows)?.map(rows.len(), |value| scalar::unary(*op, value)),
+            Bound::Binary(op, left, right) if op.is_logical() => logical(*op, left, right, rows),
+            Bound::Binary(op, left, right) => {
+                let (left, right) = (left.values(rows)?, right.values(rows)?);
                 let apply = |index| scalar::binary(*op, left.at(index), right.at(index));
                 (0..rows.len()).map(apply).collect::<Result<_, _>>().map(Values::Each)
             }
@@ -95,13 +132,14 @@ impl Expr {
 }
 
 /// The right operand is evaluated only for the rows that the left one leaves open (§6.2 rule 1).
-fn logical(op: BinaryOp, left: &Expr, right: &Expr, run: &Run<'_>, rows: &[u32]) -> Result<Values, EvalError> {
-    let mut values = left.values(run, rows)?;
+fn logical<'a>(op: BinaryOp, left: &'a Bound<'_>, right: &'a Bound<'_>, rows: &[u32]) -> Result<Values<'a>, EvalError> {
+    let mut values = left.values(rows)?.into_vec(rows.len());
     let decisive = Scalar::Bool(op == BinaryOp::Or);
     let open: Vec<usize> = (0..rows.len()).filter(|&index| values[index] != decisive).collect();
     let rest: Vec<u32> = open.iter().map(|&index| rows[index]).collect();
-    for (index, right) in open.into_iter().zip(right.values(run, &rest)?) {
-        values[index] = scalar::binary(op, &values[index], &right)?;
+    let right = right.values(&rest)?;
+    for (nth, index) in open.into_iter().enumerate() {
+        values[index] = scalar::binary(op, &values[index], right.at(nth))?;
     }
     Ok(Values::Each(values))
 }

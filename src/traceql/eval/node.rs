@@ -5,7 +5,6 @@ use super::bitmap::Bitmap;
 use super::expression::Expr;
 use super::leaf::Leaf;
 use super::place::Context;
-use super::scalar::Scalar;
 use std::cell::OnceCell;
 
 /// An expression that is true or false on every span.
@@ -106,9 +105,7 @@ impl Node {
             }
             Node::Computed(expression) => {
                 let rows = run.seen_of(question)?.to_rows();
-                let values = expression.values(run, &rows)?;
-                let passing: Vec<u32> = rows.iter().zip(&values).filter(|(_, value)| Scalar::is_true(value)).map(|(&row, _)| row).collect();
-                Ok(Bitmap::from_rows(question.len(), &passing))
+                Ok(Bitmap::from_rows(question.len(), &expression.true_rows(run, &rows)?))
             }
         }
     }

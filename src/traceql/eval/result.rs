@@ -82,7 +82,7 @@ pub struct AttributeReader<'s> {
 impl<'s> AttributeReader<'s> {
     /// Reads the columns of an attribute.
     pub fn open(source: &'s dyn SpanSource, traces: &'s dyn TraceFacts, attribute: &Attribute) -> Result<Self, EvalError> {
-        let columns = AttributeColumns::read(&Place::of(attribute)?, Context { source, traces })?;
+        let columns = AttributeColumns::read(&Place::of(attribute)?, Context { source, traces }, 0)?;
         Ok(AttributeReader { columns })
     }
 
@@ -148,7 +148,7 @@ impl Answer {
 
     /// Reads the columns that the answer needs from one source.
     pub fn reader<'s>(&'s self, source: &'s dyn SpanSource, traces: &'s dyn TraceFacts) -> Result<AnswerReader<'s>, EvalError> {
-        let read = |shown: &Shown| AttributeColumns::read(&shown.place, Context { source, traces });
+        let read = |shown: &Shown| AttributeColumns::read(&shown.place, Context { source, traces }, 0);
         let attributes = self.attributes.iter().map(read).collect::<Result<_, _>>()?;
         Ok(AnswerReader { answer: self, attributes, names: self.name.as_ref().map(read).transpose()? })
     }
