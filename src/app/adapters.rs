@@ -1,7 +1,7 @@
 //! The seams between stages, in process.
 
-use crate::distributor::{Push, PushError, PushFuture, PushTarget};
 use crate::columns::export::export;
+use crate::distributor::{Push, PushError, PushFuture, PushTarget};
 use crate::ingester::{IngestError, Ingester};
 use crate::model::{TenantId, TraceId};
 use crate::querier::{RecentSource, RecentTrace, Snapshot};

@@ -15,7 +15,11 @@ pub(super) fn text(config: &Config, listeners: &Listeners) -> String {
     };
     line("query API", format!("{api}  (HTTP, and gRPC on the same port)"));
     line("gRPC API", url("", listeners.grpc.address, ""));
-    let receivers = [("OTLP gRPC", OTLP_GRPC, "", ""), ("OTLP HTTP", OTLP_HTTP, "http://", "/v1/traces"), ("Zipkin", ZIPKIN, "http://", "/api/v2/spans")];
+    let receivers = [
+        ("OTLP gRPC", OTLP_GRPC, "", ""),
+        ("OTLP HTTP", OTLP_HTTP, "http://", "/v1/traces"),
+        ("Zipkin", ZIPKIN, "http://", "/api/v2/spans"),
+    ];
     for (what, name, scheme, path) in receivers {
         if let Some(address) = listeners.receiver(name) {
             line(what, url(scheme, address, path));

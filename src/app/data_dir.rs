@@ -11,12 +11,15 @@ pub(super) fn wal_dir(storage: &StorageConfig) -> anyhow::Result<PathBuf> {
     let Err(error) = std::fs::create_dir_all(wanted) else { return Ok(wanted.clone()) };
     match &storage.wal_path_fallback {
         Some(fallback) => {
-            std::fs::create_dir_all(fallback)
-                .with_context(|| format!("could not make a directory for the write-ahead log: neither {} nor {}", wanted.display(), fallback.display()))?;
+            std::fs::create_dir_all(fallback).with_context(|| {
+                format!("could not make a directory for the write-ahead log: neither {} nor {}", wanted.display(), fallback.display())
+            })?;
             tracing::warn!(wanted = %wanted.display(), used = %fallback.display(), %error, "the default directory of the write-ahead log cannot be made; another is used");
             Ok(fallback.clone())
         }
-        None => bail!("could not make the directory of the write-ahead log {}: {error}; it is set by storage.trace.wal.path", wanted.display()),
+        None => {
+            bail!("could not make the directory of the write-ahead log {}: {error}; it is set by storage.trace.wal.path", wanted.display())
+        }
     }
 }
 
@@ -33,7 +36,9 @@ impl DataDirLock {
         let file = File::create(&path).with_context(|| format!("could not make the lock file {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => Ok(DataDirLock { _file: file }),
-            Err(TryLockError::WouldBlock) => bail!("another process uses the write-ahead log in {}; two must not share one", wal_dir.display()),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another process uses the write-ahead log in {}; two must not share one", wal_dir.display())
+            }
             Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("could not lock {}", path.display())),
         }
     }

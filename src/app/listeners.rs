@@ -28,8 +28,16 @@ impl Listeners {
     pub async fn bind(config: &Config) -> anyhow::Result<Self> {
         let receivers = &config.receivers;
         let wanted = [
-            (OTLP_GRPC, receivers.otlp_grpc.as_ref().map(|receiver| &receiver.endpoint), "distributor.receivers.otlp.protocols.grpc.endpoint"),
-            (OTLP_HTTP, receivers.otlp_http.as_ref().map(|receiver| &receiver.endpoint), "distributor.receivers.otlp.protocols.http.endpoint"),
+            (
+                OTLP_GRPC,
+                receivers.otlp_grpc.as_ref().map(|receiver| &receiver.endpoint),
+                "distributor.receivers.otlp.protocols.grpc.endpoint",
+            ),
+            (
+                OTLP_HTTP,
+                receivers.otlp_http.as_ref().map(|receiver| &receiver.endpoint),
+                "distributor.receivers.otlp.protocols.http.endpoint",
+            ),
             (ZIPKIN, receivers.zipkin.as_ref().map(|receiver| &receiver.endpoint), "distributor.receivers.zipkin.endpoint"),
         ];
         let http = bind("http", &config.server.http_listener(), "server.http_listen_port").await?;

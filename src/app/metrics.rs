@@ -19,9 +19,12 @@ fn build_info() -> Reading {
 }
 
 fn tenants(ingester: &Ingester, blocks: &BlockLists) -> Vec<Reading> {
-    let heads: Vec<_> = ingester.tenants().into_iter().filter_map(|tenant| Some((tenant.to_string(), ingester.existing_head(&tenant)?))).collect();
+    let heads: Vec<_> =
+        ingester.tenants().into_iter().filter_map(|tenant| Some((tenant.to_string(), ingester.existing_head(&tenant)?))).collect();
     let labels = |tenant: &String| vec![("tenant", tenant.clone())];
-    let of_heads = |value: &dyn Fn(&crate::ingester::head::Head) -> u64| heads.iter().map(|(tenant, head)| (labels(tenant), value(head) as f64)).collect();
+    let of_heads = |value: &dyn Fn(&crate::ingester::head::Head) -> u64| {
+        heads.iter().map(|(tenant, head)| (labels(tenant), value(head) as f64)).collect()
+    };
     let lists: Vec<_> = blocks.tenants().into_iter().map(|tenant| (tenant.to_string(), blocks.of(&tenant).snapshot())).collect();
     vec![
         Reading {
@@ -52,7 +55,10 @@ fn tenants(ingester: &Ingester, blocks: &BlockLists) -> Vec<Reading> {
             name: "conmoto_block_bytes",
             help: "Bytes of all blocks",
             behaviour: Behaviour::Gauge,
-            values: lists.iter().map(|(tenant, blocks)| (labels(tenant), blocks.iter().map(|block| block.meta().total_bytes()).sum::<u64>() as f64)).collect(),
+            values: lists
+                .iter()
+                .map(|(tenant, blocks)| (labels(tenant), blocks.iter().map(|block| block.meta().total_bytes()).sum::<u64>() as f64))
+                .collect(),
         },
     ]
 }

@@ -60,7 +60,8 @@ impl App {
         let blocks = Arc::new(BlockLists::default());
         let num_blocks = blocks.load(&store).await.context("could not read the list of blocks")?;
         let settings = ingester_config(&config, wal_dir);
-        let (ingester, recovered) = Ingester::open(settings, store, Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
+        let (ingester, recovered) =
+            Ingester::open(settings, store, Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
         let (readiness, _) = watch::channel(Readiness::Starting);
         Ok(App { config, listeners, ingester, blocks, recovered, readiness, _lock: lock })
@@ -173,9 +174,10 @@ fn receiver_routers(config: &Config, bound: Vec<Bound>, distributor: &Distributo
         let distributor = distributor.clone();
         let receivers = &config.receivers;
         match name {
-            listeners::OTLP_GRPC => receivers.otlp_grpc.as_ref().map(|receiver| {
-                otlp_grpc::router(OtlpGrpc { distributor, tenancy, max_message_bytes: receiver.max_message_bytes })
-            }),
+            listeners::OTLP_GRPC => receivers
+                .otlp_grpc
+                .as_ref()
+                .map(|receiver| otlp_grpc::router(OtlpGrpc { distributor, tenancy, max_message_bytes: receiver.max_message_bytes })),
             listeners::OTLP_HTTP => receivers
                 .otlp_http
                 .as_ref()
@@ -227,7 +229,11 @@ fn log_recovery(num_blocks: usize, recovered: &Recovered) {
     let report = &recovered.report;
     tracing::info!(blocks = num_blocks, records = report.records, spans = recovered.num_spans, "data loaded");
     if let Some(cut) = &report.cut {
-        tracing::warn!(segment = cut.segment, bytes = cut.bytes, "the log ended in an unfinished record, which was cut off; it was never acknowledged");
+        tracing::warn!(
+            segment = cut.segment,
+            bytes = cut.bytes,
+            "the log ended in an unfinished record, which was cut off; it was never acknowledged"
+        );
     }
     for damaged in &report.damaged {
         tracing::error!(segment = damaged.segment, bytes = damaged.lost_bytes, "a log segment is damaged; acknowledged spans may be lost");

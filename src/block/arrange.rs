@@ -83,7 +83,9 @@ pub fn arrange(sources: &[&Chunk], takes: &dyn Fn(&TraceId) -> bool) -> Arrangem
     let pieces = collect_pieces(sources, takes);
     let mut placed = place(sources, &pieces);
     placed.sort_by(|a, b| {
-        (a.minute, a.service, a.name, a.start).cmp(&(b.minute, b.service, b.name, b.start)).then_with(|| a.pieces.start.cmp(&b.pieces.start))
+        (a.minute, a.service, a.name, a.start)
+            .cmp(&(b.minute, b.service, b.name, b.start))
+            .then_with(|| a.pieces.start.cmp(&b.pieces.start))
     });
     let mut arrangement = Arrangement::default();
     let mut walk = DepthFirst::default();

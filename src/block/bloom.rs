@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn members_are_found_and_few_others() {
-        let ids: Vec<TraceId> = (0..100_000u128).map(|n| TraceId(n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes())).collect();
+        let ids: Vec<TraceId> =
+            (0..100_000u128).map(|n| TraceId(n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes())).collect();
         let built = TraceBloom::build(&ids[..90_000]).expect("legal size");
         let bloom = TraceBloom::decode(&built.encode()).expect("own bytes");
         assert!(ids[..90_000].iter().all(|id| bloom.may_contain(id)));

@@ -3,12 +3,13 @@
 //! A row group of spans that has events has one row group of events, so that both are read together; one without events
 //! has none.
 
-use super::gather::{AttributePlan, NOT_TAKEN, OrderWriter, RowMap, Scatter, attribute_cells, byte_arrays, sparse_cells, sparse_text_cells};
+use super::gather::{AttributePlan, NOT_TAKEN, OrderWriter, RowMap, Scatter, attribute_cells, sparse_cells, sparse_text_cells};
+use super::recode::CodeSpace;
 use super::schema::{EVENTS_FILE, LINKS_FILE, detail, push_attribute_leaves};
-use super::spans::write_order;
+use super::spans::{write_coded, write_order};
 use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
 use super::writer::Plan;
-use crate::columns::{AttributeTable, Chunk, Sparse};
+use crate::columns::{AttributeTable, Chunk, Dictionary, Sparse};
 use bytes::Bytes;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
@@ -151,17 +152,15 @@ fn write_events(plan: &Plan<'_>, placement: &Placement) -> Result<Bytes, Parquet
         Leaf::optional(detail::DROPPED_ATTRIBUTES, LeafType::I32, Coding::DictionaryLz4),
     ];
     let mut table = start_table(leaves, "event", &attributes)?;
-    let names: Vec<Vec<ByteArray>> = plan.sources.iter().map(|chunk| byte_arrays(&chunk.events.names)).collect();
+    let names: Vec<&Dictionary> = plan.sources.iter().map(|chunk| &chunk.events.names).collect();
+    let space = CodeSpace::new(names.clone());
     let mut writer = DetailWriter::new(plan, placement, &attributes);
     for rows in placement.filled_groups() {
         let mut out = table.row_group()?;
         writer.span_rows(rows, &mut out)?;
         out.column(Cells::I64(&writer.each(rows, |chunk, row| chunk.events.time[row] as i64)), None)?;
-        let name = |at: &DetailRow| {
-            let code = plan.sources[at.source as usize].events.name[at.row as usize];
-            names[at.source as usize][code as usize].clone()
-        };
-        out.column(Cells::Bytes(placement.rows[rows.clone()].iter().map(name).collect()), None)?;
+        let name = |at: &DetailRow| space.base(at.source as usize) + plan.sources[at.source as usize].events.name[at.row as usize];
+        write_coded(&names, placement.rows[rows.clone()].iter().map(name), &mut out)?;
         writer.numbers(rows, |chunk| &chunk.events.dropped_attributes, &mut out)?;
         writer.attributes(rows, &mut out)?;
         out.finish()?;

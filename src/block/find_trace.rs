@@ -367,10 +367,7 @@ fn add_link(links: &RowReader<'_>, row: u32, span: u32, linked: TraceId, chunk: 
     if let Some(state) = links.text(detail::TRACE_STATE, row)? {
         chunk.links.trace_state.push_bytes(new_row, state);
     }
-    let numbers = [
-        (detail::FLAGS, &mut chunk.links.flags),
-        (detail::DROPPED_ATTRIBUTES, &mut chunk.links.dropped_attributes),
-    ];
+    let numbers = [(detail::FLAGS, &mut chunk.links.flags), (detail::DROPPED_ATTRIBUTES, &mut chunk.links.dropped_attributes)];
     for (leaf, column) in numbers {
         match links.number(leaf, row)? {
             0 => {}

@@ -1,5 +1,7 @@
 //! Moving values from the rows of chunks to the rows of a block.
 
+use super::dictionary_chunk::Entries;
+use super::recode::{CodeSpace, Recoder, number_codes};
 use super::table::Cells;
 use crate::columns::value::KeyValueRef;
 use crate::columns::wire::{put_bytes, put_varint};
@@ -117,6 +119,8 @@ pub struct Scatter {
     doubles: Vec<f64>,
     bools: Vec<bool>,
     numbers: Vec<i32>,
+    codes: Vec<u32>,
+    recoder: Recoder,
 }
 
 const NO_VALUE: u32 = u32::MAX;
@@ -163,21 +167,31 @@ pub fn attribute_cells<R>(
 ) -> R {
     scratch.start(window.len());
     match plan.chosen[chosen].kind {
-        ValueKind::Str | ValueKind::Any => {
+        ValueKind::Str | ValueKind::Any if plan.chosen[chosen].mostly_unique => {
             let values = scattered_bytes(plan, chosen, map, &window, scratch);
             write(Cells::Bytes(values), &scratch.levels)
+        }
+        ValueKind::Str | ValueKind::Any => {
+            let entries = scattered_codes(plan, chosen, map, &window, scratch);
+            write(Cells::Coded(&scratch.codes, &entries), &scratch.levels)
         }
         ValueKind::Int => {
             let mut out = std::mem::take(&mut scratch.ints);
             scattered(plan, chosen, map, &window, scratch, int_values, &mut out);
-            let result = write(Cells::I64(&out), &scratch.levels);
+            let result = match int_codes(&out) {
+                Some((codes, entries)) => write(Cells::Coded(&codes, &entries), &scratch.levels),
+                None => write(Cells::I64(&out), &scratch.levels),
+            };
             scratch.ints = out;
             result
         }
         ValueKind::Double => {
             let mut out = std::mem::take(&mut scratch.doubles);
             scattered(plan, chosen, map, &window, scratch, double_values, &mut out);
-            let result = write(Cells::F64(&out), &scratch.levels);
+            let result = match double_codes(&out) {
+                Some((codes, entries)) => write(Cells::Coded(&codes, &entries), &scratch.levels),
+                None => write(Cells::F64(&out), &scratch.levels),
+            };
             scratch.doubles = out;
             result
         }
@@ -188,6 +202,52 @@ pub fn attribute_cells<R>(
             scratch.bools = out;
             result
         }
+    }
+}
+
+fn int_codes(values: &[i64]) -> Option<(Vec<u32>, Entries)> {
+    let (codes, distinct) = number_codes(values.iter().map(|&value| value as u64))?;
+    let mut entries = Entries::fixed(distinct.iter().map(|pattern| pattern.to_le_bytes()));
+    let values = || distinct.iter().map(|&pattern| pattern as i64);
+    entries.int_bounds = values().min().zip(values().max());
+    Some((codes, entries))
+}
+
+fn double_codes(values: &[f64]) -> Option<(Vec<u32>, Entries)> {
+    let (codes, distinct) = number_codes(values.iter().map(|value| value.to_bits()))?;
+    Some((codes, Entries::fixed(distinct.iter().map(|pattern| pattern.to_le_bytes()))))
+}
+
+/// Puts the codes of a string column into the scratch and returns what they stand for.
+fn scattered_codes(
+    plan: &AttributePlan<'_>,
+    chosen: usize,
+    map: &RowMap,
+    window: &std::ops::Range<usize>,
+    scratch: &mut Scatter,
+) -> Entries {
+    let columns: Vec<_> = plan.parts(chosen).filter_map(|(source, column)| Some((source, column, string_values(column)?))).collect();
+    let space = CodeSpace::new(columns.iter().map(|(_, _, (_, dictionary))| *dictionary).collect());
+    for (at, (source, column, (codes, _))) in columns.iter().enumerate() {
+        let base = space.base(at);
+        scratch.note(&column.rows, &map[*source], window, |value| base + codes[value]);
+    }
+    scratch.recoder.start(&space);
+    scratch.levels.clear();
+    scratch.codes.clear();
+    for &position in &scratch.positions {
+        scratch.levels.push(i16::from(position != NO_VALUE));
+        if position != NO_VALUE {
+            scratch.codes.push(scratch.recoder.code(&space, position));
+        }
+    }
+    scratch.recoder.entries()
+}
+
+fn string_values(column: &AttributeColumn) -> Option<(&[u32], &Dictionary)> {
+    match &column.values {
+        ColumnValues::Str(codes, dictionary) | ColumnValues::Any(codes, dictionary) => Some((codes, dictionary)),
+        _ => None,
     }
 }
 
@@ -291,34 +351,44 @@ pub fn sparse_text_cells<R>(
 /// Residual: `KeyValue` messages, each as field 1 of a message, in order.
 pub struct OrderWriter<'p, 'a> {
     plan: &'p AttributePlan<'a>,
-    /// Per source and shape: the stored order, and whether rows of the shape have residual attributes.
-    known: Vec<Vec<Option<(ByteArray, bool)>>>,
+    /// Per source and shape: the code of the stored order, and whether rows of the shape have residual attributes.
+    known: Vec<Vec<Option<(u32, bool)>>>,
+    orders: Dictionary,
 }
 
 impl<'p, 'a> OrderWriter<'p, 'a> {
     /// A writer for the plan's tables.
     pub fn new(plan: &'p AttributePlan<'a>) -> Self {
-        OrderWriter { plan, known: plan.tables.iter().map(|table| vec![None; table.num_shapes()]).collect() }
+        let known = plan.tables.iter().map(|table| vec![None; table.num_shapes()]).collect();
+        OrderWriter { plan, known, orders: Dictionary::default() }
     }
 
-    /// The stored order of a row and, if it has any, its residual attributes.
-    pub fn row(&mut self, source: usize, row: u32) -> (ByteArray, Option<ByteArray>) {
+    /// The code of a row's stored order and, if it has any, its residual attributes.
+    pub fn row(&mut self, source: usize, row: u32) -> (u32, Option<ByteArray>) {
         let table = self.plan.tables[source];
         let ordinals = &self.plan.ordinals[source];
-        let shape = table.shape_of(row) as usize;
-        let (order, has_residual) = self.known[source][shape].get_or_insert_with(|| stored_order(table, ordinals, row)).clone();
+        let (known, orders) = (&mut self.known[source][table.shape_of(row) as usize], &mut self.orders);
+        let (order, has_residual) = *known.get_or_insert_with(|| {
+            let (order, has_residual) = stored_order(table, ordinals, row);
+            (orders.intern(&order), has_residual)
+        });
         (order, has_residual.then(|| residual_of(table, ordinals, row)))
+    }
+
+    /// What the codes stand for.
+    pub fn orders(&self) -> &Dictionary {
+        &self.orders
     }
 }
 
-fn stored_order(table: &AttributeTable, ordinals: &[Option<u32>], row: u32) -> (ByteArray, bool) {
+fn stored_order(table: &AttributeTable, ordinals: &[Option<u32>], row: u32) -> (Vec<u8>, bool) {
     let (mut bytes, mut has_residual) = (Vec::new(), false);
     for element in table.order_of(row) {
         let ordinal = element.and_then(|column| ordinals[column]);
         has_residual |= ordinal.is_none();
         put_varint(&mut bytes, ordinal.map_or(0, |ordinal| u64::from(ordinal) + 1));
     }
-    (ByteArray::from(bytes), has_residual)
+    (bytes, has_residual)
 }
 
 fn residual_of(table: &AttributeTable, ordinals: &[Option<u32>], row: u32) -> ByteArray {

@@ -1,6 +1,5 @@
 //! Resources and scopes of a block: those of all sources, each once.
 
-use super::gather::byte_arrays;
 use super::schema::origin;
 use super::table::{Cells, Coding, Leaf, LeafType, TableWriter};
 use crate::columns::Dictionary;
@@ -67,10 +66,9 @@ pub fn write_origins(origins: &Origins) -> Result<Bytes, ParquetError> {
     table.finish()
 }
 
-/// The service name of each resource, as the Parquet writer takes it.
-pub fn service_names(origins: &Origins) -> Vec<parquet::data_type::ByteArray> {
+/// Distinct service names, and the code of each resource's.
+pub fn service_names(origins: &Origins) -> (Dictionary, Vec<u32>) {
     let mut names = Dictionary::default();
-    let codes: Vec<u32> = origins.table.entries().iter().map(|resource| names.intern(resource.service_name().as_bytes())).collect();
-    let values = byte_arrays(&names);
-    codes.into_iter().map(|code| values[code as usize].clone()).collect()
+    let codes = origins.table.entries().iter().map(|resource| names.intern(resource.service_name().as_bytes())).collect();
+    (names, codes)
 }

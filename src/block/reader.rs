@@ -5,7 +5,8 @@ use super::index::TraceIndex;
 use super::meta::{BlockMeta, RowGroupMeta};
 use super::parquet::{ColumnReader, Decoded, FetchedRanges, ReadError};
 use super::schema::{
-    ATTRIBUTES_METADATA, AttributeEntry, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESOURCES_FILE, SCOPES_FILE, TRACES_FILE, bloom_file,
+    ATTRIBUTES_METADATA, AttributeEntry, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESOURCES_FILE, SCOPES_FILE, TRACES_FILE,
+    bloom_file,
 };
 use super::trace_table::TraceTable;
 use crate::columns::resources::{OriginKind, OriginTable};

@@ -6,11 +6,11 @@ use super::schema::{RESIDUAL, span};
 use super::trace_table::TraceTable;
 use crate::columns::ValueKind;
 use crate::columns::resources::Origin;
+use crate::columns::source::attribute_column;
 use crate::columns::value::{KeyValueRef, ValueRef};
 use crate::columns::view::{Column, ColumnId, Condition, Rows, SourceError, SpanSource, Strings, Values};
 use crate::columns::wire::Reader;
 use crate::columns::{AttributeColumn, AttributeTable, ColumnValues};
-use crate::columns::source::attribute_column;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
@@ -174,8 +174,7 @@ impl SpanSource for RowGroupSource<'_> {
         let kinds = [ValueKind::Str, ValueKind::Int, ValueKind::Double, ValueKind::Bool, ValueKind::Any];
         let has = |kind: &ValueKind| {
             // A residual that cannot be read fails the query when the column is asked for.
-            self.attribute_leaf(key, *kind).is_some()
-                || self.residual().map_or(true, |residual| residual.column(key, *kind).is_some())
+            self.attribute_leaf(key, *kind).is_some() || self.residual().map_or(true, |residual| residual.column(key, *kind).is_some())
         };
         kinds.into_iter().filter(has).collect()
     }

@@ -1,13 +1,15 @@
 //! `data.parquet`: one row a span.
 
-use super::gather::{AttributePlan, OrderWriter, Scatter, attribute_cells, byte_arrays, sparse_cells, sparse_text_cells};
+use super::arrange::SourceRow;
+use super::dictionary_chunk::Entries;
+use super::gather::{AttributePlan, OrderWriter, Scatter, attribute_cells, sparse_cells, sparse_text_cells};
 use super::origins::service_names;
+use super::recode::{CodeSpace, Recoder, i32_codes};
 use super::schema::{push_attribute_leaves, span};
 use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
 use super::writer::Plan;
-use crate::columns::{Chunk, Sparse, SparseText};
+use crate::columns::{Chunk, Dictionary, Sparse, SparseText};
 use bytes::Bytes;
-use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 
 /// A rare number column: its leaf and where chunks keep it.
@@ -15,8 +17,7 @@ type RareNumber = (&'static str, fn(&Chunk) -> &Sparse<u32>);
 /// A rare text column: its leaf and where chunks keep it.
 type RareText = (&'static str, fn(&Chunk) -> &SparseText);
 
-const RARE_TEXTS: [RareText; 2] =
-    [(span::STATUS_MESSAGE, |chunk| &chunk.status_message), (span::TRACE_STATE, |chunk| &chunk.trace_state)];
+const RARE_TEXTS: [RareText; 2] = [(span::STATUS_MESSAGE, |chunk| &chunk.status_message), (span::TRACE_STATE, |chunk| &chunk.trace_state)];
 const RARE_NUMBERS: [RareNumber; 4] = [
     (span::FLAGS, |chunk| &chunk.flags),
     (span::DROPPED_ATTRIBUTES, |chunk| &chunk.dropped_attributes),
@@ -34,7 +35,6 @@ pub(super) fn write_spans(plan: &Plan<'_>) -> Result<Bytes, ParquetError> {
     let mut table = TableWriter::new(&leaves, metadata)?;
     let mut writer = SpanWriter {
         plan,
-        names: plan.sources.iter().map(|chunk| byte_arrays(&chunk.names)).collect(),
         services: service_names(plan.resources),
         order: OrderWriter::new(&attributes),
         attributes: &attributes,
@@ -92,10 +92,8 @@ impl RareColumns {
 
 struct SpanWriter<'a> {
     plan: &'a Plan<'a>,
-    /// Per source, its span names.
-    names: Vec<Vec<ByteArray>>,
-    /// Per resource of the block, its service name.
-    services: Vec<ByteArray>,
+    /// Distinct service names, and the code of each resource of the block.
+    services: (Dictionary, Vec<u32>),
     order: OrderWriter<'a, 'a>,
     attributes: &'a AttributePlan<'a>,
     scratch: Scatter,
@@ -110,7 +108,7 @@ impl SpanWriter<'_> {
 
     fn dense(&mut self, group: usize, out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
         let rows = self.plan.rows_of(group);
-        out.column(Cells::Bytes(self.trace_ids(group)), None)?;
+        self.trace_ids(group, out)?;
         out.column(Cells::I64(&self.each(group, |chunk, row| chunk.span_id[row] as i64)), None)?;
         let (orphans, levels) = self.orphan_parents(group);
         out.column(Cells::I64(&orphans), Some(&levels))?;
@@ -119,26 +117,23 @@ impl SpanWriter<'_> {
         out.column(Cells::I32(&as_i32(&arrangement.subtree[rows])), None)?;
         out.column(Cells::I64(&self.each(group, |chunk, row| chunk.start[row] as i64)), None)?;
         out.column(Cells::I64(&self.each(group, |chunk, row| chunk.duration[row] as i64)), None)?;
-        let names = &self.names;
-        let rows = self.plan.source_rows(group);
-        let name = |at: &super::arrange::SourceRow| {
-            let code = self.plan.sources[at.source as usize].name[at.row as usize];
-            names[at.source as usize][code as usize].clone()
-        };
-        out.column(Cells::Bytes(rows.iter().map(name).collect()), None)?;
-        out.column(Cells::I32(&self.each(group, |chunk, row| chunk.kind[row])), None)?;
-        out.column(Cells::I32(&self.each(group, |chunk, row| chunk.status[row])), None)?;
+        let names: Vec<&Dictionary> = self.plan.sources.iter().map(|chunk| &chunk.names).collect();
+        let space = CodeSpace::new(names.clone());
+        let rows = self.plan.source_rows(group).iter();
+        let name = |at: &SourceRow| space.base(at.source as usize) + self.plan.sources[at.source as usize].name[at.row as usize];
+        write_coded(&names, rows.map(name), out)?;
+        write_numbers(&self.each(group, |chunk, row| chunk.kind[row]), out)?;
+        write_numbers(&self.each(group, |chunk, row| chunk.status[row]), out)?;
         self.origins(group, out)
     }
 
-    fn trace_ids(&self, group: usize) -> Vec<ByteArray> {
+    fn trace_ids(&self, group: usize, out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
         let traces = &self.plan.arrangement.traces[self.plan.arrangement.row_groups[group].clone()];
-        let mut ids = Vec::with_capacity(self.plan.rows_of(group).len());
-        for trace in traces {
-            let id = ByteArray::from(trace.id.0.to_vec());
-            ids.extend(std::iter::repeat_n(id, trace.num_rows as usize));
+        let mut codes = Vec::with_capacity(self.plan.rows_of(group).len());
+        for (code, trace) in traces.iter().enumerate() {
+            codes.extend(std::iter::repeat_n(code as u32, trace.num_rows as usize));
         }
-        ids
+        out.column(Cells::Coded(&codes, &Entries::fixed(traces.iter().map(|trace| trace.id.0))), None)
     }
 
     fn orphan_parents(&self, group: usize) -> (Vec<i64>, Vec<i16>) {
@@ -156,9 +151,10 @@ impl SpanWriter<'_> {
             rows.iter().map(|at| origins.id(at.source, of(sources[at.source as usize])[at.row as usize]) as i32).collect()
         };
         let resources = ids(self.plan.resources, |chunk| &chunk.resource);
-        out.column(Cells::Bytes(resources.iter().map(|&id| self.services[id as usize].clone()).collect()), None)?;
-        out.column(Cells::I32(&resources), None)?;
-        out.column(Cells::I32(&ids(self.plan.scopes, |chunk| &chunk.scope)), None)
+        let (names, codes) = &self.services;
+        write_coded(&[names], resources.iter().map(|&id| codes[id as usize]), out)?;
+        write_numbers(&resources, out)?;
+        write_numbers(&ids(self.plan.scopes, |chunk| &chunk.scope), out)
     }
 
     fn rare(&mut self, rare: &RareColumns, group: usize, out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
@@ -191,6 +187,25 @@ fn as_i32(values: &[u32]) -> Vec<i32> {
     values.iter().map(|&value| value as i32).collect()
 }
 
+/// Writes a required column of strings that are given as positions in the joint space of these dictionaries.
+pub(super) fn write_coded(
+    dictionaries: &[&Dictionary],
+    positions: impl Iterator<Item = u32>,
+    out: &mut RowGroup<'_>,
+) -> Result<(), ParquetError> {
+    let space = CodeSpace::new(dictionaries.to_vec());
+    let mut recoder = Recoder::default();
+    recoder.start(&space);
+    let codes: Vec<u32> = positions.map(|position| recoder.code(&space, position)).collect();
+    out.column(Cells::Coded(&codes, &recoder.entries()), None)
+}
+
+/// Writes a required column of numbers of which few differ.
+fn write_numbers(values: &[i32], out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
+    let (codes, entries) = i32_codes(values);
+    out.column(Cells::Coded(&codes, &entries), None)
+}
+
 /// Writes the order column and, if there is one, the residual column for these (source, row) pairs.
 pub(super) fn write_order(
     order: &mut OrderWriter<'_, '_>,
@@ -205,7 +220,7 @@ pub(super) fn write_order(
         levels.push(i16::from(residual.is_some()));
         residuals.extend(residual);
     }
-    out.column(Cells::Bytes(orders), None)?;
+    write_coded(&[order.orders()], orders.into_iter(), out)?;
     if attributes.has_residual {
         out.column(Cells::Bytes(residuals), Some(&levels))?;
     }

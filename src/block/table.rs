@@ -1,5 +1,6 @@
 //! Writing one Parquet file in memory: leaves with an encoding and codec each, row group by row group.
 
+use super::dictionary_chunk::{Coded, Entries, encode_chunk};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, IntType, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
 use parquet::column::writer::ColumnWriter;
@@ -8,7 +9,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
-use parquet::schema::types::{ColumnPath, Type};
+use parquet::schema::types::{ColumnDescPtr, ColumnPath, Type};
 use std::sync::Arc;
 
 /// Rows a page (shared/design-measurements.md, recommendation 6).
@@ -137,11 +138,14 @@ pub enum Cells<'a> {
     Bool(&'a [bool]),
     /// For `Text`, `Bytes` and, with 16 bytes each, `TraceId`.
     Bytes(Vec<ByteArray>),
+    /// For any leaf with a dictionary, where the codes are known.
+    Coded(&'a [u32], &'a Entries),
 }
 
 /// A Parquet file under construction.
 pub struct TableWriter {
     writer: SerializedFileWriter<Vec<u8>>,
+    columns: Vec<(ColumnDescPtr, Compression)>,
 }
 
 impl TableWriter {
@@ -158,13 +162,16 @@ impl TableWriter {
         for leaf in leaves {
             builder = leaf.apply(builder)?;
         }
-        let writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(builder.build()))?;
-        Ok(TableWriter { writer })
+        let properties = Arc::new(builder.build());
+        let writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::clone(&properties))?;
+        let described = writer.schema_descr().columns().iter();
+        let columns = described.map(|column| (Arc::clone(column), properties.compression(column.path()))).collect();
+        Ok(TableWriter { writer, columns })
     }
 
     /// Starts the next row group; its columns are written in the order of the leaves.
     pub fn row_group(&mut self) -> Result<RowGroup<'_>, ParquetError> {
-        Ok(RowGroup { writer: self.writer.next_row_group()? })
+        Ok(RowGroup { writer: self.writer.next_row_group()?, columns: self.columns.iter() })
     }
 
     /// Ends the file and returns its bytes.
@@ -176,12 +183,20 @@ impl TableWriter {
 /// A row group under construction.
 pub struct RowGroup<'a> {
     writer: SerializedRowGroupWriter<'a, Vec<u8>>,
+    /// Leaves not yet written.
+    columns: std::slice::Iter<'a, (ColumnDescPtr, Compression)>,
 }
 
 impl RowGroup<'_> {
     /// Writes the next column; `levels` has one entry a row, 1 where there is a value, and is absent for required leaves.
     pub fn column(&mut self, cells: Cells<'_>, levels: Option<&[i16]>) -> Result<(), ParquetError> {
-        let mut column = self.writer.next_column()?.ok_or_else(|| ParquetError::General("more columns than leaves".into()))?;
+        let too_many = || ParquetError::General("more columns than leaves".into());
+        let (description, codec) = self.columns.next().ok_or_else(too_many)?;
+        if let Cells::Coded(codes, entries) = cells {
+            let (bytes, close) = encode_chunk(description, *codec, &Coded { codes, entries, levels })?;
+            return self.writer.append_column(&bytes, close);
+        }
+        let mut column = self.writer.next_column()?.ok_or_else(too_many)?;
         match (column.untyped(), cells) {
             (ColumnWriter::Int32ColumnWriter(writer), Cells::I32(values)) => writer.write_batch(values, levels, None)?,
             (ColumnWriter::Int64ColumnWriter(writer), Cells::I64(values)) => writer.write_batch(values, levels, None)?,

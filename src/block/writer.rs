@@ -94,8 +94,7 @@ pub fn write_block(input: &BlockInput<'_>) -> Result<Option<NewBlock>, WriteErro
     let row_map = row_map(input.sources, &arrangement);
     let resources = Origins::collect(input.sources.iter().map(|chunk| &chunk.resources));
     let scopes = Origins::collect(input.sources.iter().map(|chunk| &chunk.scopes));
-    let plan =
-        Plan { sources: input.sources, arrangement: &arrangement, row_map: &row_map, resources: &resources, scopes: &scopes };
+    let plan = Plan { sources: input.sources, arrangement: &arrangement, row_map: &row_map, resources: &resources, scopes: &scopes };
     let mut files = vec![(DATA_FILE.to_string(), write_spans(&plan)?)];
     let details = write_details(&plan)?;
     files.extend(details.files);

@@ -335,7 +335,11 @@ impl Events {
 
 impl Links {
     fn memory(&self) -> usize {
-        self.span.capacity() * 28 + self.trace_state.memory() + self.flags.memory() + self.dropped_attributes.memory() + self.attributes.memory()
+        self.span.capacity() * 28
+            + self.trace_state.memory()
+            + self.flags.memory()
+            + self.dropped_attributes.memory()
+            + self.attributes.memory()
     }
 
     /// Adds a link's dense fields and ends its row of attributes.

@@ -28,11 +28,6 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// This one if it is bad, else the other.
-    pub(super) fn and(self, other: Outcome) -> Outcome {
-        if self == Outcome::Done { other } else { self }
-    }
-
     fn http_status(self) -> i64 {
         match self {
             Outcome::Done => 200,

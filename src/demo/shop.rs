@@ -98,7 +98,11 @@ fn product_page(trace: &mut Recorder<'_>, product: &Product, user: &str) -> Outc
 }
 
 fn add_to_cart(trace: &mut Recorder<'_>, product: &Product, user: &str) -> Outcome {
-    get_product(trace, product, true).and(put_in_cart(trace, product, user))
+    let found = get_product(trace, product, true);
+    if found != Outcome::Done {
+        return found;
+    }
+    put_in_cart(trace, product, user)
 }
 
 /// The work of shipping behind [`QUOTE`].

@@ -65,10 +65,7 @@ impl Frontend {
         self.compute(move || tags::tag_values(&recent.snapshot(&tenant), &tag, &params)).await
     }
 
-    async fn compute<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
-    ) -> Result<T, QueryError> {
+    async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T, QueryError> + Send + 'static) -> Result<T, QueryError> {
         let gone = |_| QueryError::Internal("the server is shutting down".to_string());
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(gone)?;
         let run = move || {

@@ -4,10 +4,10 @@
 //! block) → `meta.json` (the block exists; replay skips what the ledger covers) → swap in memory → pins released (segments
 //! go). A flush that fails leaves the head as it was and is tried again.
 
+use super::Ingester;
 use super::cut::traces_left;
 use super::head::{Head, Sealed, now_millis};
 use super::wal::{Ledger, Receipt, WalError};
-use super::Ingester;
 use crate::block::reader::{Block, RangeRead, ReadFailure};
 use crate::block::schema::META_FILE;
 use crate::block::writer::WriteError;

@@ -138,9 +138,8 @@ impl<'s> Units<'s> {
     /// All pieces of a trace.
     pub fn pieces_of(&self, id: &TraceId) -> Result<Vec<Piece>, QueryError> {
         let chunks = self.snapshot.chunks.iter().enumerate();
-        let mut pieces: Vec<Piece> = chunks
-            .filter_map(|(at, chunk)| chunk.traces.find(id).map(|ordinal| Piece { unit: UnitId::Chunk(at), ordinal }))
-            .collect();
+        let mut pieces: Vec<Piece> =
+            chunks.filter_map(|(at, chunk)| chunk.traces.find(id).map(|ordinal| Piece { unit: UnitId::Chunk(at), ordinal })).collect();
         for (at, block) in self.snapshot.blocks.iter().enumerate() {
             if let Some(ordinal) = block.find(id) {
                 let traces = block.traces()?;

@@ -131,10 +131,7 @@ fn has_zlib_header(body: &[u8]) -> bool {
 }
 
 fn read_zstd(body: &[u8], limit: usize) -> Result<Bytes, BodyError> {
-    let broken = |source| BodyError::Broken {
-        encoding: Encoding::Zstd,
-        source,
-    };
+    let broken = |source| BodyError::Broken { encoding: Encoding::Zstd, source };
     let mut decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(broken)?;
     // The window is allocated on the word of the frame header, so its size is bounded before reading.
     let window_log = limit.max(1).ilog2().clamp(ZSTD_WINDOW_LOG_FLOOR, 30);
@@ -143,10 +140,7 @@ fn read_zstd(body: &[u8], limit: usize) -> Result<Bytes, BodyError> {
 }
 
 fn read_snappy_block(body: &[u8], limit: usize) -> Result<Bytes, BodyError> {
-    let broken = |error: snap::Error| BodyError::Broken {
-        encoding: Encoding::Snappy,
-        source: error.into(),
-    };
+    let broken = |error: snap::Error| BodyError::Broken { encoding: Encoding::Snappy, source: error.into() };
     // The block names its decompressed length up front; it is allocated only when the limit allows.
     if snap::raw::decompress_len(body).map_err(broken)? > limit {
         return Err(BodyError::TooLarge);

@@ -22,10 +22,6 @@ pub enum DecodeError {
 
 impl From<serde_json::Error> for DecodeError {
     fn from(error: serde_json::Error) -> Self {
-        if error.is_eof() {
-            DecodeError::Truncated
-        } else {
-            DecodeError::Json(error)
-        }
+        if error.is_eof() { DecodeError::Truncated } else { DecodeError::Json(error) }
     }
 }

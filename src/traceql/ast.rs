@@ -412,10 +412,7 @@ impl MetricsFunction {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Counting { op: CountingOp::Rate, .. } => "rate",
-            Self::Counting {
-                op: CountingOp::CountOverTime,
-                ..
-            } => "count_over_time",
+            Self::Counting { op: CountingOp::CountOverTime, .. } => "count_over_time",
             Self::OverTime { op, .. } => match op {
                 OverTimeOp::Min => "min_over_time",
                 OverTimeOp::Max => "max_over_time",

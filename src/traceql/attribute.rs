@@ -130,13 +130,7 @@ const fn row(
     scoped: Option<(&'static str, &'static str)>,
     static_type: Type,
 ) -> IntrinsicRow {
-    IntrinsicRow {
-        intrinsic,
-        key,
-        word,
-        scoped,
-        static_type,
-    }
+    IntrinsicRow { intrinsic, key, word, scoped, static_type }
 }
 
 /// The table of §5.2, in the order of [`Intrinsic`].
@@ -189,10 +183,7 @@ impl Intrinsic {
 
     /// The intrinsic of a scoped form, such as `trace` and `rootService`.
     pub fn from_scoped(scope: &str, word: &str) -> Option<Self> {
-        INTRINSICS
-            .iter()
-            .find(|row| row.scoped == Some((scope, word)))
-            .map(|row| row.intrinsic)
+        INTRINSICS.iter().find(|row| row.scoped == Some((scope, word))).map(|row| row.intrinsic)
     }
 
     fn row(self) -> &'static IntrinsicRow {
@@ -275,11 +266,7 @@ impl fmt::Display for Attribute {
             Self::Intrinsic(intrinsic) => intrinsic.fmt(out),
             Self::Scoped { scope, key } => {
                 out.write_str(scope.prefix())?;
-                if needs_quotes(*scope, key) {
-                    write_quoted(out, key)
-                } else {
-                    out.write_str(key)
-                }
+                if needs_quotes(*scope, key) { write_quoted(out, key) } else { out.write_str(key) }
             }
         }
     }
@@ -312,10 +299,7 @@ mod tests {
 
     #[test]
     fn scoped_spellings_are_normalised() {
-        assert_eq!(
-            Intrinsic::from_scoped("trace", "rootService").map(Intrinsic::key),
-            Some("rootServiceName")
-        );
+        assert_eq!(Intrinsic::from_scoped("trace", "rootService").map(Intrinsic::key), Some("rootServiceName"));
         assert_eq!(Intrinsic::from_scoped("span", "id").map(Intrinsic::key), Some("span:id"));
         assert_eq!(Intrinsic::from_scoped("resource", "name"), None);
         assert_eq!(Intrinsic::from_word("childCount"), None);

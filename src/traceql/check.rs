@@ -62,11 +62,7 @@ fn check_filter(filter: &FieldExpr) -> Checked {
 
 fn check_group_by(expr: &FieldExpr) -> Checked {
     check_field(expr)?;
-    if expr.references_span() {
-        Ok(())
-    } else {
-        Err(ErrorKind::GroupingWithoutSpan(format!("by({expr})")))
-    }
+    if expr.references_span() { Ok(()) } else { Err(ErrorKind::GroupingWithoutSpan(format!("by({expr})"))) }
 }
 
 /// Only `aggregate op constant` has a meaning.
@@ -126,11 +122,7 @@ fn check_field(expr: &FieldExpr) -> Checked {
 }
 
 fn check_unary(op: UnaryOp, operand: &FieldExpr, whole: &FieldExpr) -> Checked {
-    if type_allows_unary(operand.static_type(), op) {
-        Ok(())
-    } else {
-        Err(ErrorKind::IllegalUnary(whole.to_string()))
-    }
+    if type_allows_unary(operand.static_type(), op) { Ok(()) } else { Err(ErrorKind::IllegalUnary(whole.to_string())) }
 }
 
 fn check_binary(op: BinaryOp, left: &FieldExpr, right: &FieldExpr, whole: &FieldExpr) -> Checked {
@@ -160,16 +152,10 @@ fn check_can_be_nil(operand: &FieldExpr) -> Checked {
     };
     let intrinsic = match attribute {
         Attribute::Intrinsic(_) => true,
-        Attribute::Scoped {
-            scope: Scope::Resource,
-            key,
-        } if key == "service.name" => false,
+        Attribute::Scoped { scope: Scope::Resource, key } if key == "service.name" => false,
         Attribute::Scoped { .. } => return Ok(()),
     };
-    Err(ErrorKind::NeverNil {
-        name: attribute.canonical_text(),
-        intrinsic,
-    })
+    Err(ErrorKind::NeverNil { name: attribute.canonical_text(), intrinsic })
 }
 
 fn check_metrics(query: &MetricsQuery) -> Checked {
@@ -256,10 +242,7 @@ mod tests {
     fn messages_of_expressions() {
         for (text, expected) in [
             ("{ name = 1 }", "binary operations must operate on the same type: name = 1"),
-            (
-                "{ status = \"error\" }",
-                "binary operations must operate on the same type: status = `error`",
-            ),
+            ("{ status = \"error\" }", "binary operations must operate on the same type: status = `error`"),
             ("{ kind = error }", "binary operations must operate on the same type: kind = error"),
             ("{ 1 && true }", "binary operations must operate on the same type: 1 && true"),
             ("{ status > ok }", "illegal operation for the given types: status > ok"),
@@ -274,10 +257,7 @@ mod tests {
             ("{ 1 }", "span filter field expressions must resolve to a boolean: { 1 }"),
             ("{ .a + 1 }", "span filter field expressions must resolve to a boolean: { .a + 1 }"),
             ("{ name = nil }", "name=nil is not valid because intrinsics cannot be nil"),
-            (
-                "{ nil = resource.service.name }",
-                "resource.service.name=nil is not valid because resource.service.name cannot be nil",
-            ),
+            ("{ nil = resource.service.name }", "resource.service.name=nil is not valid because resource.service.name cannot be nil"),
             ("{ parent.span.a = 1 }", "parent not yet supported"),
             ("{ parent != nil }", "intrinsic (parent) not yet supported"),
         ] {
@@ -288,10 +268,7 @@ mod tests {
     #[test]
     fn messages_of_stages() {
         for (text, expected) in [
-            (
-                "{} | max(name) > 1",
-                "aggregate field expressions must resolve to a number type: max(name)",
-            ),
+            ("{} | max(name) > 1", "aggregate field expressions must resolve to a number type: max(name)"),
             ("{} | avg(1) > 1", "aggregate field expressions must reference the span: avg(1)"),
             ("{} | by(1)", "grouping field expressions must reference the span: by(1)"),
             ("{} | by(name + 1)", "binary operations must operate on the same type: name + 1"),
@@ -308,32 +285,17 @@ mod tests {
     fn messages_of_metrics() {
         for (text, expected) in [
             ("{} | rate() by (.a,.b,.c,.d,.e,.f)", "metrics group by 6 values not yet supported"),
-            (
-                "{} | avg_over_time(.a) by (.a,.b,.c,.d,.e)",
-                "metrics group by 5 values not yet supported",
-            ),
+            ("{} | avg_over_time(.a) by (.a,.b,.c,.d,.e)", "metrics group by 5 values not yet supported"),
             ("{} | quantile_over_time(duration, 0.5, 99)", "quantile must be between 0 and 1: 99"),
             ("{} | quantile_over_time(duration, 1.5)", "quantile must be between 0 and 1: 1.5"),
             ("{} | rate() | topk(0)", "limit must be greater than 0"),
             ("({} | rate()) * 2 | bottomk(0)", "limit must be greater than 0"),
-            (
-                "{} | compare({}, 0)",
-                "compare() top number of values must be an integer between 1 and 1000",
-            ),
-            (
-                "{} | compare({}, 1, 0, 5)",
-                "compare() timestamps must be positive integer unix nanoseconds",
-            ),
-            (
-                "{} | compare({}, 1, 5, 5)",
-                "compare() end timestamp must be greater than start timestamp",
-            ),
+            ("{} | compare({}, 0)", "compare() top number of values must be an integer between 1 and 1000"),
+            ("{} | compare({}, 1, 0, 5)", "compare() timestamps must be positive integer unix nanoseconds"),
+            ("{} | compare({}, 1, 5, 5)", "compare() end timestamp must be greater than start timestamp"),
             ("{} | compare({}) > 1", "`compare()` cannot be used with second stage functions"),
             ("1 + ({} | compare({}))", "`compare()` cannot be used with second stage functions"),
-            (
-                "{} | compare({ 1 })",
-                "span filter field expressions must resolve to a boolean: { 1 }",
-            ),
+            ("{} | compare({ 1 })", "span filter field expressions must resolve to a boolean: { 1 }"),
         ] {
             assert_eq!(message(text), expected, "{text}");
         }

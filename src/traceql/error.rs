@@ -185,20 +185,12 @@ struct Details {
 impl Error {
     /// A syntax error at a place of a query text.
     pub(super) fn at(kind: ErrorKind, span: Range<usize>, query: &str) -> Self {
-        Self(Box::new(Details {
-            kind,
-            span: Some(span),
-            query: query.to_owned(),
-        }))
+        Self(Box::new(Details { kind, span: Some(span), query: query.to_owned() }))
     }
 
     /// A validation error; the query text is filled in by [`Error::with_query`].
     pub(super) fn invalid(kind: ErrorKind) -> Self {
-        Self(Box::new(Details {
-            kind,
-            span: None,
-            query: String::new(),
-        }))
+        Self(Box::new(Details { kind, span: None, query: String::new() }))
     }
 
     /// The same error, knowing the text of its query.
@@ -240,12 +232,7 @@ impl Error {
         let skipped = place.column.saturating_sub(DRAWN_BEFORE + 1);
         let shown: String = line.chars().skip(skipped).take(DRAWN_BEFORE + DRAWN_AFTER).collect();
         let indent: String = shown.chars().take(place.column - 1 - skipped).map(blank_as_wide).collect();
-        let marked = self
-            .0
-            .query
-            .get(span.clone())
-            .and_then(|text| text.lines().next())
-            .unwrap_or_default();
+        let marked = self.0.query.get(span.clone()).and_then(|text| text.lines().next()).unwrap_or_default();
         let carets = "^".repeat(marked.chars().count().clamp(1, DRAWN_AFTER));
         format!("{self}\n  {shown}\n  {indent}{carets}")
     }
@@ -270,10 +257,7 @@ impl Place {
     fn of(text: &str, offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Self {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+        Self { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
     }
 }
 
@@ -295,11 +279,7 @@ impl fmt::Display for Error {
 }
 
 fn expecting_text(expecting: &[&str]) -> String {
-    if expecting.is_empty() {
-        String::new()
-    } else {
-        format!(", expecting {}", expecting.join(" or "))
-    }
+    if expecting.is_empty() { String::new() } else { format!(", expecting {}", expecting.join(" or ")) }
 }
 
 #[cfg(test)]
@@ -307,19 +287,13 @@ mod tests {
     use super::*;
 
     fn unexpected(found: &str, expecting: Vec<&'static str>) -> ErrorKind {
-        ErrorKind::UnexpectedToken {
-            found: found.to_owned(),
-            expecting,
-        }
+        ErrorKind::UnexpectedToken { found: found.to_owned(), expecting }
     }
 
     #[test]
     fn syntax_errors_name_their_place() {
         let error = Error::at(unexpected("}", vec!["STRING", "INTEGER"]), 10..11, "{ 1 &&\n\té}");
-        assert_eq!(
-            error.to_string(),
-            "parse error at line 2, col 3: syntax error: unexpected }, expecting STRING or INTEGER"
-        );
+        assert_eq!(error.to_string(), "parse error at line 2, col 3: syntax error: unexpected }, expecting STRING or INTEGER");
         let end = Error::at(unexpected("$end", vec![]), 0..0, "");
         assert_eq!(end.to_string(), "parse error : syntax error: unexpected $end");
     }
@@ -327,10 +301,7 @@ mod tests {
     #[test]
     fn drawing_puts_carets_below_the_place() {
         let error = Error::at(ErrorKind::UnknownIdentifier("foo".to_owned()), 8..11, "{ 1 &&\n\tfoo }");
-        assert_eq!(
-            error.drawing(),
-            "parse error at line 2, col 2: unknown identifier: foo\n  \tfoo }\n  \t^^^"
-        );
+        assert_eq!(error.drawing(), "parse error at line 2, col 2: unknown identifier: foo\n  \tfoo }\n  \t^^^");
         let end = Error::at(unexpected("$end", vec![]), 1..1, "{");
         assert!(end.drawing().ends_with("\n  {\n   ^"));
     }
@@ -346,13 +317,7 @@ mod tests {
 
     #[test]
     fn names_that_are_never_nil_differ_in_their_reason() {
-        let text = |name: &str, intrinsic| {
-            ErrorKind::NeverNil {
-                name: name.to_owned(),
-                intrinsic,
-            }
-            .to_string()
-        };
+        let text = |name: &str, intrinsic| ErrorKind::NeverNil { name: name.to_owned(), intrinsic }.to_string();
         assert_eq!(text("name", true), "name=nil is not valid because intrinsics cannot be nil");
         assert_eq!(
             text("resource.service.name", false),

@@ -15,11 +15,7 @@ pub(super) fn binary(op: BinaryOp, left: FieldExpr, right: FieldExpr) -> FieldEx
     {
         return FieldExpr::Static(value);
     }
-    FieldExpr::Binary {
-        op,
-        left: Box::new(left),
-        right: Box::new(right),
-    }
+    FieldExpr::Binary { op, left: Box::new(left), right: Box::new(right) }
 }
 
 /// `op operand`, or its value if that is a constant of a fitting type.
@@ -29,10 +25,7 @@ pub(super) fn unary(op: UnaryOp, operand: FieldExpr) -> FieldExpr {
         (UnaryOp::Neg, FieldExpr::Static(value @ (Static::Int(_) | Static::Float(_) | Static::Duration(_)))) => {
             FieldExpr::Static(negate(value))
         }
-        (op, operand) => FieldExpr::Unary {
-            op,
-            operand: Box::new(operand),
-        },
+        (op, operand) => FieldExpr::Unary { op, operand: Box::new(operand) },
     }
 }
 
@@ -179,10 +172,7 @@ mod tests {
         let text = |text: &str| FieldExpr::Static(Static::Str(text.to_owned()));
         assert!(matches!(binary(BinaryOp::Add, text("a"), text("b")), FieldExpr::Binary { .. }));
         assert!(matches!(binary(BinaryOp::Regex, text("a"), text("(")), FieldExpr::Binary { .. }));
-        assert_eq!(
-            binary(BinaryOp::NotRegex, text("abc"), text("a")),
-            FieldExpr::Static(Static::Bool(true))
-        );
+        assert_eq!(binary(BinaryOp::NotRegex, text("abc"), text("a")), FieldExpr::Static(Static::Bool(true)));
         assert!(matches!(unary(UnaryOp::Neg, text("a")), FieldExpr::Unary { .. }));
     }
 }

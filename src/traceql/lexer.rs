@@ -108,10 +108,7 @@ impl<'text> Lexer<'text> {
         }
         let start = self.at;
         let kind = self.scan().unwrap_or_else(TokenKind::Invalid);
-        Token {
-            kind,
-            span: start..self.at,
-        }
+        Token { kind, span: start..self.at }
     }
 
     fn skip_blanks_and_comments(&mut self) -> Result<(), Token> {

@@ -30,13 +30,7 @@ pub(super) const PRODUCT_LEVEL: u8 = 7;
 pub(super) const POWER_LEVEL: u8 = 8;
 
 const fn row(symbol: &'static str, level: u8, field: Option<BinaryOp>, spanset: Option<SpansetOp>) -> Operator {
-    Operator {
-        symbol,
-        level,
-        is_right_associative: level == POWER_LEVEL,
-        field,
-        spanset,
-    }
+    Operator { symbol, level, is_right_associative: level == POWER_LEVEL, field, spanset }
 }
 
 /// Every binary operator. Level 1 is `|` and level 4 holds no operator, so neither appears here.
@@ -174,12 +168,7 @@ mod tests {
     #[test]
     fn every_symbol_has_one_row() {
         for row in PRECEDENCE {
-            assert_eq!(
-                PRECEDENCE.iter().filter(|other| other.symbol == row.symbol).count(),
-                1,
-                "{}",
-                row.symbol
-            );
+            assert_eq!(PRECEDENCE.iter().filter(|other| other.symbol == row.symbol).count(), 1, "{}", row.symbol);
             assert!(row.field.is_none_or(|op| op.symbol() == row.symbol));
             assert!(row.spanset.is_none_or(|op| op.symbol() == row.symbol));
             let comparison = row.field.and_then(BinaryOp::as_comparison);

@@ -102,11 +102,7 @@ impl SpansetExpr {
     fn write_operand(&self, out: &mut Formatter<'_>) -> fmt::Result {
         // `({ a }) > ({ b }|by(c))` cannot be read in parentheses of its own, only as part of a longer chain that begins with a
         // pipeline (§3.3). The parser builds it nowhere else, and there precedence makes the parentheses superfluous.
-        if self.holds_pipeline() && !self.begins_with_pipeline() {
-            self.fmt(out)
-        } else {
-            write!(out, "({self})")
-        }
+        if self.holds_pipeline() && !self.begins_with_pipeline() { self.fmt(out) } else { write!(out, "({self})") }
     }
 
     fn begins_with_pipeline(&self) -> bool {
@@ -310,11 +306,7 @@ impl Display for MetricsFunction {
 /// Five decimals (§14), more where these are not exact.
 fn write_quantile(out: &mut Formatter<'_>, quantile: f64) -> fmt::Result {
     let short = format!("{quantile:.5}");
-    if short.parse() == Ok(quantile) {
-        write!(out, ",{short}")
-    } else {
-        write!(out, ",{quantile:?}")
-    }
+    if short.parse() == Ok(quantile) { write!(out, ",{short}") } else { write!(out, ",{quantile:?}") }
 }
 
 fn write_group_list(out: &mut Formatter<'_>, by: &[Attribute]) -> fmt::Result {

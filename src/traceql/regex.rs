@@ -21,29 +21,19 @@ const MAX_REPETITIONS: u32 = 1000;
 const MAX_COMPILED_BYTES: usize = 4 << 20;
 
 /// The names of `[[:name:]]`.
-const NAMED_CLASSES: [&str; 14] = [
-    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word", "xdigit",
-];
+const NAMED_CLASSES: [&str; 14] =
+    ["alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word", "xdigit"];
 
 /// Compiles a pattern so that it has to match a whole text and its dot also matches line breaks.
 pub fn compile_regex(pattern: &str) -> Result<Regex, InvalidPattern> {
     let translated = translate(pattern).ok_or(InvalidPattern)?;
     let mut builder = RegexBuilder::new(&format!("^(?s:{translated})$"));
-    builder
-        .nest_limit(MAX_NESTING)
-        .size_limit(MAX_COMPILED_BYTES)
-        .build()
-        .map_err(|_| InvalidPattern)
+    builder.nest_limit(MAX_NESTING).size_limit(MAX_COMPILED_BYTES).build().map_err(|_| InvalidPattern)
 }
 
 /// The pattern in the crate's syntax; `None` if RE2 would refuse it. What both refuse may pass.
 fn translate(pattern: &str) -> Option<String> {
-    let mut translator = Translator {
-        rest: pattern,
-        out: String::new(),
-        open_groups: 0,
-        after_repetition: false,
-    };
+    let mut translator = Translator { rest: pattern, out: String::new(), open_groups: 0, after_repetition: false };
     while let Some(next) = translator.next_char() {
         translator.item(next)?;
     }
@@ -109,10 +99,7 @@ impl Translator<'_> {
         }
         self.rest = after;
         let number = |text: &str| text.parse().unwrap_or(u32::MAX);
-        Some(Counts {
-            low: number(low),
-            high: (!high.is_empty()).then(|| number(high)),
-        })
+        Some(Counts { low: number(low), high: (!high.is_empty()).then(|| number(high)) })
     }
 
     fn group(&mut self) -> Option<()> {
@@ -235,9 +222,7 @@ impl Translator<'_> {
         };
         self.rest = after;
         let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        is_number
-            .then(|| u32::from_str_radix(digits, 16).ok().and_then(char::from_u32))
-            .flatten()
+        is_number.then(|| u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)).flatten()
     }
 
     /// Up to three octal digits; a single one other than zero would be a back-reference, which RE2 does not have.

@@ -123,14 +123,7 @@ impl Status {
 
 impl Kind {
     /// Every kind, in the order of §4.
-    pub const ALL: [Self; 6] = [
-        Self::Unspecified,
-        Self::Internal,
-        Self::Client,
-        Self::Server,
-        Self::Producer,
-        Self::Consumer,
-    ];
+    pub const ALL: [Self; 6] = [Self::Unspecified, Self::Internal, Self::Client, Self::Server, Self::Producer, Self::Consumer];
 
     /// The word of the language.
     pub fn as_str(self) -> &'static str {

@@ -19,12 +19,7 @@ fn cases() -> impl Iterator<Item = Case> {
     lines.map(|line| {
         let mut columns = line.splitn(4, '\t');
         let mut next = || columns.next().expect("a case has four columns");
-        Case {
-            id: next(),
-            kind: next(),
-            status: next(),
-            query: next(),
-        }
+        Case { id: next(), kind: next(), status: next(), query: next() }
     })
 }
 
@@ -62,24 +57,8 @@ fn recorded_queries_survive_printing() {
 #[test]
 fn identifiers_of_the_tag_values_endpoint() {
     let message = |text: &str| parse_attribute(text).err().map(|error| error.to_string());
-    assert_eq!(
-        message("app.user.id").as_deref(),
-        Some("parse error at line 1, col 2: unknown identifier: app")
-    );
-    for text in [
-        "",
-        "1",
-        ".a = 1",
-        ".a} | {.b",
-        "span.",
-        "resource:name",
-        "id",
-        "nil",
-        "{.a}",
-        ".a, .b",
-        "(",
-        "\"a\"",
-    ] {
+    assert_eq!(message("app.user.id").as_deref(), Some("parse error at line 1, col 2: unknown identifier: app"));
+    for text in ["", "1", ".a = 1", ".a} | {.b", "span.", "resource:name", "id", "nil", "{.a}", ".a, .b", "(", "\"a\""] {
         assert!(message(text).is_some(), "{text}");
     }
     for (text, canonical) in [
@@ -100,18 +79,9 @@ fn errors_know_their_query() {
     let error = compile("{ name = 1 }").expect_err("types differ");
     assert_eq!(error.query(), "{ name = 1 }");
     assert_eq!(error.class(), ErrorClass::Invalid);
-    assert_eq!(
-        error.drawing(),
-        "binary operations must operate on the same type: name = 1\n  { name = 1 }"
-    );
-    assert_eq!(
-        compile("").expect_err("no query").to_string(),
-        "parse error : syntax error: unexpected $end"
-    );
-    assert_eq!(
-        compile("{} | 1 < count()").expect_err("aggregate on the right").class(),
-        ErrorClass::Unsupported
-    );
+    assert_eq!(error.drawing(), "binary operations must operate on the same type: name = 1\n  { name = 1 }");
+    assert_eq!(compile("").expect_err("no query").to_string(), "parse error : syntax error: unexpected $end");
+    assert_eq!(compile("{} | 1 < count()").expect_err("aggregate on the right").class(), ErrorClass::Unsupported);
 }
 
 /// Whatever the text: an answer, and for a query also a text that gives the same query.
@@ -122,11 +92,7 @@ fn assert_well_behaved(text: &str) {
     if let Ok(query) = parse(text) {
         let printed = query.to_string();
         let again = parse(&printed);
-        assert_eq!(
-            format!("{:?}", again.ok()),
-            format!("{:?}", Some(query)),
-            "{text} printed as {printed}"
-        );
+        assert_eq!(format!("{:?}", again.ok()), format!("{:?}", Some(query)), "{text} printed as {printed}");
     }
 }
 

@@ -19,20 +19,14 @@ fn compress(encoding: Encoding, plain: &[u8]) -> Vec<u8> {
     let level = flate2::Compression::default();
     match encoding {
         Encoding::Identity => plain.to_vec(),
-        Encoding::Gzip => finish(flate2::write::GzEncoder::new(Vec::new(), level), plain, |w| {
-            w.finish().expect("memory")
-        }),
-        Encoding::Zlib | Encoding::Deflate => finish(flate2::write::ZlibEncoder::new(Vec::new(), level), plain, |w| {
-            w.finish().expect("memory")
-        }),
+        Encoding::Gzip => finish(flate2::write::GzEncoder::new(Vec::new(), level), plain, |w| w.finish().expect("memory")),
+        Encoding::Zlib | Encoding::Deflate => {
+            finish(flate2::write::ZlibEncoder::new(Vec::new(), level), plain, |w| w.finish().expect("memory"))
+        }
         Encoding::Zstd => zstd::encode_all(plain, 3).expect("memory"),
         Encoding::Snappy => snap::raw::Encoder::new().compress_vec(plain).expect("memory"),
-        Encoding::SnappyFramed => finish(snap::write::FrameEncoder::new(Vec::new()), plain, |w| {
-            w.into_inner().expect("memory")
-        }),
-        Encoding::Lz4 => finish(lz4_flex::frame::FrameEncoder::new(Vec::new()), plain, |w| {
-            w.finish().expect("memory")
-        }),
+        Encoding::SnappyFramed => finish(snap::write::FrameEncoder::new(Vec::new()), plain, |w| w.into_inner().expect("memory")),
+        Encoding::Lz4 => finish(lz4_flex::frame::FrameEncoder::new(Vec::new()), plain, |w| w.finish().expect("memory")),
     }
 }
 
@@ -109,10 +103,7 @@ fn bombs_are_refused_as_too_large() {
     let zeros = vec![0; 8 * LIMIT];
     for encoding in ALL {
         let body = Bytes::from(compress(encoding, &zeros));
-        assert!(
-            matches!(decompress(encoding, body, LIMIT), Err(BodyError::TooLarge)),
-            "{encoding:?}"
-        );
+        assert!(matches!(decompress(encoding, body, LIMIT), Err(BodyError::TooLarge)), "{encoding:?}");
     }
 }
 
@@ -131,14 +122,8 @@ fn broken_bodies_are_refused() {
     for encoding in ALL.into_iter().filter(|&encoding| encoding != Encoding::Identity) {
         let mut truncated = compress(encoding, &text());
         truncated.truncate(truncated.len() / 2);
-        assert!(
-            matches!(decompress(encoding, truncated.into(), LIMIT), Err(BodyError::Broken { .. })),
-            "{encoding:?}"
-        );
-        assert!(
-            decompress(encoding, Bytes::from_static(b"{\"resourceSpans\":[]}"), LIMIT).is_err(),
-            "{encoding:?}"
-        );
+        assert!(matches!(decompress(encoding, truncated.into(), LIMIT), Err(BodyError::Broken { .. })), "{encoding:?}");
+        assert!(decompress(encoding, Bytes::from_static(b"{\"resourceSpans\":[]}"), LIMIT).is_err(), "{encoding:?}");
     }
     assert!(decompress(Encoding::Gzip, Bytes::new(), LIMIT).is_err());
 }

@@ -126,9 +126,9 @@ impl<'de, A: MapAccess<'de>> Field<'_, A> {
             NumberOrText::Number(number) => {
                 i32::try_from(number).map_err(|_| A::Error::custom(format!("enum value out of range: {number}")))
             }
-            NumberOrText::Text(name) => by_name(&name)
-                .or_else(|| name.parse().ok())
-                .ok_or_else(|| A::Error::custom(format!("unknown enum value: {name:?}"))),
+            NumberOrText::Text(name) => {
+                by_name(&name).or_else(|| name.parse().ok()).ok_or_else(|| A::Error::custom(format!("unknown enum value: {name:?}")))
+            }
         }
     }
 
@@ -173,10 +173,7 @@ impl<'de> Deserialize<'de> for Integer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match NumberOrText::deserialize(deserializer)? {
             NumberOrText::Number(number) => Ok(Integer(number)),
-            NumberOrText::Text(text) => text
-                .parse()
-                .map(Integer)
-                .map_err(|_| D::Error::custom(format!("not an integer: {text:?}"))),
+            NumberOrText::Text(text) => text.parse().map(Integer).map_err(|_| D::Error::custom(format!("not an integer: {text:?}"))),
         }
     }
 }
@@ -271,9 +268,7 @@ pub(in crate::receiver) struct SignedInteger(pub(in crate::receiver) i64);
 impl<'de> Deserialize<'de> for SignedInteger {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Integer(number) = Integer::deserialize(deserializer)?;
-        i64::try_from(number)
-            .map(SignedInteger)
-            .map_err(|_| D::Error::custom(format!("integer out of range: {number}")))
+        i64::try_from(number).map(SignedInteger).map_err(|_| D::Error::custom(format!("integer out of range: {number}")))
     }
 }
 
@@ -283,18 +278,13 @@ pub(in crate::receiver) struct Base64(pub(in crate::receiver) Vec<u8>);
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?.replace('-', "+").replace('_', "/");
-        BASE64
-            .decode(text)
-            .map(Base64)
-            .map_err(|error| D::Error::custom(format!("not base64: {error}")))
+        BASE64.decode(text).map(Base64).map_err(|error| D::Error::custom(format!("not base64: {error}")))
     }
 }
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true).with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
 /// The body as JSON text that `serde_json` can read: what is not Unicode becomes U+FFFD.

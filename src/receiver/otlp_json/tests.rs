@@ -47,12 +47,7 @@ fn of_a_repeated_key_the_last_one_wins() {
 
 #[test]
 fn ids_of_a_wrong_length_or_with_other_characters_are_refused() {
-    for id in [
-        "abcd",
-        "zabc0000000000000000000000560056",
-        "0abc00000000000000000000005600560",
-        "+abc0000000000000000000000560056",
-    ] {
+    for id in ["abcd", "zabc0000000000000000000000560056", "0abc00000000000000000000005600560", "+abc0000000000000000000000560056"] {
         let error = decode_span(json!({"traceId": id})).expect_err(id);
         assert!(error.to_string().contains("length mismatch"), "{error}");
     }
@@ -75,21 +70,9 @@ fn integers_come_as_numbers_or_text() {
         assert_eq!(read_span(json!({"endTimeUnixNano": nanos})).end_time_unix_nano, 1790000100000000001);
     }
     assert_eq!(read_span(json!({"startTimeUnixNano": 1e9})).start_time_unix_nano, 1_000_000_000);
-    assert_eq!(
-        read_value(r#"{"intValue":"-9223372036854775808"}"#),
-        Some(Value::IntValue(i64::MIN))
-    );
+    assert_eq!(read_value(r#"{"intValue":"-9223372036854775808"}"#), Some(Value::IntValue(i64::MIN)));
     assert_eq!(read_value(r#"{"intValue":-5}"#), Some(Value::IntValue(-5)));
-    for wrong in [
-        json!(-1),
-        json!(1.5),
-        json!("soon"),
-        json!(""),
-        json!(true),
-        json!([1]),
-        json!(1e300),
-        json!("18446744073709551616"),
-    ] {
+    for wrong in [json!(-1), json!(1.5), json!("soon"), json!(""), json!(true), json!([1]), json!(1e300), json!("18446744073709551616")] {
         assert!(decode_span(json!({"startTimeUnixNano": wrong})).is_err(), "{wrong}");
     }
     assert!(decode_span(json!({"flags": 4294967296u64})).is_err());
@@ -103,9 +86,7 @@ fn enums_come_as_numbers_or_names() {
     assert_eq!(read_span(json!({"kind": 99})).kind, 99);
     assert!(decode_span(json!({"kind": "server"})).is_err());
     for code in [json!(2), json!("STATUS_CODE_ERROR")] {
-        let status = read_span(json!({"status": {"code": code, "message": "m"}}))
-            .status
-            .expect("a status was sent");
+        let status = read_span(json!({"status": {"code": code, "message": "m"}})).status.expect("a status was sent");
         assert_eq!((status.code(), status.message.as_str()), (StatusCode::Error, "m"));
     }
 }
@@ -124,45 +105,28 @@ fn doubles_come_as_numbers_or_text() {
         ("2.2250738585072011e-308", 2.225_073_858_507_201e-308),
     ];
     for (text, number) in cases {
-        assert_eq!(
-            read_value(&format!(r#"{{"doubleValue":{text}}}"#)),
-            Some(Value::DoubleValue(number)),
-            "{text}"
-        );
+        assert_eq!(read_value(&format!(r#"{{"doubleValue":{text}}}"#)), Some(Value::DoubleValue(number)), "{text}");
     }
-    let Some(Value::DoubleValue(number)) = read_value(r#"{"doubleValue":"NaN"}"#) else {
-        panic!("a double was sent")
-    };
+    let Some(Value::DoubleValue(number)) = read_value(r#"{"doubleValue":"NaN"}"#) else { panic!("a double was sent") };
     assert!(number.is_nan());
 }
 
 #[test]
 fn bytes_come_in_either_base64_alphabet() {
     for text in ["-_8=", "+/8=", "+/8"] {
-        assert_eq!(
-            read_value(&format!(r#"{{"bytesValue":"{text}"}}"#)),
-            Some(Value::BytesValue(vec![0xfb, 0xff]))
-        );
+        assert_eq!(read_value(&format!(r#"{{"bytesValue":"{text}"}}"#)), Some(Value::BytesValue(vec![0xfb, 0xff])));
     }
     assert!(decode(br#"{"resourceSpans":[{"resource":{"attributes":[{"key":"a","value":{"bytesValue":"?"}}]}}]}"#).is_err());
 }
 
 #[test]
 fn the_last_key_of_a_value_wins_and_null_is_no_key() {
-    assert_eq!(
-        read_value(r#"{"intValue":1,"stringValue":"s"}"#),
-        Some(Value::StringValue("s".into()))
-    );
-    assert_eq!(
-        read_value(r#"{"stringValue":"s","intValue":"1","boolValue":null}"#),
-        Some(Value::IntValue(1))
-    );
+    assert_eq!(read_value(r#"{"intValue":1,"stringValue":"s"}"#), Some(Value::StringValue("s".into())));
+    assert_eq!(read_value(r#"{"stringValue":"s","intValue":"1","boolValue":null}"#), Some(Value::IntValue(1)));
     assert_eq!(read_value("{}"), None);
     assert_eq!(read_value("null"), None);
     assert_eq!(read_value(r#"{"arrayValue":{}}"#), Some(Value::ArrayValue(ArrayValue::default())));
-    let one_null = ArrayValue {
-        values: vec![AnyValue::default()],
-    };
+    let one_null = ArrayValue { values: vec![AnyValue::default()] };
     assert_eq!(read_value(r#"{"arrayValue":{"values":[null]}}"#), Some(Value::ArrayValue(one_null)));
 }
 
@@ -170,13 +134,7 @@ fn the_last_key_of_a_value_wins_and_null_is_no_key() {
 fn nulls_count_as_absent() {
     let body = r#"{"resourceSpans":[null,{"resource":null,"scopeSpans":[{"scope":null,"spans":null,"schemaUrl":null}]}]}"#;
     let request = decode(body.as_bytes()).expect("nulls are no error");
-    assert_eq!(
-        request.resource_spans,
-        [ResourceSpans {
-            scope_spans: vec![ScopeSpans::default()],
-            ..ResourceSpans::default()
-        }]
-    );
+    assert_eq!(request.resource_spans, [ResourceSpans { scope_spans: vec![ScopeSpans::default()], ..ResourceSpans::default() }]);
     assert_eq!(decode(b"null").expect("an empty request"), ExportTraceServiceRequest::default());
     let nulls = json!({"name": null, "kind": null, "startTimeUnixNano": null, "attributes": null, "status": null, "flags": null});
     assert_eq!(read_span(nulls), Span::default());
@@ -186,32 +144,17 @@ fn nulls_count_as_absent() {
 fn libraries_become_scopes_unless_there_are_scopes() {
     let library = r#"{"instrumentationLibrary":{"name":"old"},"spans":[{"name":"a"}],"schemaUrl":"u"}"#;
     let body = format!(r#"{{"resourceSpans":[{{"instrumentationLibrarySpans":[{library}]}}]}}"#);
-    let scopes = decode(body.as_bytes()).expect("libraries are read").resource_spans[0]
-        .scope_spans
-        .clone();
+    let scopes = decode(body.as_bytes()).expect("libraries are read").resource_spans[0].scope_spans.clone();
     assert_eq!(scopes[0].scope.as_ref().map(|scope| scope.name.as_str()), Some("old"));
     assert_eq!((scopes[0].spans[0].name.as_str(), scopes[0].schema_url.as_str()), ("a", "u"));
 
     let body = format!(r#"{{"resource_spans":[{{"scopeSpans":[{{}}],"instrumentation_library_spans":[{library}]}}]}}"#);
-    assert_eq!(
-        decode(body.as_bytes()).expect("libraries are read").resource_spans[0].scope_spans,
-        [ScopeSpans::default()]
-    );
+    assert_eq!(decode(body.as_bytes()).expect("libraries are read").resource_spans[0].scope_spans, [ScopeSpans::default()]);
 }
 
 #[test]
 fn broken_documents_are_refused() {
-    for body in [
-        "",
-        " ",
-        "nope",
-        "{",
-        r#"{"resourceSpans""#,
-        "[]",
-        "5",
-        r#"{"resourceSpans":{}}"#,
-        r#"{"resourceSpans":[{"a":}]}"#,
-    ] {
+    for body in ["", " ", "nope", "{", r#"{"resourceSpans""#, "[]", "5", r#"{"resourceSpans":{}}"#, r#"{"resourceSpans":[{"a":}]}"#] {
         assert!(decode(body.as_bytes()).is_err(), "{body}");
     }
     assert!(matches!(decode(b""), Err(DecodeError::Truncated)));
@@ -226,12 +169,7 @@ fn bytes_after_the_document_are_ignored() {
 #[test]
 fn deep_values_are_an_error_and_no_stack_overflow() {
     let nested = |depth: usize| {
-        let value = format!(
-            "{}{}{}",
-            r#"{"arrayValue":{"values":["#.repeat(depth),
-            r#"{"intValue":1}"#,
-            "]}}".repeat(depth)
-        );
+        let value = format!("{}{}{}", r#"{"arrayValue":{"values":["#.repeat(depth), r#"{"intValue":1}"#, "]}}".repeat(depth));
         decode(format!(r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"value":{value}}}]}}}}]}}"#).as_bytes())
     };
     assert!(nested(38).is_ok());
@@ -250,10 +188,7 @@ fn text_that_is_not_unicode_is_repaired() {
     };
     assert_eq!(name(b"a\xffb").expect("repaired"), "a\u{fffd}b");
     assert_eq!(name(br"cut \ud83d").expect("repaired"), "cut \u{fffd}");
-    assert_eq!(
-        name(br"\ude80\ud83d\ud83d\ude80\ud83d!").expect("repaired"),
-        "\u{fffd}\u{fffd}\u{1f680}\u{fffd}!"
-    );
+    assert_eq!(name(br"\ude80\ud83d\ud83d\ude80\ud83d!").expect("repaired"), "\u{fffd}\u{fffd}\u{1f680}\u{fffd}!");
     assert_eq!(name(br"\\ud83d \u00fc").expect("nothing to repair"), r"\ud83d ü");
     assert!(name(br"\ud83").is_err());
     assert!(name(b"\\").is_err());
@@ -291,10 +226,7 @@ mod print {
     }
 
     fn span(span: &Span) -> serde_json::Value {
-        let status = span
-            .status
-            .as_ref()
-            .map(|status| json!({"code": status.code, "message": status.message}));
+        let status = span.status.as_ref().map(|status| json!({"code": status.code, "message": status.message}));
         json!({
             "traceId": hex(&span.trace_id), "spanId": hex(&span.span_id), "parentSpanId": hex(&span.parent_span_id),
             "traceState": span.trace_state, "flags": span.flags, "name": span.name, "kind": span.kind,
@@ -351,13 +283,8 @@ mod arbitrary {
             dropped_attributes_count,
             ..Resource::default()
         });
-        (proptest::option::of(resource), vec(scope_spans(), 0..3), any::<String>()).prop_map(|(resource, scope_spans, schema_url)| {
-            ResourceSpans {
-                resource,
-                scope_spans,
-                schema_url,
-            }
-        })
+        (proptest::option::of(resource), vec(scope_spans(), 0..3), any::<String>())
+            .prop_map(|(resource, scope_spans, schema_url)| ResourceSpans { resource, scope_spans, schema_url })
     }
 
     fn scope_spans() -> impl Strategy<Value = ScopeSpans> {
@@ -383,13 +310,7 @@ mod arbitrary {
     fn span() -> impl Strategy<Value = Span> {
         let status = (any::<String>(), any::<i32>()).prop_map(|(message, code)| Status { message, code });
         let ids = (id(16), id(8), id(8), any::<u32>());
-        let words = (
-            any::<String>(),
-            any::<String>(),
-            any::<i32>(),
-            any::<(u64, u64)>(),
-            any::<(u32, u32, u32)>(),
-        );
+        let words = (any::<String>(), any::<String>(), any::<i32>(), any::<(u64, u64)>(), any::<(u32, u32, u32)>());
         let lists = (attributes(), vec(event(), 0..3), vec(link(), 0..3), proptest::option::of(status));
         (ids, words, lists).prop_map(|(ids, words, lists)| Span {
             trace_id: ids.0,
@@ -440,11 +361,7 @@ mod arbitrary {
     }
 
     fn key_value(value: impl Strategy<Value = AnyValue>) -> impl Strategy<Value = KeyValue> {
-        (any::<String>(), proptest::option::of(value)).prop_map(|(key, value)| KeyValue {
-            key,
-            value,
-            ..KeyValue::default()
-        })
+        (any::<String>(), proptest::option::of(value)).prop_map(|(key, value)| KeyValue { key, value, ..KeyValue::default() })
     }
 
     fn any_value() -> impl Strategy<Value = AnyValue> {

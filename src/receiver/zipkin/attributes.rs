@@ -4,11 +4,7 @@ use crate::proto::otlp::{AnyValue, ArrayValue, KeyValue, KeyValueList, Value};
 
 /// One attribute.
 pub(super) fn attribute(key: impl Into<String>, value: Value) -> KeyValue {
-    KeyValue {
-        key: key.into(),
-        value: Some(AnyValue { value: Some(value) }),
-        ..KeyValue::default()
-    }
+    KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
 /// One attribute with a text.
@@ -18,14 +14,7 @@ pub(super) fn text_attribute(key: impl Into<String>, text: impl Into<String>) ->
 
 /// The members of a JSON object as attributes of the types that they have there.
 pub(super) fn from_json_object(object: serde_json::Map<String, serde_json::Value>) -> Vec<KeyValue> {
-    object
-        .into_iter()
-        .map(|(key, value)| KeyValue {
-            key,
-            value: Some(from_json(value)),
-            ..KeyValue::default()
-        })
-        .collect()
+    object.into_iter().map(|(key, value)| KeyValue { key, value: Some(from_json(value)), ..KeyValue::default() }).collect()
 }
 
 /// Recursion is bounded: `serde_json` reads no value that is nested deeper than 128 levels.
@@ -39,12 +28,8 @@ fn from_json(json: serde_json::Value) -> AnyValue {
             (None, float) => float.map(Value::DoubleValue),
         },
         Json::String(text) => Some(Value::StringValue(text)),
-        Json::Array(items) => Some(Value::ArrayValue(ArrayValue {
-            values: items.into_iter().map(from_json).collect(),
-        })),
-        Json::Object(object) => Some(Value::KvlistValue(KeyValueList {
-            values: from_json_object(object),
-        })),
+        Json::Array(items) => Some(Value::ArrayValue(ArrayValue { values: items.into_iter().map(from_json).collect() })),
+        Json::Object(object) => Some(Value::KvlistValue(KeyValueList { values: from_json_object(object) })),
     };
     AnyValue { value }
 }

@@ -23,17 +23,8 @@ const MAX_LINKS: usize = 128;
 pub(super) fn event(annotation: Annotation) -> Event {
     let time_unix_nano = micros_to_nanos(annotation.timestamp_micros);
     match unpack_event(&annotation.value) {
-        Some((name, attributes, dropped_attributes_count)) => Event {
-            time_unix_nano,
-            name,
-            attributes,
-            dropped_attributes_count,
-        },
-        None => Event {
-            time_unix_nano,
-            name: annotation.value,
-            ..Event::default()
-        },
+        Some((name, attributes, dropped_attributes_count)) => Event { time_unix_nano, name, attributes, dropped_attributes_count },
+        None => Event { time_unix_nano, name: annotation.value, ..Event::default() },
     }
 }
 

@@ -85,13 +85,8 @@ fn recorded_cases() -> Vec<Case> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/ingest.jsonl.gz");
     let file = std::fs::File::open(path).expect("the recording is part of the source tree");
     let mut lines = String::new();
-    flate2::read::MultiGzDecoder::new(file)
-        .read_to_string(&mut lines)
-        .expect("the recording is gzipped text");
-    lines
-        .lines()
-        .map(|line| Case(serde_json::from_str(line).expect("a line is a case")))
-        .collect()
+    flate2::read::MultiGzDecoder::new(file).read_to_string(&mut lines).expect("the recording is gzipped text");
+    lines.lines().map(|line| Case(serde_json::from_str(line).expect("a line is a case"))).collect()
 }
 
 /// Cases whose trace differs on purpose, each with its own test below.
@@ -136,20 +131,12 @@ fn recorded_bodies_are_refused_or_become_the_recorded_traces() {
 fn decode_recorded(id: &str) -> Vec<Span> {
     let case = recorded_cases().into_iter().find(|case| case.id() == id).expect("a recorded case");
     let request = case.decode(case.format().expect("a format we read")).expect("an accepted case");
-    request
-        .resource_spans
-        .into_iter()
-        .flat_map(|batch| batch.scope_spans)
-        .flat_map(|batch| batch.spans)
-        .collect()
+    request.resource_spans.into_iter().flat_map(|batch| batch.scope_spans).flat_map(|batch| batch.spans).collect()
 }
 
 #[test]
 fn shared_spans_keep_their_id() {
-    let spans: Vec<_> = decode_recorded("zipkin-v2-shared-parent")
-        .into_iter()
-        .map(|s| (s.kind(), s.span_id, s.parent_span_id))
-        .collect();
+    let spans: Vec<_> = decode_recorded("zipkin-v2-shared-parent").into_iter().map(|s| (s.kind(), s.span_id, s.parent_span_id)).collect();
     let expected = [
         (SpanKind::Client, vec![0x33; 8], vec![0x44; 8]),
         (SpanKind::Server, vec![0x33; 8], vec![0x44; 8]),
@@ -169,17 +156,11 @@ fn spans_of_instrumentation_libraries_are_not_lost() {
 fn flatten(request: &ExportTraceServiceRequest) -> Vec<(String, Json)> {
     let mut entries = Vec::new();
     for batch in &request.resource_spans {
-        let resource = batch
-            .resource
-            .as_ref()
-            .map(|resource| object([("attributes", attributes(&resource.attributes))]));
+        let resource = batch.resource.as_ref().map(|resource| object([("attributes", attributes(&resource.attributes))]));
         for scope_spans in &batch.scope_spans {
             let scope = scope_spans.scope.clone().unwrap_or_default();
-            let scope = object([
-                ("name", json!(scope.name)),
-                ("version", json!(scope.version)),
-                ("attributes", attributes(&scope.attributes)),
-            ]);
+            let scope =
+                object([("name", json!(scope.name)), ("version", json!(scope.version)), ("attributes", attributes(&scope.attributes))]);
             for span in &scope_spans.spans {
                 // Tempo does not store schema urls, so their keys are always null.
                 let entry = json!({"resource": resource.clone().unwrap_or(json!({})), "schemaUrl": null, "scope": scope, "scopeSchemaUrl": null,
@@ -194,27 +175,13 @@ fn flatten(request: &ExportTraceServiceRequest) -> Vec<(String, Json)> {
 /// An object without the members that jsonpb leaves out.
 fn object<const N: usize>(members: [(&str, Json); N]) -> Json {
     let is_default = |value: &Json| *value == json!(0) || *value == json!("") || *value == json!("0") || *value == json!([]);
-    Json::Object(
-        members
-            .into_iter()
-            .filter(|(_, value)| !is_default(value))
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect(),
-    )
+    Json::Object(members.into_iter().filter(|(_, value)| !is_default(value)).map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
 fn span_json(span: &Span) -> Json {
     let status = span.status.clone().unwrap_or_default();
-    let code = if status.code() == StatusCode::Unset {
-        ""
-    } else {
-        status.code().as_str_name()
-    };
-    let kind = if span.kind() == SpanKind::Unspecified {
-        ""
-    } else {
-        span.kind().as_str_name()
-    };
+    let code = if status.code() == StatusCode::Unset { "" } else { status.code().as_str_name() };
+    let kind = if span.kind() == SpanKind::Unspecified { "" } else { span.kind().as_str_name() };
     object([
         ("traceId", base64(&span.trace_id)),
         ("spanId", base64(&span.span_id)),
@@ -264,10 +231,7 @@ fn attributes(attributes: &[KeyValue]) -> Json {
 }
 
 fn key_value_json(attribute: &KeyValue) -> Json {
-    object([
-        ("key", json!(attribute.key)),
-        ("value", attribute.value.as_ref().map_or(json!({}), any_value_json)),
-    ])
+    object([("key", json!(attribute.key)), ("value", attribute.value.as_ref().map_or(json!({}), any_value_json))])
 }
 
 fn any_value_json(value: &AnyValue) -> Json {

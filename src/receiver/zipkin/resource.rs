@@ -20,23 +20,16 @@ pub(super) fn take(service_name: &str, spans: &mut [ZipkinSpan]) -> Resource {
     };
     let moved: Tags = first.tags.extract_if(.., |key, _| is_resource_tag(key)).collect();
     for span in others {
-        span.tags
-            .retain(|key, value| !is_resource_tag(key) || moved.get(key) != Some(value));
+        span.tags.retain(|key, value| !is_resource_tag(key) || moved.get(key) != Some(value));
     }
     attributes(service_name, moved)
 }
 
 fn attributes(service_name: &str, mut tags: Tags) -> Resource {
-    let name_key = tags
-        .remove(SERVICE_NAME_SOURCE)
-        .filter(|key| !key.is_empty())
-        .unwrap_or_else(|| SERVICE_NAME.to_owned());
+    let name_key = tags.remove(SERVICE_NAME_SOURCE).filter(|key| !key.is_empty()).unwrap_or_else(|| SERVICE_NAME.to_owned());
     // A tag of the same key says more about the service than the endpoint does.
     tags.entry(name_key).or_insert_with(|| service_name.to_owned());
-    Resource {
-        attributes: tags.into_iter().map(|(key, value)| text_attribute(key, value)).collect(),
-        ..Resource::default()
-    }
+    Resource { attributes: tags.into_iter().map(|(key, value)| text_attribute(key, value)).collect(), ..Resource::default() }
 }
 
 /// True for tags that belong to the resource.

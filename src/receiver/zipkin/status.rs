@@ -38,9 +38,7 @@ pub(super) fn take_v1(tags: &mut Tags) -> Status {
     if let Some(code) = integer(tags, "census.status_code") {
         let code = if code == 0 { StatusCode::Ok } else { StatusCode::Error };
         tags.remove("census.status_code");
-        let message = tags
-            .remove("census.status_description")
-            .or_else(|| tags.remove("opencensus.status_description"));
+        let message = tags.remove("census.status_description").or_else(|| tags.remove("opencensus.status_description"));
         return status(code, message);
     }
     if let Some(code) = integer(tags, "otel.status_code").and_then(|code| StatusCode::try_from(code).ok()) {
@@ -52,11 +50,7 @@ pub(super) fn take_v1(tags: &mut Tags) -> Status {
     }
     if let Some(code) = integer(tags, "http.status_code") {
         // Tempo takes 399 for an error; so do we, to give the same answer.
-        let code = if (100..399).contains(&code) {
-            StatusCode::Unset
-        } else {
-            StatusCode::Error
-        };
+        let code = if (100..399).contains(&code) { StatusCode::Unset } else { StatusCode::Error };
         return status(code, tags.get("http.status_message").cloned());
     }
     Status::default()
@@ -67,8 +61,5 @@ fn integer(tags: &Tags, key: &str) -> Option<i32> {
 }
 
 fn status(code: StatusCode, message: Option<String>) -> Status {
-    Status {
-        code: code.into(),
-        message: message.unwrap_or_default(),
-    }
+    Status { code: code.into(), message: message.unwrap_or_default() }
 }

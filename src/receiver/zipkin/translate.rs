@@ -19,12 +19,8 @@ pub(super) fn to_otlp(spans: Vec<ZipkinSpan>) -> Result<ExportTraceServiceReques
     for span in spans {
         by_service.entry(span.local_endpoint.service_name.clone()).or_default().push(span);
     }
-    let batches = by_service
-        .into_iter()
-        .map(|(service_name, spans)| service_to_otlp(&service_name, spans));
-    Ok(ExportTraceServiceRequest {
-        resource_spans: batches.collect::<Result<_, _>>()?,
-    })
+    let batches = by_service.into_iter().map(|(service_name, spans)| service_to_otlp(&service_name, spans));
+    Ok(ExportTraceServiceRequest { resource_spans: batches.collect::<Result<_, _>>()? })
 }
 
 fn service_to_otlp(service_name: &str, mut spans: Vec<ZipkinSpan>) -> Result<ResourceSpans, DecodeError> {
@@ -36,19 +32,11 @@ fn service_to_otlp(service_name: &str, mut spans: Vec<ZipkinSpan>) -> Result<Res
         by_library.entry((name, version)).or_default().push(span_to_otlp(span)?);
     }
     let scope_spans = by_library.into_iter().map(|((name, version), spans)| ScopeSpans {
-        scope: Some(InstrumentationScope {
-            name,
-            version,
-            ..InstrumentationScope::default()
-        }),
+        scope: Some(InstrumentationScope { name, version, ..InstrumentationScope::default() }),
         spans,
         ..ScopeSpans::default()
     });
-    Ok(ResourceSpans {
-        resource: Some(resource),
-        scope_spans: scope_spans.collect(),
-        ..ResourceSpans::default()
-    })
+    Ok(ResourceSpans { resource: Some(resource), scope_spans: scope_spans.collect(), ..ResourceSpans::default() })
 }
 
 fn span_to_otlp(mut span: ZipkinSpan) -> Result<Span, DecodeError> {
@@ -114,17 +102,10 @@ fn endpoint_attributes(local: &Endpoint, remote: &Endpoint) -> Vec<KeyValue> {
         ("network.peer.address", text(address(remote))),
         ("net.peer.port", port(remote.port)),
     ];
-    candidates
-        .into_iter()
-        .filter_map(|(key, value)| value.map(|value| attribute(key, value)))
-        .collect()
+    candidates.into_iter().filter_map(|(key, value)| value.map(|value| attribute(key, value))).collect()
 }
 
 /// The address as text: IPv6 if both are known, an IPv4 address mapped into IPv6 as IPv4; empty if unknown.
 fn address(endpoint: &Endpoint) -> String {
-    endpoint
-        .ipv6
-        .or(endpoint.ipv4)
-        .map(|address| address.to_canonical().to_string())
-        .unwrap_or_default()
+    endpoint.ipv6.or(endpoint.ipv4).map(|address| address.to_canonical().to_string()).unwrap_or_default()
 }

@@ -66,11 +66,7 @@ impl JsonObject for V1Span {
             "id" => self.id = span_id("spanId", &field.text()?).map_err(A::Error::custom)?,
             "parentid" => {
                 let text = field.text()?;
-                self.parent_id = if text.is_empty() {
-                    0
-                } else {
-                    parent_id(&text).map_err(A::Error::custom)?
-                };
+                self.parent_id = if text.is_empty() { 0 } else { parent_id(&text).map_err(A::Error::custom)? };
             }
             "name" => self.name = field.text()?,
             "timestamp" => self.timestamp_micros = field.number()?,

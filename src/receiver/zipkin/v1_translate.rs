@@ -22,47 +22,29 @@ const LOCAL_COMPONENT: &str = "lc";
 pub(super) fn to_otlp(spans: Vec<V1Span>, now_unix_nanos: u64) -> ExportTraceServiceRequest {
     let mut by_service: BTreeMap<Endpoint, Vec<Span>> = BTreeMap::new();
     for span in spans {
-        by_service
-            .entry(service(&span))
-            .or_default()
-            .push(span_to_otlp(span, now_unix_nanos));
+        by_service.entry(service(&span)).or_default().push(span_to_otlp(span, now_unix_nanos));
     }
     let resource_spans = by_service.into_iter().map(|(service, spans)| ResourceSpans {
         resource: Some(resource(service)),
-        scope_spans: vec![ScopeSpans {
-            scope: Some(InstrumentationScope::default()),
-            spans,
-            ..ScopeSpans::default()
-        }],
+        scope_spans: vec![ScopeSpans { scope: Some(InstrumentationScope::default()), spans, ..ScopeSpans::default() }],
         ..ResourceSpans::default()
     });
-    ExportTraceServiceRequest {
-        resource_spans: resource_spans.collect(),
-    }
+    ExportTraceServiceRequest { resource_spans: resource_spans.collect() }
 }
 
 /// Who made the span: the endpoint of its first core annotation, else that of its last binary annotation, else the local
 /// component, else nobody known.
 fn service(span: &V1Span) -> Endpoint {
-    let core = span
-        .annotations
-        .iter()
-        .filter(|annotation| kind_of_core(&annotation.value).is_some());
+    let core = span.annotations.iter().filter(|annotation| kind_of_core(&annotation.value).is_some());
     let binary = span.binary_annotations.iter().rev();
-    let mut endpoints = core
-        .filter_map(|annotation| annotation.endpoint.as_ref())
-        .chain(binary.filter_map(|annotation| annotation.endpoint.as_ref()));
+    let mut endpoints =
+        core.filter_map(|annotation| annotation.endpoint.as_ref()).chain(binary.filter_map(|annotation| annotation.endpoint.as_ref()));
     if let Some(endpoint) = endpoints.find(|endpoint| !endpoint.service_name.is_empty()) {
         return endpoint.clone();
     }
     let component = span.binary_annotations.iter().find(|annotation| annotation.key == LOCAL_COMPONENT);
-    let name = component
-        .map(|annotation| annotation.value.as_str())
-        .filter(|name| !name.is_empty());
-    Endpoint {
-        service_name: name.unwrap_or(UNKNOWN_SERVICE).to_owned(),
-        ..Endpoint::default()
-    }
+    let name = component.map(|annotation| annotation.value.as_str()).filter(|name| !name.is_empty());
+    Endpoint { service_name: name.unwrap_or(UNKNOWN_SERVICE).to_owned(), ..Endpoint::default() }
 }
 
 fn resource(service: Endpoint) -> Resource {
@@ -70,10 +52,7 @@ fn resource(service: Endpoint) -> Resource {
     attributes.extend(service.ipv4.map(|address| text_attribute("ipv4", address.to_string())));
     attributes.extend(service.ipv6.map(|address| text_attribute("ipv6", address.to_string())));
     attributes.extend((service.port != 0).then(|| text_attribute("port", service.port.to_string())));
-    Resource {
-        attributes,
-        ..Resource::default()
-    }
+    Resource { attributes, ..Resource::default() }
 }
 
 /// The kind that a core annotation stands for; `None` for annotations that are events.
@@ -91,19 +70,12 @@ fn span_to_otlp(span: V1Span, now_unix_nanos: u64) -> Span {
     let times = times(&span);
     let (start_time_unix_nano, end_time_unix_nano) =
         times.unwrap_or((now_unix_nanos, now_unix_nanos.saturating_add(micros_to_nanos(span.duration_micros))));
-    let kind = span
-        .annotations
-        .iter()
-        .find_map(|annotation| kind_of_core(&annotation.value))
-        .unwrap_or_default();
+    let kind = span.annotations.iter().find_map(|annotation| kind_of_core(&annotation.value)).unwrap_or_default();
     let mut tags = tags(&span);
     let status = status::take_v1(&mut tags);
     let mut attributes: Vec<KeyValue> = tags.into_iter().map(|(key, value)| text_attribute(key, value)).collect();
     attributes.extend(times.is_none().then(|| attribute(ABSENT_START, Value::BoolValue(true))));
-    let events = span
-        .annotations
-        .into_iter()
-        .filter(|annotation| kind_of_core(&annotation.value).is_none());
+    let events = span.annotations.into_iter().filter(|annotation| kind_of_core(&annotation.value).is_none());
     Span {
         trace_id: span.trace_id.to_be_bytes().to_vec(),
         span_id: span.id.to_be_bytes().to_vec(),
@@ -121,12 +93,7 @@ fn span_to_otlp(span: V1Span, now_unix_nanos: u64) -> Span {
 
 /// Start and end in nanoseconds: those of the annotations, overridden by the span's own; `None` if nothing has a time.
 fn times(span: &V1Span) -> Option<(u64, u64)> {
-    let seen = || {
-        span.annotations
-            .iter()
-            .map(|annotation| annotation.timestamp_micros)
-            .filter(|&micros| micros != 0)
-    };
+    let seen = || span.annotations.iter().map(|annotation| annotation.timestamp_micros).filter(|&micros| micros != 0);
     let own_start = Some(span.timestamp_micros).filter(|&micros| micros != 0);
     let start = own_start.or(seen().min())?;
     let end = match span.duration_micros {
@@ -139,22 +106,11 @@ fn times(span: &V1Span) -> Option<(u64, u64)> {
 /// The binary annotations by key; of a repeated key the last one counts.
 fn tags(span: &V1Span) -> Tags {
     let key = |key: &str| {
-        if key == LOCAL_COMPONENT {
-            "component".to_owned()
-        } else {
-            key.to_owned()
-        }
+        if key == LOCAL_COMPONENT { "component".to_owned() } else { key.to_owned() }
     };
-    span.binary_annotations
-        .iter()
-        .map(|annotation| (key(&annotation.key), annotation.value.clone()))
-        .collect()
+    span.binary_annotations.iter().map(|annotation| (key(&annotation.key), annotation.value.clone())).collect()
 }
 
 fn event(annotation: V1Annotation) -> Event {
-    Event {
-        time_unix_nano: micros_to_nanos(annotation.timestamp_micros),
-        name: annotation.value,
-        ..Event::default()
-    }
+    Event { time_unix_nano: micros_to_nanos(annotation.timestamp_micros), name: annotation.value, ..Event::default() }
 }

@@ -20,20 +20,10 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<ZipkinSpan>, DecodeError> {
     if spans.iter().any(|span| span.id == 0) {
         return Err(DecodeError::Invalid("valid span id required".to_owned()));
     }
-    if spans
-        .iter()
-        .flat_map(|span| &span.annotations)
-        .any(|annotation| annotation.timestamp_micros == 0)
-    {
+    if spans.iter().flat_map(|span| &span.annotations).any(|annotation| annotation.timestamp_micros == 0) {
         return Err(DecodeError::Invalid("valid annotation timestamp required".to_owned()));
     }
-    Ok(spans
-        .into_iter()
-        .map(|span| ZipkinSpan {
-            mark_absent_start: true,
-            ..span
-        })
-        .collect())
+    Ok(spans.into_iter().map(|span| ZipkinSpan { mark_absent_start: true, ..span }).collect())
 }
 
 /// The objects of a JSON array; `null` is an empty one, and nulls in it are left out.
@@ -46,12 +36,7 @@ impl JsonObject for ZipkinSpan {
     fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key.to_ascii_lowercase().as_str() {
             "traceid" => self.trace_id = trace_id(field)?,
-            "id" => {
-                self.id = field
-                    .optional::<String>()?
-                    .map_or(Ok(0), |id| ids::parse_span_id(&id))
-                    .map_err(A::Error::custom)?
-            }
+            "id" => self.id = field.optional::<String>()?.map_or(Ok(0), |id| ids::parse_span_id(&id)).map_err(A::Error::custom)?,
             "parentid" => self.parent_id = parent_id(field)?,
             "name" => self.name = field.text()?,
             "kind" => self.kind = kind_by_name(&field.text()?),
@@ -109,10 +94,7 @@ impl JsonObject for Endpoint {
 fn ip_address<'de, A: MapAccess<'de>>(field: Field<'_, A>) -> Result<Option<IpAddr>, A::Error> {
     match field.text()?.as_str() {
         "" => Ok(None),
-        text => text
-            .parse()
-            .map(Some)
-            .map_err(|_| A::Error::custom(format!("invalid IP address: {text}"))),
+        text => text.parse().map(Some).map_err(|_| A::Error::custom(format!("invalid IP address: {text}"))),
     }
 }
 

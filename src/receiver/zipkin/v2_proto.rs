@@ -124,12 +124,8 @@ impl From<ProtoEndpoint> for Endpoint {
     fn from(endpoint: ProtoEndpoint) -> Self {
         Endpoint {
             service_name: endpoint.service_name,
-            ipv4: <[u8; 4]>::try_from(endpoint.ipv4)
-                .ok()
-                .map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes))),
-            ipv6: <[u8; 16]>::try_from(endpoint.ipv6)
-                .ok()
-                .map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes))),
+            ipv4: <[u8; 4]>::try_from(endpoint.ipv4).ok().map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes))),
+            ipv6: <[u8; 16]>::try_from(endpoint.ipv6).ok().map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes))),
             port: endpoint.port.try_into().unwrap_or_default(),
         }
     }
@@ -137,9 +133,6 @@ impl From<ProtoEndpoint> for Endpoint {
 
 impl From<ProtoAnnotation> for Annotation {
     fn from(annotation: ProtoAnnotation) -> Self {
-        Annotation {
-            timestamp_micros: annotation.timestamp,
-            value: annotation.value,
-        }
+        Annotation { timestamp_micros: annotation.timestamp, value: annotation.value }
     }
 }

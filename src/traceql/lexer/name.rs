@@ -19,11 +19,7 @@ pub(super) fn scan(text: &str) -> Scanned<String> {
         }
     }
     // The length tells, not the key: `.""` is the legal empty key.
-    if at == 0 {
-        Err(ErrorKind::MissingAttributeName)
-    } else {
-        Ok((key, at))
-    }
+    if at == 0 { Err(ErrorKind::MissingAttributeName) } else { Ok((key, at)) }
 }
 
 /// Appends the part between two quotes to the key; returns its length with the quotes.

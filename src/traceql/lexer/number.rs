@@ -67,16 +67,9 @@ fn decimal_literal(text: &str) -> Result<Literal, ErrorKind> {
 fn hexadecimal_literal(text: &str) -> Result<Literal, ErrorKind> {
     let is_part = |character: char| character.is_ascii_hexdigit() || character == '.';
     let mantissa = text[2..].find(|character| !is_part(character)).map_or(text.len(), |end| end + 2);
-    let length = if text[mantissa..].starts_with(['p', 'P']) {
-        exponent(&text[mantissa..])
-    } else {
-        None
-    };
+    let length = if text[mantissa..].starts_with(['p', 'P']) { exponent(&text[mantissa..]) } else { None };
     match length {
-        Some(exponent) => Ok(Literal {
-            form: Form::Hexadecimal,
-            length: mantissa + exponent,
-        }),
+        Some(exponent) => Ok(Literal { form: Form::Hexadecimal, length: mantissa + exponent }),
         None => Err(invalid(&text[..mantissa])),
     }
 }
@@ -114,9 +107,7 @@ fn hexadecimal(written: &str) -> Option<f64> {
         return None;
     }
     let digits = whole.chars().chain(fraction.chars());
-    let value = digits
-        .filter_map(|digit| digit.to_digit(16))
-        .fold(0.0, |value, digit| value * 16.0 + f64::from(digit));
+    let value = digits.filter_map(|digit| digit.to_digit(16)).fold(0.0, |value, digit| value * 16.0 + f64::from(digit));
     let shift = i32::try_from(fraction.len()).ok()?.checked_mul(4)?;
     let power = exponent.parse::<i32>().ok()?.checked_sub(shift)?;
     Some(value * 2_f64.powi(power)).filter(|value| value.is_finite())

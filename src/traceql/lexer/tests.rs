@@ -31,34 +31,14 @@ fn integers_are_decimal() {
     assert_eq!(single("010"), TokenKind::Int(10));
     assert_eq!(single("0"), TokenKind::Int(0));
     assert_eq!(single("9223372036854775807"), TokenKind::Int(i64::MAX));
-    for text in [
-        "08",
-        "0x10",
-        "0o7",
-        "0b1",
-        "1_000",
-        "9223372036854775808",
-        "1e",
-        "1e+",
-        "0xp1",
-        "0x1.2.3p1",
-        "1e999",
-    ] {
+    for text in ["08", "0x10", "0o7", "0b1", "1_000", "9223372036854775808", "1e", "1e+", "0xp1", "0x1.2.3p1", "1e999"] {
         assert!(is_invalid(text), "{text}: {:?}", kinds(text));
     }
 }
 
 #[test]
 fn floats() {
-    for (text, value) in [
-        ("1.5", 1.5),
-        ("1.", 1.0),
-        (".5", 0.5),
-        ("1e3", 1000.0),
-        ("1.2E-3", 0.0012),
-        ("0x1p8", 256.0),
-        ("0x.8p1", 1.0),
-    ] {
+    for (text, value) in [("1.5", 1.5), ("1.", 1.0), (".5", 0.5), ("1e3", 1000.0), ("1.2E-3", 0.0012), ("0x1p8", 256.0), ("0x.8p1", 1.0)] {
         assert_eq!(single(text), TokenKind::Float(value), "{text}");
     }
 }
@@ -76,25 +56,11 @@ fn durations_follow_their_number_without_a_gap() {
 
 #[test]
 fn strings_have_escapes_of_go() {
-    assert_eq!(
-        single(r#""a\x2f\057\u00e9\U0001F600\"\\\n""#),
-        TokenKind::Str("a//é😀\"\\\n".to_owned())
-    );
+    assert_eq!(single(r#""a\x2f\057\u00e9\U0001F600\"\\\n""#), TokenKind::Str("a//é😀\"\\\n".to_owned()));
     assert_eq!(single(r#""\xc3\xa9""#), TokenKind::Str("é".to_owned()));
     assert_eq!(single("`a\\d\n\"`"), TokenKind::Str("a\\d\n\"".to_owned()));
-    for text in [
-        r#""\d""#,
-        r#""\'""#,
-        r#""\x+1""#,
-        r#""\400""#,
-        r#""\ud800""#,
-        r#""\u12"#,
-        r#""open"#,
-        "\"a\nb\"",
-        "`open",
-        "'a'",
-        "\"\\",
-    ] {
+    for text in [r#""\d""#, r#""\'""#, r#""\x+1""#, r#""\400""#, r#""\ud800""#, r#""\u12"#, r#""open"#, "\"a\nb\"", "`open", "'a'", "\"\\"]
+    {
         assert!(is_invalid(text), "{text}");
     }
 }
@@ -147,10 +113,7 @@ fn colons_belong_to_their_scope() {
 fn symbols_are_greedy() {
     let symbols = |text: &str| -> Vec<String> {
         let tokens = tokenize(text);
-        tokens[..tokens.len() - 1]
-            .iter()
-            .map(|token| text[token.span.clone()].to_owned())
-            .collect()
+        tokens[..tokens.len() - 1].iter().map(|token| text[token.span.clone()].to_owned()).collect()
     };
     assert_eq!(symbols("!>>&<<&&!~"), ["!>>", "&<<", "&&", "!~"]);
     assert_eq!(symbols("==="), ["=", "=", "="]);
@@ -162,10 +125,7 @@ fn symbols_are_greedy() {
 
 #[test]
 fn comments_are_blank() {
-    assert_eq!(
-        kinds("{ // }\n } /* { */"),
-        [TokenKind::Symbol("{"), TokenKind::Symbol("}"), TokenKind::End]
-    );
+    assert_eq!(kinds("{ // }\n } /* { */"), [TokenKind::Symbol("{"), TokenKind::Symbol("}"), TokenKind::End]);
     assert!(is_invalid("{ /* "));
     assert!(is_invalid("/*/"));
     assert_eq!(kinds("/**/").len(), 1);

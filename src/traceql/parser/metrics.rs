@@ -47,11 +47,7 @@ impl Parser<'_> {
     pub(super) fn metrics_query(&mut self, pipeline: Built<Pipeline>) -> Result<Built<Box<MetricsQuery>>, Error> {
         let function = self.metrics_function()?;
         let depth_below = pipeline.depth.max(function.depth);
-        let query = MetricsQuery {
-            pipeline: pipeline.tree,
-            function: function.tree,
-            second_stages: self.second_stages()?,
-        };
+        let query = MetricsQuery { pipeline: pipeline.tree, function: function.tree, second_stages: self.second_stages()? };
         self.node(Box::new(query), depth_below)
     }
 
@@ -63,10 +59,7 @@ impl Parser<'_> {
             FunctionWord::Compare => return self.compare(),
             FunctionWord::Counting(op) => {
                 self.expect_symbol(")")?;
-                MetricsFunction::Counting {
-                    op,
-                    by: self.group_list()?,
-                }
+                MetricsFunction::Counting { op, by: self.group_list()? }
             }
             FunctionWord::OverTime(op) => {
                 let attribute = self.attribute()?;
@@ -118,11 +111,7 @@ impl Parser<'_> {
     fn compare(&mut self) -> Result<Built<MetricsFunction>, Error> {
         let selection = self.filter()?;
         let depth_below = selection.depth;
-        let mut compare = Compare {
-            selection: selection.tree,
-            top_n: DEFAULT_TOP_N,
-            window: None,
-        };
+        let mut compare = Compare { selection: selection.tree, top_n: DEFAULT_TOP_N, window: None };
         if self.eat_symbol(",") {
             compare.top_n = self.integer()?;
             if self.eat_symbol(",") {
@@ -130,10 +119,8 @@ impl Parser<'_> {
                 self.expect_symbol(",")?;
                 let end_unix_nanos = self.integer()?;
                 // Two zeros are the spelling of no window.
-                compare.window = (start_unix_nanos != 0 || end_unix_nanos != 0).then_some(CompareWindow {
-                    start_unix_nanos,
-                    end_unix_nanos,
-                });
+                compare.window =
+                    (start_unix_nanos != 0 || end_unix_nanos != 0).then_some(CompareWindow { start_unix_nanos, end_unix_nanos });
             }
         }
         self.expect_symbol(")")?;

@@ -54,10 +54,7 @@ impl<T> Built<T> {
     }
 
     fn map<U>(self, change: impl FnOnce(T) -> U) -> Built<U> {
-        Built {
-            tree: change(self.tree),
-            depth: self.depth,
-        }
+        Built { tree: change(self.tree), depth: self.depth }
     }
 }
 
@@ -71,12 +68,7 @@ struct Parser<'text> {
 
 impl<'text> Parser<'text> {
     fn new(text: &'text str) -> Self {
-        Self {
-            text,
-            tokens: tokenize(text),
-            next: 0,
-            open_calls: 0,
-        }
+        Self { text, tokens: tokenize(text), next: 0, open_calls: 0 }
     }
 
     /// Runs a parse function that can contain itself.
@@ -129,11 +121,7 @@ impl<'text> Parser<'text> {
     }
 
     fn expect_symbol(&mut self, symbol: &'static str) -> Result<(), Error> {
-        if self.eat_symbol(symbol) {
-            Ok(())
-        } else {
-            Err(self.unexpected(&[symbol]))
-        }
+        if self.eat_symbol(symbol) { Ok(()) } else { Err(self.unexpected(&[symbol])) }
     }
 
     fn eat_word(&mut self, word: &str) -> bool {
@@ -234,19 +222,13 @@ impl<'text> Parser<'text> {
 
     /// The next token does not fit.
     fn unexpected(&self, expecting: &[&'static str]) -> Error {
-        self.error(ErrorKind::UnexpectedToken {
-            found: token_name(self.peek()),
-            expecting: expecting.to_vec(),
-        })
+        self.error(ErrorKind::UnexpectedToken { found: token_name(self.peek()), expecting: expecting.to_vec() })
     }
 
     /// The token at a remembered place does not fit.
     fn unexpected_at(&self, place: usize) -> Error {
         let token = &self.tokens[place];
-        let kind = ErrorKind::UnexpectedToken {
-            found: token_name(&token.kind),
-            expecting: Vec::new(),
-        };
+        let kind = ErrorKind::UnexpectedToken { found: token_name(&token.kind), expecting: Vec::new() };
         Error::at(kind, token.span.clone(), self.text)
     }
 }

@@ -12,12 +12,8 @@ use super::super::operators::{COMPARISON_LEVEL, Operator};
 use super::pipeline::Sequence;
 use super::{Built, OPERATION_WEIGHT, Parser};
 
-const AGGREGATE_WORDS: [(&str, AggregateOp); 4] = [
-    ("max", AggregateOp::Max),
-    ("min", AggregateOp::Min),
-    ("avg", AggregateOp::Avg),
-    ("sum", AggregateOp::Sum),
-];
+const AGGREGATE_WORDS: [(&str, AggregateOp); 4] =
+    [("max", AggregateOp::Max), ("min", AggregateOp::Min), ("avg", AggregateOp::Avg), ("sum", AggregateOp::Sum)];
 
 /// An operand, by the kinds the grammar tells apart.
 #[derive(Debug)]
@@ -107,10 +103,7 @@ impl Parser<'_> {
     fn filter_operand(&mut self) -> Result<Operand, Error> {
         let filter = self.filter()?;
         let depth_below = filter.depth;
-        Ok(Operand::Spansets {
-            expr: self.node(SpansetExpr::Filter(filter.tree), depth_below)?,
-            is_parenthesised: false,
-        })
+        Ok(Operand::Spansets { expr: self.node(SpansetExpr::Filter(filter.tree), depth_below)?, is_parenthesised: false })
     }
 
     /// What the content of a pair of parentheses makes.
@@ -148,25 +141,18 @@ impl Parser<'_> {
         match sequence {
             Sequence::Pipeline(pipeline) => {
                 let depth_below = pipeline.depth;
-                self.operation_node(SpansetExpr::Wrapped(pipeline.tree), depth_below)
-                    .map(Operand::Wrapped)
+                self.operation_node(SpansetExpr::Wrapped(pipeline.tree), depth_below).map(Operand::Wrapped)
             }
             Sequence::Scalar { pipeline, aggregate } => {
                 let depth_below = pipeline.depth.max(aggregate.depth);
-                let tree = ScalarExpr::Wrapped {
-                    pipeline: pipeline.tree,
-                    aggregate: Box::new(aggregate.tree),
-                };
+                let tree = ScalarExpr::Wrapped { pipeline: pipeline.tree, aggregate: Box::new(aggregate.tree) };
                 self.operation_node(tree, depth_below).map(Operand::WrappedScalar)
             }
             Sequence::Metrics(query) => {
                 let depth_below = query.depth;
                 self.operation_node(MathExpr::Query(query.tree), depth_below).map(Operand::Math)
             }
-            Sequence::Operand(Operand::Spansets { expr, .. }) => Ok(Operand::Spansets {
-                expr,
-                is_parenthesised: true,
-            }),
+            Sequence::Operand(Operand::Spansets { expr, .. }) => Ok(Operand::Spansets { expr, is_parenthesised: true }),
             // These have no second pair of parentheses.
             Sequence::Operand(Operand::WrappedScalar(_) | Operand::ScalarComparison(_)) => Err(self.unexpected_at(place)),
             Sequence::Operand(operand) => Ok(operand),
@@ -212,10 +198,9 @@ impl Parser<'_> {
     fn combined(&self, operator: &Operator, left: Operand, right: Operand, place: usize) -> Result<Operand, Error> {
         match (left, right) {
             (Operand::Number(left), Operand::Number(right)) => self.folded(operator, &left, &right, place),
-            (Operand::Spansets { expr: left, .. }, Operand::Spansets { expr: right, .. }) => Ok(Operand::Spansets {
-                expr: self.spansets(operator, left, right, place)?,
-                is_parenthesised: false,
-            }),
+            (Operand::Spansets { expr: left, .. }, Operand::Spansets { expr: right, .. }) => {
+                Ok(Operand::Spansets { expr: self.spansets(operator, left, right, place)?, is_parenthesised: false })
+            }
             (Operand::Wrapped(left), Operand::Wrapped(right)) => self.spansets(operator, left, right, place).map(Operand::Wrapped),
             (left @ (Operand::Number(_) | Operand::Math(_)), right @ (Operand::Number(_) | Operand::Math(_))) => {
                 self.math(operator, left, right, place)
@@ -255,20 +240,13 @@ impl Parser<'_> {
     ) -> Result<Built<SpansetExpr>, Error> {
         let op: SpansetOp = operator.spanset.ok_or_else(|| self.unexpected_at(place))?;
         let depth_below = left.depth.max(right.depth);
-        let tree = SpansetExpr::Binary {
-            op,
-            left: Box::new(left.tree),
-            right: Box::new(right.tree),
-        };
+        let tree = SpansetExpr::Binary { op, left: Box::new(left.tree), right: Box::new(right.tree) };
         self.operation_node(tree, depth_below)
     }
 
     /// Arithmetic between metrics queries and constants; at least one side is no constant.
     fn math(&self, operator: &Operator, left: Operand, right: Operand, place: usize) -> Result<Operand, Error> {
-        let op = operator
-            .field
-            .and_then(BinaryOp::as_math)
-            .ok_or_else(|| self.unexpected_at(place))?;
+        let op = operator.field.and_then(BinaryOp::as_math).ok_or_else(|| self.unexpected_at(place))?;
         let side = |operand: Operand| match operand {
             Operand::Math(expr) => Ok(expr),
             Operand::Number(value @ (Static::Int(_) | Static::Float(_))) => Ok(Built::leaf(MathExpr::Scalar(value))),
@@ -276,11 +254,7 @@ impl Parser<'_> {
         };
         let (left, right) = (side(left)?, side(right)?);
         let depth_below = left.depth.max(right.depth);
-        let tree = MathExpr::Binary {
-            op,
-            left: Box::new(left.tree),
-            right: Box::new(right.tree),
-        };
+        let tree = MathExpr::Binary { op, left: Box::new(left.tree), right: Box::new(right.tree) };
         self.operation_node(tree, depth_below).map(Operand::Math)
     }
 
@@ -296,11 +270,7 @@ impl Parser<'_> {
             None => self.comparison(operator, left, right, place).map(Operand::ScalarFilter),
             Some(op) => {
                 let depth_below = left.depth.max(right.depth);
-                let tree = ScalarExpr::Binary {
-                    op,
-                    left: Box::new(left.tree),
-                    right: Box::new(right.tree),
-                };
+                let tree = ScalarExpr::Binary { op, left: Box::new(left.tree), right: Box::new(right.tree) };
                 self.operation_node(tree, depth_below).map(Operand::Scalar)
             }
         }
@@ -313,16 +283,9 @@ impl Parser<'_> {
         right: Built<ScalarExpr>,
         place: usize,
     ) -> Result<Built<ScalarFilter>, Error> {
-        let op = operator
-            .field
-            .and_then(BinaryOp::as_comparison)
-            .ok_or_else(|| self.unexpected_at(place))?;
+        let op = operator.field.and_then(BinaryOp::as_comparison).ok_or_else(|| self.unexpected_at(place))?;
         let depth_below = left.depth.max(right.depth);
-        let tree = ScalarFilter {
-            op,
-            left: left.tree,
-            right: right.tree,
-        };
+        let tree = ScalarFilter { op, left: left.tree, right: right.tree };
         self.operation_node(tree, depth_below)
     }
 }
@@ -331,10 +294,7 @@ impl Operand {
     /// The operand as the right side of a wrapped pipeline, where only parentheses can stand.
     fn right_of_wrapped(self) -> Option<Self> {
         match self {
-            Self::Spansets {
-                expr,
-                is_parenthesised: true,
-            } => Some(Self::Wrapped(expr)),
+            Self::Spansets { expr, is_parenthesised: true } => Some(Self::Wrapped(expr)),
             Self::Wrapped(_) => Some(self),
             _ => None,
         }

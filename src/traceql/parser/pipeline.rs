@@ -14,10 +14,7 @@ pub(super) enum Sequence {
     /// Stages, other than a lone spanset expression.
     Pipeline(Built<Pipeline>),
     /// Stages that end in an aggregate; only between parentheses.
-    Scalar {
-        pipeline: Built<Pipeline>,
-        aggregate: Built<Aggregate>,
-    },
+    Scalar { pipeline: Built<Pipeline>, aggregate: Built<Aggregate> },
     /// Stages that end in a metrics function.
     Metrics(Built<Box<MetricsQuery>>),
 }
@@ -30,11 +27,7 @@ impl Parser<'_> {
         while self.eat_word("with") {
             hints = self.hints()?;
         }
-        if *self.peek() == TokenKind::End {
-            Ok(Query { body, hints })
-        } else {
-            Err(self.unexpected(&[]))
-        }
+        if *self.peek() == TokenKind::End { Ok(Query { body, hints }) } else { Err(self.unexpected(&[])) }
     }
 
     fn body(&mut self) -> Result<Body, Error> {
@@ -43,10 +36,7 @@ impl Parser<'_> {
             Sequence::Metrics(query) => Ok(Body::Metrics(*query.tree)),
             Sequence::Operand(Operand::Spansets { expr, .. } | Operand::Wrapped(expr)) => Ok(Body::Pipeline(unwrapped(expr.tree))),
             Sequence::Operand(Operand::ScalarComparison(filter)) => Ok(Body::ScalarComparison(filter.tree)),
-            Sequence::Operand(Operand::Math(expr)) => Ok(Body::Math(MathQuery {
-                expr: expr.tree,
-                second_stages: self.second_stages()?,
-            })),
+            Sequence::Operand(Operand::Math(expr)) => Ok(Body::Math(MathQuery { expr: expr.tree, second_stages: self.second_stages()? })),
             // Never a query as it stands: the text should have gone on.
             Sequence::Operand(_) | Sequence::Scalar { .. } => Err(self.unexpected(&[])),
         }
@@ -102,10 +92,9 @@ impl Parser<'_> {
             Operand::Spansets { expr, .. } => Ok(LaterStage::Stage(expr.map(Stage::Spansets))),
             Operand::ScalarFilter(filter) => Ok(LaterStage::Stage(filter.map(Stage::ScalarFilter))),
             // Only a wrapped scalar ends so, and what follows must close its parenthesis.
-            Operand::Scalar(Built {
-                tree: ScalarExpr::Aggregate(aggregate),
-                depth,
-            }) if self.at_symbol(")") => Ok(LaterStage::Aggregate(Built { tree: aggregate, depth })),
+            Operand::Scalar(Built { tree: ScalarExpr::Aggregate(aggregate), depth }) if self.at_symbol(")") => {
+                Ok(LaterStage::Aggregate(Built { tree: aggregate, depth }))
+            }
             Operand::Scalar(_) | Operand::Number(_) => Err(self.unexpected(&[])),
             _ => Err(self.unexpected_at(place)),
         }
@@ -157,8 +146,6 @@ enum Position {
 fn unwrapped(expr: SpansetExpr) -> Pipeline {
     match expr {
         SpansetExpr::Wrapped(pipeline) => pipeline,
-        other => Pipeline {
-            stages: vec![Stage::Spansets(other)],
-        },
+        other => Pipeline { stages: vec![Stage::Spansets(other)] },
     }
 }

@@ -77,10 +77,7 @@ fn spansets_and_pipelines() {
         ("({ .a })", "{ .a }"),
         ("(({ .a } | count() > 1))", "{ .a }|(count()) > 1"),
         ("({ .a } | count() > 1) && ({ .b })", "({ .a }|(count()) > 1) && ({ .b })"),
-        (
-            "({ .a } | by(.x)) && ({ .b }) > ({ .c } | by(.y))",
-            "({ .a }|by(.x)) && ({ .b }) > ({ .c }|by(.y))",
-        ),
+        ("({ .a } | by(.x)) && ({ .b }) > ({ .c } | by(.y))", "({ .a }|by(.x)) && ({ .b }) > ({ .c }|by(.y))"),
         ("by(.x) | coalesce() | select(.a, name)", "by(.x)|coalesce()|select(.a, name)"),
         ("count() > 2", "(count()) > 2"),
         ("{ } | max(.a + 1) >= -(2 + 3) * 2", "{ true }|(max(.a + 1)) >= -10"),
@@ -97,26 +94,14 @@ fn spansets_and_pipelines() {
 #[test]
 fn metrics_and_math() {
     for (text, expected) in [
-        (
-            "{ } | rate() by (span:name, .b) > 1 < 100 | topk(2)",
-            "{ true }|rate()by(name,.b) > 1 < 100|topk(2)",
-        ),
-        (
-            "{ } | quantile_over_time(duration, .9, 1) by (.a)",
-            "{ true }|quantile_over_time(duration,0.90000,1.00000)by(.a)",
-        ),
-        (
-            "{ } | quantile_over_time(duration, 0.1234567)",
-            "{ true }|quantile_over_time(duration,0.1234567)",
-        ),
+        ("{ } | rate() by (span:name, .b) > 1 < 100 | topk(2)", "{ true }|rate()by(name,.b) > 1 < 100|topk(2)"),
+        ("{ } | quantile_over_time(duration, .9, 1) by (.a)", "{ true }|quantile_over_time(duration,0.90000,1.00000)by(.a)"),
+        ("{ } | quantile_over_time(duration, 0.1234567)", "{ true }|quantile_over_time(duration,0.1234567)"),
         ("{ } | compare({ .a })", "{ true }|compare({ .a },10)"),
         ("{ } | compare({ .a }, 5, 1, 2)", "{ true }|compare({ .a },5,1,2)"),
         ("{ } | compare({ .a }, 5, 0, 0)", "{ true }|compare({ .a },5)"),
         ("2 * ({ } | rate()) + 1 / 2 > 3", "(2 * ({ true }|rate())) + 0 > 3"),
-        (
-            "(({ } | rate() | topk(1)) - 1 / 2.0) * -1 | bottomk(1)",
-            "(({ true }|rate()|topk(1)) - 0.5) * -1|bottomk(1)",
-        ),
+        ("(({ } | rate() | topk(1)) - 1 / 2.0) * -1 | bottomk(1)", "(({ true }|rate()|topk(1)) - 0.5) * -1|bottomk(1)"),
         ("{ } | rate() > (10 * 2)", "{ true }|rate() > 20"),
     ] {
         assert_eq!(canonical(text), expected, "{text}");
@@ -201,27 +186,12 @@ fn shapes_that_do_not_parse() {
 fn messages_name_token_and_place() {
     for (text, expected) in [
         ("{ .a = }", "parse error at line 1, col 8: syntax error: unexpected }"),
-        (
-            "{ .a = 1",
-            "parse error at line 1, col 9: syntax error: unexpected $end, expecting }",
-        ),
+        ("{ .a = 1", "parse error at line 1, col 9: syntax error: unexpected $end, expecting }"),
         ("{ foo = 1 }", "parse error at line 1, col 3: unknown identifier: foo"),
-        (
-            "{ } |\n by(1, 2)",
-            "parse error at line 2, col 6: syntax error: unexpected ,, expecting )",
-        ),
-        (
-            "{ } | rate() | { }",
-            "parse error at line 1, col 16: syntax error: unexpected {, expecting topk or bottomk",
-        ),
-        (
-            "{ } | count() > \"x\"",
-            "parse error at line 1, col 17: syntax error: unexpected STRING",
-        ),
-        (
-            "{ .a = \"x }",
-            "parse error at line 1, col 8: syntax error: string literal not terminated",
-        ),
+        ("{ } |\n by(1, 2)", "parse error at line 2, col 6: syntax error: unexpected ,, expecting )"),
+        ("{ } | rate() | { }", "parse error at line 1, col 16: syntax error: unexpected {, expecting topk or bottomk"),
+        ("{ } | count() > \"x\"", "parse error at line 1, col 17: syntax error: unexpected STRING"),
+        ("{ .a = \"x }", "parse error at line 1, col 8: syntax error: string literal not terminated"),
         ("{ } }", "parse error at line 1, col 5: syntax error: unexpected }"),
     ] {
         assert_eq!(message(text), expected, "{text}");
@@ -233,17 +203,15 @@ const STACK_BYTES: usize = 1536 * 1024;
 
 /// Everything that is done with a tree, on a small stack.
 fn exercise(text: String) {
-    let worker = std::thread::Builder::new()
-        .stack_size(STACK_BYTES)
-        .spawn(move || match parse(&text) {
-            Ok(query) => {
-                let printed = query.to_string();
-                assert_eq!(parse(&printed).as_ref(), Ok(&query.clone()));
-                let _ = check(&query);
-                drop(format!("{query:?}"));
-            }
-            Err(error) => assert_eq!(error.class(), ErrorClass::Syntax),
-        });
+    let worker = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || match parse(&text) {
+        Ok(query) => {
+            let printed = query.to_string();
+            assert_eq!(parse(&printed).as_ref(), Ok(&query.clone()));
+            let _ = check(&query);
+            drop(format!("{query:?}"));
+        }
+        Err(error) => assert_eq!(error.class(), ErrorClass::Syntax),
+    });
     let outcome = worker.expect("a thread can be started").join();
     assert!(outcome.is_ok());
 }

@@ -96,43 +96,22 @@ fn field_expr() -> BoxedStrategy<FieldExpr> {
 }
 
 fn compare_op() -> impl Strategy<Value = CompareOp> {
-    one_of(&[
-        CompareOp::Eq,
-        CompareOp::Ne,
-        CompareOp::Lt,
-        CompareOp::Le,
-        CompareOp::Gt,
-        CompareOp::Ge,
-    ])
+    one_of(&[CompareOp::Eq, CompareOp::Ne, CompareOp::Lt, CompareOp::Le, CompareOp::Gt, CompareOp::Ge])
 }
 
 fn aggregate() -> impl Strategy<Value = Aggregate> {
-    let over = (
-        one_of(&[AggregateOp::Max, AggregateOp::Min, AggregateOp::Avg, AggregateOp::Sum]),
-        field_expr(),
-    );
-    prop_oneof![
-        Just(Aggregate::Count),
-        over.prop_map(|(op, operand)| Aggregate::Over { op, operand })
-    ]
+    let over = (one_of(&[AggregateOp::Max, AggregateOp::Min, AggregateOp::Avg, AggregateOp::Sum]), field_expr());
+    prop_oneof![Just(Aggregate::Count), over.prop_map(|(op, operand)| Aggregate::Over { op, operand })]
 }
 
 /// Scalars with an aggregate in them.
 fn scalar() -> impl Strategy<Value = ScalarExpr> {
-    let arithmetic: Vec<BinaryOp> = PRECEDENCE
-        .iter()
-        .filter_map(|row| row.field)
-        .filter(|op| op.is_arithmetic())
-        .collect();
+    let arithmetic: Vec<BinaryOp> = PRECEDENCE.iter().filter_map(|row| row.field).filter(|op| op.is_arithmetic()).collect();
     aggregate().prop_map(ScalarExpr::Aggregate).prop_recursive(2, 4, 2, move |inner| {
         let other = prop_oneof![number().prop_map(ScalarExpr::Static), inner.clone()];
         (one_of(&arithmetic), inner, other, any::<bool>()).prop_map(|(op, scalar, other, swap)| {
             let (left, right) = if swap { (other, scalar) } else { (scalar, other) };
-            ScalarExpr::Binary {
-                op,
-                left: Box::new(left),
-                right: Box::new(right),
-            }
+            ScalarExpr::Binary { op, left: Box::new(left), right: Box::new(right) }
         })
     })
 }
@@ -146,13 +125,7 @@ fn scalar_filter() -> impl Strategy<Value = ScalarFilter> {
 }
 
 fn spanset_op() -> impl Strategy<Value = SpansetOp> {
-    let relations = [
-        Relation::Child,
-        Relation::Parent,
-        Relation::Descendant,
-        Relation::Ancestor,
-        Relation::Sibling,
-    ];
+    let relations = [Relation::Child, Relation::Parent, Relation::Descendant, Relation::Ancestor, Relation::Sibling];
     prop_oneof![
         Just(SpansetOp::And),
         Just(SpansetOp::Or),
@@ -163,11 +136,7 @@ fn spanset_op() -> impl Strategy<Value = SpansetOp> {
 }
 
 fn joined(op: SpansetOp, left: SpansetExpr, right: SpansetExpr) -> SpansetExpr {
-    SpansetExpr::Binary {
-        op,
-        left: Box::new(left),
-        right: Box::new(right),
-    }
+    SpansetExpr::Binary { op, left: Box::new(left), right: Box::new(right) }
 }
 
 /// Spansets without pipelines.
@@ -191,19 +160,13 @@ fn stage() -> BoxedStrategy<Stage> {
 fn pipeline() -> BoxedStrategy<Pipeline> {
     let later = prop_oneof![5 => stage(), 1 => Just(Stage::Coalesce)];
     let stages = (stage(), prop::collection::vec(later, 0..3));
-    stages
-        .prop_map(|(first, later)| Pipeline {
-            stages: std::iter::once(first).chain(later).collect(),
-        })
-        .boxed()
+    stages.prop_map(|(first, later)| Pipeline { stages: std::iter::once(first).chain(later).collect() }).boxed()
 }
 
 /// Pipelines in parentheses and operators between them; the leftmost operand is always one.
 fn wrapped() -> BoxedStrategy<SpansetExpr> {
     let is_more_than_spansets = |pipeline: &Pipeline| !matches!(pipeline.stages.as_slice(), [Stage::Spansets(_)]);
-    let leaf = pipeline()
-        .prop_filter("a lone spanset expression", is_more_than_spansets)
-        .prop_map(SpansetExpr::Wrapped);
+    let leaf = pipeline().prop_filter("a lone spanset expression", is_more_than_spansets).prop_map(SpansetExpr::Wrapped);
     leaf.prop_recursive(2, 4, 2, |inner| {
         let right = prop_oneof![inner.clone(), spansets()];
         (spanset_op(), inner, right).prop_map(|(op, left, right)| joined(op, left, right))
@@ -213,13 +176,7 @@ fn wrapped() -> BoxedStrategy<SpansetExpr> {
 
 fn function() -> impl Strategy<Value = MetricsFunction> {
     let by = || prop::collection::vec(attribute(), 0..3);
-    let over_time = [
-        OverTimeOp::Min,
-        OverTimeOp::Max,
-        OverTimeOp::Avg,
-        OverTimeOp::Sum,
-        OverTimeOp::Histogram,
-    ];
+    let over_time = [OverTimeOp::Min, OverTimeOp::Max, OverTimeOp::Avg, OverTimeOp::Sum, OverTimeOp::Histogram];
     let quantile = prop_oneof![0.0..=1.0, Just(0.99), Just(99.0)];
     let window = prop::option::of((1..i64::MAX, 0..i64::MAX));
     prop_oneof![
@@ -231,10 +188,7 @@ fn function() -> impl Strategy<Value = MetricsFunction> {
             by
         }),
         (field_expr(), 0..i64::MAX, window).prop_map(|(selection, top_n, window)| {
-            let window = window.map(|(start_unix_nanos, end_unix_nanos)| CompareWindow {
-                start_unix_nanos,
-                end_unix_nanos,
-            });
+            let window = window.map(|(start_unix_nanos, end_unix_nanos)| CompareWindow { start_unix_nanos, end_unix_nanos });
             MetricsFunction::Compare(Compare { selection, top_n, window })
         }),
     ]
@@ -251,11 +205,7 @@ fn second_stages() -> impl Strategy<Value = Vec<SecondStage>> {
 
 fn metrics_query() -> BoxedStrategy<MetricsQuery> {
     (pipeline(), function(), second_stages())
-        .prop_map(|(pipeline, function, second_stages)| MetricsQuery {
-            pipeline,
-            function,
-            second_stages,
-        })
+        .prop_map(|(pipeline, function, second_stages)| MetricsQuery { pipeline, function, second_stages })
         .boxed()
 }
 
@@ -266,22 +216,14 @@ fn math() -> impl Strategy<Value = MathExpr> {
         let op = one_of(&[MathOp::Add, MathOp::Sub, MathOp::Mul, MathOp::Div]);
         (op, inner, other, any::<bool>()).prop_map(|(op, expr, other, swap)| {
             let (left, right) = if swap { (other, expr) } else { (expr, other) };
-            MathExpr::Binary {
-                op,
-                left: Box::new(left),
-                right: Box::new(right),
-            }
+            MathExpr::Binary { op, left: Box::new(left), right: Box::new(right) }
         })
     })
 }
 
 fn scalar_comparison() -> impl Strategy<Value = ScalarFilter> {
-    let wrapped_scalar = || {
-        (pipeline(), aggregate()).prop_map(|(pipeline, aggregate)| ScalarExpr::Wrapped {
-            pipeline,
-            aggregate: Box::new(aggregate),
-        })
-    };
+    let wrapped_scalar =
+        || (pipeline(), aggregate()).prop_map(|(pipeline, aggregate)| ScalarExpr::Wrapped { pipeline, aggregate: Box::new(aggregate) });
     let right = prop_oneof![wrapped_scalar(), constant().prop_map(ScalarExpr::Static)];
     (compare_op(), wrapped_scalar(), right).prop_map(|(op, left, right)| ScalarFilter { op, left, right })
 }

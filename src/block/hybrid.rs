@@ -1,0 +1,121 @@
+//! Parquet's hybrid of run-length and bit-packed numbers (Encodings.md, "RLE"), for dictionary codes and levels.
+
+/// Runs at least this long are written as runs; shorter ones cost less packed.
+const MIN_RUN: usize = 16;
+
+/// Bits needed for numbers up to `max`.
+pub fn bit_width(max: u32) -> u8 {
+    (32 - max.leading_zeros()) as u8
+}
+
+/// Appends `values`, each below 2^`width`, without length or width in front.
+pub fn encode(values: &[u32], width: u8, out: &mut Vec<u8>) {
+    let mut packed_from = 0;
+    let mut at = 0;
+    while at < values.len() {
+        let run = run_length(&values[at..]);
+        // A packed stretch has a multiple of eight values, so it takes what it lacks from the run.
+        let borrowed = (at - packed_from).next_multiple_of(8) - (at - packed_from);
+        if run >= MIN_RUN + borrowed {
+            pack(&values[packed_from..at + borrowed], width, out);
+            put_run(values[at], run - borrowed, width, out);
+            packed_from = at + run;
+        }
+        at += run;
+    }
+    pack(&values[packed_from..], width, out);
+}
+
+fn run_length(values: &[u32]) -> usize {
+    let Some((first, rest)) = values.split_first() else { return 0 };
+    1 + rest.iter().take_while(|value| *value == first).count()
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn put_run(value: u32, length: usize, width: u8, out: &mut Vec<u8>) {
+    put_varint(out, length << 1);
+    out.extend_from_slice(&value.to_le_bytes()[..usize::from(width.div_ceil(8))]);
+}
+
+/// Packs values in groups of eight; the last group is filled up with zeros.
+fn pack(values: &[u32], width: u8, out: &mut Vec<u8>) {
+    if values.is_empty() {
+        return;
+    }
+    put_varint(out, values.len().div_ceil(8) << 1 | 1);
+    for group in values.chunks(8) {
+        let (mut bits, mut filled) = (0u64, 0u32);
+        for at in 0..8 {
+            let value = group.get(at).copied().unwrap_or(0);
+            bits |= u64::from(value) << filled;
+            filled += u32::from(width);
+            while filled >= 8 {
+                out.push(bits as u8);
+                bits >>= 8;
+                filled -= 8;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Decodes by the letter of the format.
+    fn decode(mut bytes: &[u8], width: u8, num_values: usize) -> Vec<u32> {
+        let mut values = Vec::new();
+        while values.len() < num_values {
+            let mut header = 0usize;
+            for shift in 0.. {
+                let (byte, rest) = bytes.split_first().expect("a header");
+                bytes = rest;
+                header |= usize::from(byte & 0x7f) << (7 * shift);
+                if byte & 0x80 == 0 {
+                    break;
+                }
+            }
+            if header & 1 == 0 {
+                let (value, rest) = bytes.split_at(usize::from(width.div_ceil(8)));
+                bytes = rest;
+                let value = value.iter().rev().fold(0u32, |n, byte| n << 8 | u32::from(*byte));
+                values.resize(values.len() + (header >> 1), value);
+            } else {
+                let num_bytes = (header >> 1) * usize::from(width);
+                let (packed, rest) = bytes.split_at(num_bytes);
+                bytes = rest;
+                let bit = |at: usize| u32::from(packed[at / 8] >> (at % 8) & 1);
+                for at in 0..(header >> 1) * 8 {
+                    values.push((0..usize::from(width)).map(|shift| bit(at * usize::from(width) + shift) << shift).sum());
+                }
+            }
+        }
+        assert!(bytes.is_empty() && values.len() < num_values + 8);
+        values.truncate(num_values);
+        values
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_round_trip(runs in proptest::collection::vec((any::<u32>(), 1usize..40), 0..20), width in 1u8..=32) {
+            let mask = u32::MAX >> (32 - width);
+            let values: Vec<u32> = runs.iter().flat_map(|(value, length)| std::iter::repeat_n(value & mask, *length)).collect();
+            let mut out = Vec::new();
+            encode(&values, width, &mut out);
+            prop_assert_eq!(decode(&out, width, values.len()), values);
+        }
+    }
+
+    #[test]
+    fn widths_fit() {
+        assert_eq!([0, 1, 2, 3, 255, 256, u32::MAX].map(bit_width), [0, 1, 2, 2, 8, 9, 32]);
+    }
+}

@@ -1,0 +1,154 @@
+//! From the codes of several sources to the codes of one dictionary, in order of first use.
+
+use super::dictionary_chunk::Entries;
+use crate::columns::Dictionary;
+use foldhash::fast::FixedState;
+use std::collections::HashMap;
+
+const UNKNOWN: u32 = u32::MAX;
+
+/// The code spaces of several dictionaries, one after the other: a position is a source's base plus its code.
+pub struct CodeSpace<'a> {
+    dictionaries: Vec<&'a Dictionary>,
+    bases: Vec<u32>,
+    len: usize,
+}
+
+impl<'a> CodeSpace<'a> {
+    /// The joint space of these dictionaries.
+    pub fn new(dictionaries: Vec<&'a Dictionary>) -> Self {
+        let mut len = 0;
+        let mut base = |dictionary: &&Dictionary| {
+            let base = len as u32;
+            len += dictionary.len();
+            base
+        };
+        let bases = dictionaries.iter().map(&mut base).collect();
+        CodeSpace { dictionaries, bases, len }
+    }
+
+    /// Where the codes of a source start.
+    pub fn base(&self, source: usize) -> u32 {
+        self.bases[source]
+    }
+
+    /// Number of positions.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    fn get(&self, position: u32) -> &'a [u8] {
+        let source = self.bases.partition_point(|&base| base <= position) - 1;
+        // Empty dictionaries share a base with the next one; the last with this base has the position.
+        self.dictionaries[source].get(position - self.bases[source])
+    }
+}
+
+/// Gives the strings of a code space new codes, equal ones the same.
+#[derive(Default)]
+pub struct Recoder {
+    /// New code of each position, once it was met.
+    known: Vec<u32>,
+    strings: Dictionary,
+}
+
+impl Recoder {
+    /// Forgets everything and prepares for a space.
+    pub fn start(&mut self, space: &CodeSpace<'_>) {
+        self.known.clear();
+        self.known.resize(space.len(), UNKNOWN);
+        self.strings = Dictionary::default();
+    }
+
+    /// The new code of a position of the space.
+    #[inline]
+    pub fn code(&mut self, space: &CodeSpace<'_>, position: u32) -> u32 {
+        let known = self.known[position as usize];
+        if known != UNKNOWN {
+            return known;
+        }
+        let code = self.strings.intern(space.get(position));
+        self.known[position as usize] = code;
+        code
+    }
+
+    /// The strings that have codes.
+    pub fn entries(&self) -> Entries {
+        Entries::strings(self.strings.iter())
+    }
+}
+
+/// Most distinct numbers that a dictionary is made for where they are more than half of all.
+const MAX_MOSTLY_UNIQUE: usize = 16 * 1024;
+
+/// Codes for 64-bit patterns, and the patterns in order of first use; `None` if they mostly differ.
+pub fn number_codes(values: impl ExactSizeIterator<Item = u64>) -> Option<(Vec<u32>, Vec<u64>)> {
+    let num_values = values.len();
+    let mut known: HashMap<u64, u32, FixedState> = HashMap::with_hasher(FixedState::with_seed(0));
+    let (mut codes, mut distinct) = (Vec::with_capacity(num_values), Vec::new());
+    let mut last = None;
+    for value in values {
+        // Neighbours are often equal.
+        let code = match last {
+            Some((same, code)) if same == value => code,
+            _ => *known.entry(value).or_insert_with(|| {
+                distinct.push(value);
+                distinct.len() as u32 - 1
+            }),
+        };
+        last = Some((value, code));
+        codes.push(code);
+        if distinct.len() > MAX_MOSTLY_UNIQUE && 2 * distinct.len() > codes.len() {
+            return None;
+        }
+    }
+    Some((codes, distinct))
+}
+
+/// Codes and dictionary of 32-bit numbers.
+pub fn i32_codes(values: &[i32]) -> (Vec<u32>, Entries) {
+    let patterns = values.iter().map(|&value| u64::from(value as u32));
+    match number_codes(patterns) {
+        Some((codes, distinct)) => (codes, Entries::fixed(distinct.into_iter().map(|pattern| (pattern as u32).to_le_bytes()))),
+        // Numbers of resources in a block that has more of them than half its rows: each is its own entry.
+        None => ((0..values.len() as u32).collect(), Entries::fixed(values.iter().map(|value| value.to_le_bytes()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn equal_strings_of_all_sources_share_a_code(sources: Vec<Vec<Vec<u8>>>) {
+            let dictionaries: Vec<Dictionary> = sources
+                .iter()
+                .map(|strings| {
+                    let mut dictionary = Dictionary::default();
+                    strings.iter().for_each(|string| drop(dictionary.intern(string)));
+                    dictionary
+                })
+                .collect();
+            let space = CodeSpace::new(dictionaries.iter().collect());
+            let mut recoder = Recoder::default();
+            recoder.start(&space);
+            for (source, dictionary) in dictionaries.iter().enumerate() {
+                for code in 0..dictionary.len() as u32 {
+                    let new = recoder.code(&space, space.base(source) + code);
+                    prop_assert_eq!(recoder.strings.get(new), dictionary.get(code));
+                }
+            }
+            let distinct: std::collections::HashSet<_> = sources.iter().flatten().collect();
+            prop_assert_eq!(recoder.strings.len(), distinct.len());
+        }
+
+        #[test]
+        fn numbers_get_their_codes(values: Vec<i32>) {
+            let (codes, entries) = i32_codes(&values);
+            let read = |code: u32| i32::from_le_bytes(entries.plain[4 * code as usize..4 * code as usize + 4].try_into().expect("four bytes"));
+            prop_assert_eq!(codes.into_iter().map(read).collect::<Vec<_>>(), values);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The real binary as a child process.
+
+use super::http::{self, Response};
+use super::until;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// Log lines with one of these levels fail a test that does not expect them.
+const BAD_LEVELS: [&str; 2] = ["level=warn ", "level=error "];
+
+/// Listening everywhere on free ports, keeping everything in one directory.
+const CONFIG: &str = "\
+server:
+  http_listen_address: 127.0.0.1
+  http_listen_port: 0
+  grpc_listen_address: 127.0.0.1
+  grpc_listen_port: 0
+distributor:
+  receivers:
+    otlp:
+      protocols:
+        grpc:
+          endpoint: 127.0.0.1:0
+        http:
+          endpoint: 127.0.0.1:0
+    zipkin:
+      endpoint: 127.0.0.1:0
+storage:
+  trace:
+    backend: local
+    local:
+      path: DIR/blocks
+    wal:
+      path: DIR/wal
+";
+
+/// A directory that servers keep their data in, one after the other.
+#[derive(Clone)]
+pub struct DataDir(Arc<TempDir>);
+
+impl DataDir {
+    /// An empty one.
+    pub fn new() -> Self {
+        DataDir(Arc::new(TempDir::new().expect("a temporary directory")))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The configuration that tests start from.
+    pub fn config(&self) -> String {
+        CONFIG.replace("DIR", &self.path().display().to_string())
+    }
+
+    /// The newest segment of the log.
+    pub fn last_segment(&self) -> PathBuf {
+        let entries = std::fs::read_dir(self.path().join("wal")).expect("a log");
+        let paths = entries.map(|entry| entry.expect("readable").path());
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "wal")).max().expect("a segment")
+    }
+
+    /// Folders of blocks, of all tenants.
+    pub fn blocks(&self) -> Vec<PathBuf> {
+        let children = |path: &Path| std::fs::read_dir(path).into_iter().flatten().map(|entry| entry.expect("readable").path());
+        children(&self.path().join("blocks")).flat_map(|tenant| children(&tenant).collect::<Vec<_>>()).collect()
+    }
+
+    /// A started process, whatever becomes of it.
+    pub fn spawn(&self, name: &str, config: &str, args: &[&str]) -> Process {
+        let file = |extension: &str| self.path().join(format!("{name}.{extension}"));
+        std::fs::write(file("yaml"), config).expect("writable");
+        let output = |extension| File::create(file(extension)).expect("writable");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conmoto"));
+        command.args(args).arg("-config.file").arg(file("yaml")).current_dir(self.path());
+        command.stdin(Stdio::null()).stdout(output("out")).stderr(output("log"));
+        let child = command.spawn().expect("the binary starts");
+        Process { child, out: file("out"), log: file("log") }
+    }
+}
+
+/// A child process with its output in files; killed when dropped.
+pub struct Process {
+    child: Child,
+    out: PathBuf,
+    log: PathBuf,
+}
+
+impl Process {
+    /// What it printed.
+    pub fn out(&self) -> String {
+        std::fs::read_to_string(&self.out).expect("readable")
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("readable")
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("our child")
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        until("end of the process", || self.ended())
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status();
+        assert!(status.expect("a shell").success(), "could not send SIG{name}");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server that is ready.
+pub struct Server {
+    process: Process,
+    pub data: DataDir,
+    pub api: SocketAddr,
+    pub grpc: SocketAddr,
+    pub otlp_grpc: SocketAddr,
+    pub otlp_http: SocketAddr,
+    pub zipkin: SocketAddr,
+    /// Texts of which a bad log line must contain one.
+    expected: Vec<&'static str>,
+}
+
+impl Server {
+    /// One with no data.
+    pub fn fresh() -> Self {
+        Server::start(&DataDir::new())
+    }
+
+    /// One that goes on with what is in the directory.
+    pub fn start(data: &DataDir) -> Self {
+        Server::start_with(data, &data.config(), &[])
+    }
+
+    /// One with a configuration and arguments of its own.
+    pub fn start_with(data: &DataDir, config: &str, args: &[&str]) -> Self {
+        let mut process = data.spawn("conmoto", config, args);
+        let banner = until("banner", || {
+            let ended = process.ended();
+            assert!(ended.is_none(), "the server ended with {ended:?}:\n{}", process.log());
+            Some(process.out()).filter(|out| out.contains("Grafana data source"))
+        });
+        let server = Server {
+            api: address(&banner, "query API"),
+            grpc: address(&banner, "gRPC API"),
+            otlp_grpc: address(&banner, "OTLP gRPC"),
+            otlp_http: address(&banner, "OTLP HTTP"),
+            zipkin: address(&banner, "Zipkin"),
+            data: data.clone(),
+            process,
+            expected: Vec::new(),
+        };
+        until("readiness", || server.is_ready().then_some(()));
+        server
+    }
+
+    fn is_ready(&self) -> bool {
+        let answer: std::io::Result<Response> = http::send(self.api, "GET", "/ready", &[], b"");
+        answer.is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// Warnings and errors with this text are what the test is about.
+    pub fn expect_log(&mut self, text: &'static str) {
+        self.expected.push(text);
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// kill -9: nothing is written any more.
+    pub fn kill(mut self) {
+        self.process.child.kill().expect("our child");
+        self.process.wait();
+    }
+
+    /// kill -9 from another thread than the one that owns it.
+    pub fn kill_in_place(&self) {
+        self.process.signal("KILL");
+    }
+
+    /// Asks it to stop and waits for its end.
+    pub fn terminate(mut self) -> ExitStatus {
+        self.process.signal("TERM");
+        self.process.wait()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let log = self.process.log();
+        if std::thread::panicking() {
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("last lines of the server's log:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
+            return;
+        }
+        let is_bad = |line: &&str| BAD_LEVELS.iter().any(|level| line.contains(level)) && !self.expected.iter().any(|text| line.contains(text));
+        let bad: Vec<&str> = log.lines().filter(is_bad).collect();
+        assert!(bad.is_empty(), "the server logged what the test does not expect:\n{}", bad.join("\n"));
+    }
+}
+
+/// The address in a line of the banner.
+fn address(banner: &str, what: &str) -> SocketAddr {
+    let line = banner.lines().find_map(|line| line.trim_start().strip_prefix(what)).unwrap_or_else(|| panic!("no {what} in {banner}"));
+    let word = line.split_whitespace().next().unwrap_or_default();
+    let host_and_port = word.trim_start_matches("http://").split('/').next().unwrap_or_default();
+    host_and_port.parse().unwrap_or_else(|error| panic!("{what}: {host_and_port}: {error}"))
+}
+
