@@ -31,8 +31,8 @@ pub(super) struct DataDirLock {
 impl DataDirLock {
     /// Takes the lock, or says who has it.
     pub fn take(wal_dir: &Path) -> anyhow::Result<Self> {
-        // Beside the directory, which holds nothing but the log's own files.
-        let path = wal_dir.with_extension("lock");
+        // Inside, since a mounted directory's parent may not be writable; the log ignores names that are not its own.
+        let path = wal_dir.join("lock");
         let file = File::create(&path).with_context(|| format!("could not make the lock file {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => Ok(DataDirLock { _file: file }),

@@ -12,9 +12,13 @@ pub fn is_ready(url: &str) -> anyhow::Result<bool> {
     let Some(rest) = url.strip_prefix("http://") else { bail!("only http:// addresses can be asked: {url}") };
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let host = if authority.contains(':') { authority.to_string() } else { format!("{authority}:80") };
-    let address = host.to_socket_addrs().with_context(|| format!("could not resolve {host}"))?.next();
-    let address = address.with_context(|| format!("{host} has no address"))?;
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).with_context(|| format!("could not connect to {host}"))?;
+    let addresses = host.to_socket_addrs().with_context(|| format!("could not resolve {host}"))?;
+    // `localhost` may name an IPv6 address first while the server listens on IPv4 only.
+    let mut stream = addresses
+        .map(|address| TcpStream::connect_timeout(&address, TIMEOUT))
+        .reduce(|tried, next| tried.or(next))
+        .with_context(|| format!("{host} has no address"))?
+        .with_context(|| format!("could not connect to {host}"))?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     write!(stream, "GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;

@@ -62,7 +62,7 @@ impl<'a> AttributePlan<'a> {
         let stored = tables.iter().flat_map(|table| table.residual().1.iter());
         residual_keys.extend(stored.filter_map(residual_key).map(str::to_string));
         ranked.truncate(MAX_ATTRIBUTE_COLUMNS);
-        ranked.sort_by(|(a, _), (b, _)| a.cmp(b));
+        ranked.sort_by_key(|(column, _)| *column);
         let chosen: Vec<Chosen> = ranked
             .iter()
             .map(|((key, kind), (rows, distinct))| Chosen {

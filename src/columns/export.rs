@@ -7,11 +7,14 @@ use crate::model::TraceId;
 use crate::proto::otlp::{AnyValue, Event, InstrumentationScope, KeyValue, Link, Resource, ResourceSpans, ScopeSpans, Span, Status, Value};
 use prost::Message;
 
+/// Values by key, in order of first appearance.
+type Groups<T> = Vec<(u32, T)>;
+
 /// The spans of `rows`, grouped by resource and scope in order of first appearance.
 ///
 /// Bytes that were checked when they were stored are decoded again here; should that fail, the part reads as empty.
 pub fn export(chunk: &Chunk, rows: impl Iterator<Item = u32>) -> Vec<ResourceSpans> {
-    let mut groups: Vec<(u32, Vec<(u32, Vec<Span>)>)> = Vec::new();
+    let mut groups: Groups<Groups<Vec<Span>>> = Vec::new();
     for row in rows {
         let (resource, scope) = (chunk.resource[row as usize], chunk.scope[row as usize]);
         let scopes = entry(&mut groups, resource);
@@ -20,7 +23,7 @@ pub fn export(chunk: &Chunk, rows: impl Iterator<Item = u32>) -> Vec<ResourceSpa
     groups.into_iter().map(|(resource, scopes)| resource_spans(chunk, resource, scopes)).collect()
 }
 
-fn entry<T: Default>(groups: &mut Vec<(u32, T)>, key: u32) -> &mut T {
+fn entry<T: Default>(groups: &mut Groups<T>, key: u32) -> &mut T {
     let at = groups.iter().position(|(other, _)| *other == key).unwrap_or_else(|| {
         groups.push((key, T::default()));
         groups.len() - 1
@@ -28,7 +31,7 @@ fn entry<T: Default>(groups: &mut Vec<(u32, T)>, key: u32) -> &mut T {
     &mut groups[at].1
 }
 
-fn resource_spans(chunk: &Chunk, resource: u32, scopes: Vec<(u32, Vec<Span>)>) -> ResourceSpans {
+fn resource_spans(chunk: &Chunk, resource: u32, scopes: Groups<Vec<Span>>) -> ResourceSpans {
     let (message, schema_url) = chunk.resources.message(resource);
     ResourceSpans {
         resource: Some(Resource::decode(message).unwrap_or_default()),

@@ -6,6 +6,7 @@
 
 use crate::columns::validate::{Refusal, Validated, validate};
 use crate::model::TenantId;
+use crate::runtime::offload::offload;
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
@@ -65,7 +66,9 @@ impl Distributor {
 
     /// Checks an `ExportTraceServiceRequest` and stores it; returns the number of spans once they are durable.
     pub async fn push(&self, tenant: TenantId, request: Bytes) -> Result<usize, PushError> {
-        let Validated { num_spans } = validate(&request)?;
+        let walked = request.clone();
+        let stopping = |_| PushError::Unavailable("the server is shutting down".to_string());
+        let Validated { num_spans } = offload(request.len(), move || validate(&walked)).await.map_err(stopping)??;
         if num_spans > 0 {
             self.target.push(Push { tenant, request, num_spans }).await?;
         }

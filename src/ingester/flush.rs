@@ -149,8 +149,8 @@ impl Ingester {
         let Some(head) = self.existing_head(tenant) else { return Ok(()) };
         let age = head.oldest_millis().map_or(0, |oldest| now_millis().saturating_sub(oldest));
         let is_full = head.bytes() >= self.config.max_head_bytes;
-        // Of all tenants' share the largest head goes first.
-        let is_crowded = self.held_bytes() >= 2 * self.config.max_head_bytes && head.bytes() * 2 >= self.config.max_head_bytes;
+        // Many small heads may hold too much together; then every head that is not tiny goes.
+        let is_crowded = self.held_bytes() >= self.config.max_head_bytes && head.bytes() * 16 >= self.config.max_head_bytes;
         if is_full || is_crowded || u128::from(age) >= self.config.max_block_duration.as_millis() {
             return self.flush(tenant, Taking::Idle).await;
         }

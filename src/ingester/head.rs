@@ -15,8 +15,8 @@ use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// An active chunk with this many rows is sealed.
-const SEAL_ROWS: usize = 64 * 1024;
+/// An active chunk with this many rows is sealed: a little before its vectors would double to hold more than 64 Ki rows.
+const SEAL_ROWS: usize = 62 * 1024;
 /// A sealed chunk with fewer rows is small.
 const SMALL_ROWS: usize = SEAL_ROWS / 4;
 /// With more small chunks than this they are joined.

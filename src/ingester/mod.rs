@@ -21,6 +21,7 @@ pub mod wal;
 
 use crate::columns::wire::Malformed;
 use crate::model::TenantId;
+use crate::runtime::offload::{Stopping, offload};
 use crate::store::{BlockLists, Store};
 use bytes::Bytes;
 use head::Head;
@@ -44,7 +45,7 @@ pub struct IngesterConfig {
     pub max_trace_idle: Duration,
     /// A head whose oldest span arrived this long ago is cut.
     pub max_block_duration: Duration,
-    /// A head that holds this many bytes of memory is cut; all tenants together may hold three times as many.
+    /// A head that holds this many bytes of memory is cut; all tenants together may hold twice as many.
     pub max_head_bytes: usize,
     /// How often heads are looked at.
     pub check_period: Duration,
@@ -70,6 +71,12 @@ pub enum IngestError {
     /// The server is going down.
     #[error("the ingester is shutting down")]
     Closed,
+}
+
+impl From<Stopping> for IngestError {
+    fn from(_: Stopping) -> Self {
+        IngestError::Closed
+    }
 }
 
 /// Recent data of all tenants.
@@ -98,12 +105,15 @@ impl Ingester {
 
     async fn push_uncancelled(&self, tenant: TenantId, request: Bytes) -> Result<(), IngestError> {
         self.wait_for_room().await?;
-        let frame = Frame::encode(&tenant, &request)?;
-        let receipt = self.wal.append(frame).await?;
         let head = self.head(&tenant);
-        let num_spans = head.append(&request, receipt)?;
+        let num_bytes = request.len();
+        let (framed, name) = (request.clone(), tenant.clone());
+        let frame = offload(num_bytes, move || Frame::encode(&name, &framed)).await??;
+        let receipt = self.wal.append(frame).await?;
+        let appending = Arc::clone(&head);
+        let num_spans = offload(num_bytes, move || appending.append(&request, receipt)).await??;
         head.received().spans.inc(num_spans);
-        head.received().bytes.inc(request.len());
+        head.received().bytes.inc(num_bytes);
         if head.bytes() >= self.config.max_head_bytes {
             self.work.notify_one();
         }
@@ -111,7 +121,7 @@ impl Ingester {
     }
 
     async fn wait_for_room(&self) -> Result<(), IngestError> {
-        let limit_bytes = 3 * self.config.max_head_bytes;
+        let limit_bytes = 2 * self.config.max_head_bytes;
         let wait = async {
             loop {
                 let room = self.room.notified();

@@ -23,7 +23,7 @@ pub enum UnitSource<'s> {
     /// Of a chunk.
     Chunk(&'s Chunk),
     /// Of a row group.
-    Group(RowGroupSource<'s>),
+    Group(Box<RowGroupSource<'s>>),
 }
 
 impl UnitSource<'_> {
@@ -31,7 +31,7 @@ impl UnitSource<'_> {
     pub fn as_source(&self) -> &dyn SpanSource {
         match self {
             UnitSource::Chunk(chunk) => *chunk,
-            UnitSource::Group(group) => group,
+            UnitSource::Group(group) => &**group,
         }
     }
 }
@@ -108,7 +108,7 @@ impl<'s> Units<'s> {
                     return Ok(source);
                 }
                 let opened = RowGroupSource::open(&self.snapshot.blocks[block], group)?;
-                Ok(cell.get_or_init(|| UnitSource::Group(opened)))
+                Ok(cell.get_or_init(|| UnitSource::Group(Box::new(opened))))
             }
         }
     }

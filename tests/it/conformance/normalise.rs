@@ -1,6 +1,7 @@
 //! Answers without what differs from run to run: times become relative to the start of the data, lists without an order
 //! are sorted. A port of what the recording was made with, so that both sides are normalised alike.
 
+use crate::support::client::flattened;
 use regex::{Captures, Regex};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
@@ -48,7 +49,7 @@ pub fn answer(kind: &str, t0: i64, status: u16, body: &[u8]) -> Value {
     let body = match kind {
         "search" => search(&body, t0),
         "metrics" | "instant" => metrics(&body, t0),
-        "trace" => flattened(&relative(&body, t0)),
+        "trace" => whole_trace(&relative(&body, t0)),
         _ => without_metrics(&body),
     };
     json!({"status": status, "body": sorted(&body, Ordered::of(kind))})
@@ -165,15 +166,11 @@ fn relative(value: &Value, t0: i64) -> Value {
     }
 }
 
-/// One entry per span with its resource and scope, so that it does not matter how spans are grouped.
-fn flattened(body: &Value) -> Value {
-    let trace = body.get("trace").unwrap_or(body);
-    let mut spans = Vec::new();
-    for batch in list(&trace["batches"]).iter().chain(list(&trace["resourceSpans"])) {
-        for scope in list(&batch["scopeSpans"]) {
-            let entry = |span: &Value| json!({"resource": batch["resource"], "scope": scope["scope"], "span": span});
-            spans.extend(list(&scope["spans"]).iter().map(entry));
-        }
+/// One entry per span, and the members around them.
+fn whole_trace(body: &Value) -> Value {
+    let mut spans = flattened(body);
+    for entry in spans.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        entry.retain(|key, _| ["resource", "scope", "span"].contains(&key.as_str()));
     }
     let envelope: Vec<&String> = body.as_object().into_iter().flat_map(Map::keys).filter(|key| *key != "metrics").collect();
     without_metrics(&json!({"envelope": envelope, "spans": spans}))
@@ -215,7 +212,11 @@ pub fn sorted_deep(value: &Value) -> Value {
     sorted(value, Ordered::None)
 }
 
-fn sort_key(value: &Value) -> (String, String) {
-    // By id first, so that a difference within a trace is shown as one.
-    (value["traceID"].as_str().unwrap_or_default().to_string(), value.to_string())
+/// Traces and spans are sorted by id, so that a difference within one is shown as one, and because it is quick.
+fn sort_key(value: &Value) -> String {
+    match (&value["traceID"], &value["spanID"]) {
+        (Value::String(id), _) => id.clone(),
+        (_, Value::String(id)) => format!("{id} {} {}", value["start"], value["durationNanos"]),
+        _ => value.to_string(),
+    }
 }

@@ -5,6 +5,7 @@
 use super::compare::{close, first_difference};
 use super::normalise::sorted_deep;
 use super::{deviations, recording, text};
+use crate::support::client::flattened;
 use crate::support::http::{Response, send};
 use crate::support::server::Server;
 use base64::Engine;
@@ -52,28 +53,16 @@ fn answered(server: &Server, case: &Value) -> Value {
     let mut got = json!({"status": answer.status, "content_type": answer.content_type(), "body": STANDARD.encode(&answer.body)});
     let trace = text(case, "trace");
     if !trace.is_empty() {
-        got["trace"] = flattened(&server.get(&format!("/api/traces/{trace}")));
+        got["trace"] = read_back(&server.get(&format!("/api/traces/{trace}")));
     }
     got
 }
 
-/// One entry per span with its resource and scope.
-fn flattened(answer: &Response) -> Value {
-    if answer.status != 200 {
-        return json!({"status": answer.status});
+fn read_back(answer: &Response) -> Value {
+    match answer.status {
+        200 => json!({"status": 200, "spans": flattened(&answer.json())}),
+        status => json!({"status": status}),
     }
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let mut spans = Vec::new();
-    for batch in list(&answer.json()["batches"]) {
-        for scope in list(&batch["scopeSpans"]) {
-            for span in list(&scope["spans"]) {
-                let (scope, scope_schema_url) = (&scope["scope"], &scope["schemaUrl"]);
-                let (resource, schema_url) = (&batch["resource"], &batch["schemaUrl"]);
-                spans.push(json!({"resource": resource, "schemaUrl": schema_url, "scope": scope, "scopeSchemaUrl": scope_schema_url, "span": span}));
-            }
-        }
-    }
-    json!({"status": 200, "spans": spans})
 }
 
 /// What a client can notice: JSON as JSON; of an error text only that there is one.

@@ -3,7 +3,7 @@
 use super::data::TraceText;
 use super::http::{Response, send, with_query};
 use super::server::Server;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io;
 
 /// The largest limit that a search may have.
@@ -96,13 +96,32 @@ pub fn matched(trace: &Value) -> u64 {
     sets.iter().map(|set| set["matched"].as_u64().unwrap_or_default()).sum()
 }
 
-/// All spans of a trace by id.
-pub fn spans_of(trace: &Value) -> Vec<Value> {
+/// The spans of a trace by id, one entry per span with its resource and scope, so that it does not matter how they are grouped.
+pub fn flattened(trace: &Value) -> Value {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let trace = if trace["trace"].is_object() { &trace["trace"] } else { trace };
-    let batches = if trace["batches"].is_array() { list(&trace["batches"]) } else { list(&trace["resourceSpans"]) };
-    let scopes = batches.iter().flat_map(|batch| list(&batch["scopeSpans"]));
-    scopes.flat_map(|scope| list(&scope["spans"])).collect()
+    let mut spans = Vec::new();
+    for batch in list(&trace["batches"]).iter().chain(&list(&trace["resourceSpans"])) {
+        for scope in list(&batch["scopeSpans"]) {
+            let entry = |span: &Value| {
+                json!({
+                    "resource": batch["resource"],
+                    "schemaUrl": batch["schemaUrl"],
+                    "scope": scope["scope"],
+                    "scopeSchemaUrl": scope["schemaUrl"],
+                    "span": span,
+                })
+            };
+            spans.extend(list(&scope["spans"]).iter().map(entry));
+        }
+    }
+    Value::Array(spans)
+}
+
+/// All spans of a trace by id.
+pub fn spans_of(trace: &Value) -> Vec<Value> {
+    let entries = flattened(trace);
+    entries.as_array().into_iter().flatten().map(|entry| entry["span"].clone()).collect()
 }
 
 /// An id in base64, as hex digits.

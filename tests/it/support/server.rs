@@ -6,7 +6,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use tempfile::TempDir;
 
 /// Log lines with one of these levels fail a test that does not expect them.
@@ -80,13 +80,13 @@ impl DataDir {
         command.args(args).arg("-config.file").arg(file("yaml")).current_dir(self.path());
         command.stdin(Stdio::null()).stdout(output("out")).stderr(output("log"));
         let child = command.spawn().expect("the binary starts");
-        Process { child, out: file("out"), log: file("log") }
+        Process { child: Mutex::new(child), out: file("out"), log: file("log") }
     }
 }
 
 /// A child process with its output in files; killed when dropped.
 pub struct Process {
-    child: Child,
+    child: Mutex<Child>,
     out: PathBuf,
     log: PathBuf,
 }
@@ -103,26 +103,38 @@ impl Process {
     }
 
     /// How it ended, if it has.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("our child")
+    pub fn ended(&self) -> Option<ExitStatus> {
+        self.child().try_wait().expect("our child")
     }
 
     /// Waits for its end.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub fn wait(&self) -> ExitStatus {
         until("end of the process", || self.ended())
     }
 
-    fn signal(&self, name: &str) {
-        let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status();
-        assert!(status.expect("a shell").success(), "could not send SIG{name}");
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        let status = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.child().id())).status();
+        assert!(status.expect("a shell").success(), "could not send SIGTERM");
+    }
+
+    /// kill -9.
+    pub fn kill(&self) {
+        self.child().kill().expect("our child");
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().expect("nobody panics with it")
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Ok(child) = self.child.get_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -152,7 +164,7 @@ impl Server {
 
     /// One with a configuration and arguments of its own.
     pub fn start_with(data: &DataDir, config: &str, args: &[&str]) -> Self {
-        let mut process = data.spawn("conmoto", config, args);
+        let process = data.spawn("conmoto", config, args);
         let banner = until("banner", || {
             let ended = process.ended();
             assert!(ended.is_none(), "the server ended with {ended:?}:\n{}", process.log());
@@ -187,20 +199,15 @@ impl Server {
         self.process.log()
     }
 
-    /// kill -9: nothing is written any more.
-    pub fn kill(mut self) {
-        self.process.child.kill().expect("our child");
+    /// kill -9, while others may be waiting for answers.
+    pub fn kill(&self) {
+        self.process.kill();
         self.process.wait();
     }
 
-    /// kill -9 from another thread than the one that owns it.
-    pub fn kill_in_place(&self) {
-        self.process.signal("KILL");
-    }
-
     /// Asks it to stop and waits for its end.
-    pub fn terminate(mut self) -> ExitStatus {
-        self.process.signal("TERM");
+    pub fn terminate(&self) -> ExitStatus {
+        self.process.terminate();
         self.process.wait()
     }
 }
