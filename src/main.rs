@@ -18,6 +18,9 @@ fn main() -> ExitCode {
             return ExitCode::from(error.exit_code());
         }
     };
+    if matches!(loaded.command, Command::Run | Command::Demo) {
+        conmoto::app::allocator::limit_arenas();
+    }
     match &loaded.command {
         Command::Help => println!("{}", usage()),
         Command::Version => println!("conmoto, version {}", env!("CARGO_PKG_VERSION")),
@@ -73,10 +76,14 @@ async fn run(loaded: Loaded, with_demo: bool) -> anyhow::Result<()> {
     }
     let app = App::start(loaded.config).await?;
     println!("{}", app.banner());
-    if with_demo {
-        tokio::spawn(conmoto::demo::run(app.distributor(), TenantId::single()));
-    }
-    app.run(stop_signal()).await
+    let demo = with_demo.then(|| tokio::spawn(conmoto::demo::run(app.distributor(), TenantId::single())));
+    app.run(async {
+        stop_signal().await;
+        if let Some(demo) = demo {
+            demo.abort();
+        }
+    })
+    .await
 }
 
 /// Resolves on SIGINT or SIGTERM.

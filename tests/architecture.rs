@@ -33,13 +33,7 @@ const ONLY: &[(&str, &[&str])] = &[
 const NEVER: &[(&str, &[&str])] = &[("tokio", &["model", "columns", "traceql"]), ("object_store", &["model", "columns", "traceql"])];
 
 /// Known violations: file in `src/`, and what it names. Each is to go; a new one needs a reason here.
-const EXCEPTIONS: &[(&str, &str)] = &[
-    // The time stamp of a log line is a `UnixNanos`. Way out: std's SystemTime, as logging needs nothing else of it.
-    ("telemetry/logging.rs", "model"),
-    // Routers pass through `app` from `receiver` and `api` to `runtime::serve`, and a signature names their type. Way out:
-    // an alias in `runtime::serve`.
-    ("app/mod.rs", "axum"),
-];
+const EXCEPTIONS: &[(&str, &str)] = &[];
 
 /// A name that a file must not use.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! The seams between stages, in process.
 
+use crate::block::reader::Block;
 use crate::columns::export::export;
 use crate::distributor::{Push, PushError, PushFuture, PushTarget};
 use crate::ingester::{IngestError, Ingester};
@@ -34,6 +35,13 @@ pub(super) struct InProcessRecent {
     pub blocks: Arc<BlockLists>,
 }
 
+impl InProcessRecent {
+    /// The blocks of a tenant that sends nothing now; a tenant that nobody knows gets no list by being asked for.
+    fn blocks_of(&self, tenant: &TenantId) -> Arc<Vec<Arc<Block>>> {
+        self.blocks.existing(tenant).map(|list| list.snapshot()).unwrap_or_default()
+    }
+}
+
 impl RecentSource for InProcessRecent {
     fn snapshot(&self, tenant: &TenantId) -> Snapshot {
         match self.ingester.existing_head(tenant) {
@@ -41,13 +49,13 @@ impl RecentSource for InProcessRecent {
                 let snapshot = head.snapshot();
                 Snapshot { chunks: snapshot.chunks, blocks: snapshot.blocks }
             }
-            None => Snapshot { chunks: Vec::new(), blocks: self.blocks.of(tenant).snapshot() },
+            None => Snapshot { chunks: Vec::new(), blocks: self.blocks_of(tenant) },
         }
     }
 
     fn find_trace(&self, tenant: &TenantId, id: &TraceId) -> RecentTrace {
         let Some(head) = self.ingester.existing_head(tenant) else {
-            return RecentTrace { pieces: Vec::new(), blocks: self.blocks.of(tenant).snapshot() };
+            return RecentTrace { pieces: Vec::new(), blocks: self.blocks_of(tenant) };
         };
         let mut pieces = Vec::new();
         let blocks = head.visit_trace(id, |chunk, trace| pieces.push(export(chunk, chunk.rows_of(trace))));

@@ -4,11 +4,12 @@ use super::listeners::{Listeners, OTLP_GRPC, OTLP_HTTP, ZIPKIN};
 use crate::config::Config;
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 
 /// Addresses, directories, retention, and a data source for Grafana to paste.
-pub(super) fn text(config: &Config, listeners: &Listeners) -> String {
+pub(super) fn text(config: &Config, listeners: &Listeners, wal_dir: &Path) -> String {
     let mut out = String::new();
-    let api = url("http://", listeners.http.address, "");
+    let api = url("http://", listeners.http.address, &config.server.http_path_prefix);
     let mut line = |what: &str, value: String| {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "  {what:<12} {value}");
@@ -26,7 +27,7 @@ pub(super) fn text(config: &Config, listeners: &Listeners) -> String {
         }
     }
     line("blocks", config.storage.local_path.display().to_string());
-    line("log", config.storage.wal_path.display().to_string());
+    line("log", wal_dir.display().to_string());
     let retention = config.retention.block_retention.map_or("for ever".to_string(), |kept| format!("{} h", kept.as_secs() / 3600));
     line("retention", format!("{retention} (blocks are not deleted yet)"));
     format!(
@@ -37,6 +38,8 @@ pub(super) fn text(config: &Config, listeners: &Listeners) -> String {
 }
 
 fn url(scheme: &str, address: SocketAddr, path: &str) -> String {
-    let host = if address.ip().is_unspecified() { "localhost".to_string() } else { address.ip().to_string() };
-    format!("{scheme}{host}:{}{path}", address.port())
+    match address.ip().is_unspecified() {
+        true => format!("{scheme}localhost:{}{path}", address.port()),
+        false => format!("{scheme}{address}{path}"),
+    }
 }

@@ -1,6 +1,7 @@
 //! The directories that the server writes to.
 
 use crate::config::StorageConfig;
+use crate::runtime::directories::create_durably;
 use anyhow::{Context, bail};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -8,10 +9,10 @@ use std::path::{Path, PathBuf};
 /// Makes the directory of the log, or its fallback where no directory was asked for (spec/config.md §10.1).
 pub(super) fn wal_dir(storage: &StorageConfig) -> anyhow::Result<PathBuf> {
     let wanted = &storage.wal_path;
-    let Err(error) = std::fs::create_dir_all(wanted) else { return Ok(wanted.clone()) };
+    let Err(error) = create_durably(wanted) else { return Ok(wanted.clone()) };
     match &storage.wal_path_fallback {
         Some(fallback) => {
-            std::fs::create_dir_all(fallback).with_context(|| {
+            create_durably(fallback).with_context(|| {
                 format!("could not make a directory for the write-ahead log: neither {} nor {}", wanted.display(), fallback.display())
             })?;
             tracing::warn!(wanted = %wanted.display(), used = %fallback.display(), %error, "the default directory of the write-ahead log cannot be made; another is used");

@@ -52,6 +52,16 @@ fn tenants(ingester: &Ingester, blocks: &BlockLists) -> Vec<Reading> {
             values: lists.iter().map(|(tenant, blocks)| (labels(tenant), blocks.len() as f64)).collect(),
         },
         Reading {
+            name: "conmoto_unreadable_blocks",
+            help: "Blocks that exist and cannot be read: answers may lack their spans",
+            behaviour: Behaviour::Gauge,
+            values: blocks
+                .tenants()
+                .iter()
+                .map(|tenant| (labels(&tenant.to_string()), blocks.of(tenant).num_unreadable() as f64))
+                .collect(),
+        },
+        Reading {
             name: "conmoto_block_bytes",
             help: "Bytes of all blocks",
             behaviour: Behaviour::Gauge,

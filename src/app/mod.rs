@@ -5,6 +5,7 @@
 //! end, then queries, then the log is closed. What is acknowledged is in the log, so a stop needs no flush.
 
 mod adapters;
+pub mod allocator;
 mod banner;
 mod data_dir;
 pub mod health;
@@ -21,16 +22,16 @@ use crate::receiver::otlp_grpc::{self, OtlpGrpc};
 use crate::receiver::otlp_http::{self, OtlpHttp};
 use crate::receiver::tenant::Tenancy;
 use crate::receiver::zipkin_http::{self, ZipkinHttp};
-use crate::runtime::serve::{ServeOptions, serve};
+use crate::runtime::serve::{Router, ServeOptions, serve};
 use crate::store::{BlockLists, Store};
 use crate::telemetry::registry::Metrics;
 use adapters::{InProcessRecent, InProcessTarget};
 use anyhow::{Context, bail};
-use axum::Router;
 use data_dir::DataDirLock;
 use listeners::{Bound, Listeners};
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -43,6 +44,7 @@ pub struct App {
     blocks: Arc<BlockLists>,
     recovered: Recovered,
     readiness: watch::Sender<Readiness>,
+    wal_dir: PathBuf,
     /// Held for the life of the process.
     _lock: DataDirLock,
 }
@@ -59,12 +61,12 @@ impl App {
         let store = Store::local(&config.storage.local_path)?;
         let blocks = Arc::new(BlockLists::default());
         let num_blocks = blocks.load(&store).await.context("could not read the list of blocks")?;
-        let settings = ingester_config(&config, wal_dir);
+        let settings = ingester_config(&config, wal_dir.clone());
         let (ingester, recovered) =
             Ingester::open(settings, store, Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
         let (readiness, _) = watch::channel(Readiness::Starting);
-        Ok(App { config, listeners, ingester, blocks, recovered, readiness, _lock: lock })
+        Ok(App { config, listeners, ingester, blocks, recovered, readiness, wal_dir, _lock: lock })
     }
 
     /// Where the HTTP API listens.
@@ -84,7 +86,7 @@ impl App {
 
     /// What an operator sees first: addresses, directories, a data source for Grafana.
     pub fn banner(&self) -> String {
-        banner::text(&self.config, &self.listeners)
+        banner::text(&self.config, &self.listeners, &self.wal_dir)
     }
 
     /// The way in for spans made inside the process.
@@ -105,7 +107,8 @@ impl App {
         let mut api = JoinSet::new();
         api.spawn(serve(listeners.http.listener, http_router(Arc::clone(&state)), ServeOptions::named("http"), stopped(&stop_api)));
         api.spawn(serve(listeners.grpc.listener, grpc_router(state), ServeOptions::named("grpc"), stopped(&stop_api)));
-        let flusher = tokio::spawn(Arc::clone(&ingester).run());
+        let stop_flusher = watch::channel(()).0;
+        let flusher = tokio::spawn(Arc::clone(&ingester).run(stop_flusher.subscribe()));
         readiness.send_replace(Readiness::Ready);
         tracing::info!("Conmoto started");
 
@@ -114,10 +117,14 @@ impl App {
         readiness.send_replace(Readiness::Stopping);
         tokio::time::sleep(config.shutdown_delay).await;
         drop(stop_receivers);
-        receivers.join_all().await;
+        drop(readiness);
+        finish(receivers).await;
         drop(stop_api);
-        api.join_all().await;
-        flusher.abort();
+        finish(api).await;
+        drop(stop_flusher);
+        if flusher.await.is_err() {
+            tracing::error!("the task that writes blocks had ended before; the spans are in the log");
+        }
         if config.ingester.flush_all_on_shutdown
             && let Err(error) = ingester.flush_all().await
         {
@@ -145,6 +152,15 @@ impl App {
                 config: format!("{:#?}\n", self.config),
                 services: Arc::new(move || vec![("all".to_string(), format!("{:?}", *services.borrow()))]),
             },
+        }
+    }
+}
+
+/// Waits for servers to end; one that panicked has ended, too.
+async fn finish(mut servers: JoinSet<()>) {
+    while let Some(ended) = servers.join_next().await {
+        if ended.is_err() {
+            tracing::error!("a listener had ended before");
         }
     }
 }
@@ -195,14 +211,14 @@ fn receiver_routers(config: &Config, bound: Vec<Bound>, distributor: &Distributo
 /// load (shared/design.md §7); encoding a block and what arrives meanwhile take the rest.
 const DEFAULT_HEAD_BYTES: u64 = 72 << 20;
 
-fn ingester_config(config: &Config, wal_dir: std::path::PathBuf) -> IngesterConfig {
+fn ingester_config(config: &Config, wal_dir: PathBuf) -> IngesterConfig {
     let budget = config.memory_limit_bytes.map_or(DEFAULT_HEAD_BYTES, |bytes| bytes / 4);
     IngesterConfig {
         wal_dir,
         max_trace_idle: config.ingester.max_trace_idle,
         max_block_duration: config.ingester.max_block_duration,
         max_head_bytes: usize::try_from(config.ingester.max_block_bytes.min(budget)).unwrap_or(usize::MAX),
-        check_period: config.ingester.flush_check_period.min(std::time::Duration::from_secs(1)),
+        check_period: config.ingester.flush_check_period,
     }
 }
 

@@ -10,6 +10,8 @@ use crate::columns::Chunk;
 use crate::columns::chunk::NO_ROW;
 use crate::columns::export::export;
 use crate::model::TraceId;
+use crate::proto::otlp::TracesData;
+use prost::Message;
 
 /// Row groups end at the first trace boundary at or after this many rows (shared/design-measurements.md, recommendation 6).
 pub const ROW_GROUP_ROWS: usize = 128 * 1024;
@@ -78,8 +80,9 @@ struct Placed<'a> {
 /// Nanoseconds in the unit of the first ordering key.
 const MINUTE: u64 = 60_000_000_000;
 
-/// Arranges all spans of the traces that `takes` accepts.
-pub fn arrange(sources: &[&Chunk], takes: &dyn Fn(&TraceId) -> bool) -> Arrangement {
+/// Arranges all spans of the traces that `takes` accepts. Row groups end at the first trace boundary at or after
+/// `group_rows` rows, [`ROW_GROUP_ROWS`] in every block that is stored.
+pub fn arrange(sources: &[&Chunk], takes: &dyn Fn(&TraceId) -> bool, group_rows: usize) -> Arrangement {
     let pieces = collect_pieces(sources, takes);
     let mut placed = place(sources, &pieces);
     placed.sort_by(|a, b| {
@@ -92,7 +95,7 @@ pub fn arrange(sources: &[&Chunk], takes: &dyn Fn(&TraceId) -> bool) -> Arrangem
     for trace in &placed {
         append_trace(&mut arrangement, &mut walk, sources, &pieces[trace.pieces.clone()], trace);
     }
-    arrangement.row_groups = row_groups(&arrangement.traces);
+    arrangement.row_groups = row_groups(&arrangement.traces, group_rows);
     arrangement
 }
 
@@ -161,7 +164,7 @@ fn append_trace(arrangement: &mut Arrangement, walk: &mut DepthFirst, sources: &
             });
         }
     }
-    arrangement.num_duplicates += walk.remove_duplicates(|a, b| identical(sources, a, b));
+    arrangement.num_duplicates += walk.remove_duplicates(|origin| content(sources, origin));
     let first_row = arrangement.rows.len() as u32;
     walk.run(|node, parent_offset, subtree| {
         arrangement.rows.push(node.origin);
@@ -178,18 +181,18 @@ fn append_trace(arrangement: &mut Arrangement, walk: &mut DepthFirst, sources: &
     });
 }
 
-/// True if two spans of one trace are the same in every field, resource and scope included.
-fn identical(sources: &[&Chunk], a: SourceRow, b: SourceRow) -> bool {
-    let message = |at: SourceRow| export(sources[at.source as usize], std::iter::once(at.row));
-    message(a) == message(b)
+/// The bytes of a span with its resource and scope: equal for spans that are the same in every field.
+fn content(sources: &[&Chunk], origin: SourceRow) -> Vec<u8> {
+    let resource_spans = export(sources[origin.source as usize], std::iter::once(origin.row));
+    TracesData { resource_spans }.encode_to_vec()
 }
 
-fn row_groups(traces: &[ArrangedTrace]) -> Vec<std::ops::Range<usize>> {
+fn row_groups(traces: &[ArrangedTrace], group_rows: usize) -> Vec<std::ops::Range<usize>> {
     let mut groups = Vec::new();
     let (mut first, mut rows) = (0, 0);
     for (ordinal, trace) in traces.iter().enumerate() {
         rows += trace.num_rows as usize;
-        if rows >= ROW_GROUP_ROWS || ordinal + 1 == traces.len() {
+        if rows >= group_rows || ordinal + 1 == traces.len() {
             groups.push(first..ordinal + 1);
             (first, rows) = (ordinal + 1, 0);
         }

@@ -10,6 +10,9 @@ use bloomfilter::Bloom;
 /// Traces per shard: about 100 KB at 1 % false positives (spec/storage.md §3 has the same size).
 const TRACES_PER_SHARD: usize = 80_000;
 const FALSE_POSITIVES: f64 = 0.01;
+/// Fixed, so that equal blocks are equal bytes. The halves are the keys of two hashes and must differ: with equal ones the
+/// second hash adds nothing, and 3.6 % of foreign ids pass.
+const SEED: &[u8; 32] = b"conmoto bloom filter of trace id";
 
 /// The filters of one block.
 pub struct TraceBloom {
@@ -26,8 +29,7 @@ impl TraceBloom {
     pub fn build(ids: &[TraceId]) -> Result<Self, BloomError> {
         let num_shards = ids.len().div_ceil(TRACES_PER_SHARD).max(1);
         let per_shard = ids.len().div_ceil(num_shards).max(1);
-        // A fixed seed: equal blocks are equal bytes.
-        let shard = || Bloom::new_for_fp_rate_with_seed(per_shard, FALSE_POSITIVES, &[0x63; 32]).map_err(BloomError);
+        let shard = || Bloom::new_for_fp_rate_with_seed(per_shard, FALSE_POSITIVES, SEED).map_err(BloomError);
         let mut bloom = TraceBloom { shards: (0..num_shards).map(|_| shard()).collect::<Result<_, _>>()? };
         for id in ids {
             let shard = bloom.shard_of(id);
@@ -73,6 +75,6 @@ mod tests {
         let bloom = TraceBloom::decode(&built.encode()).expect("own bytes");
         assert!(ids[..90_000].iter().all(|id| bloom.may_contain(id)));
         let false_positives = ids[90_000..].iter().filter(|id| bloom.may_contain(id)).count();
-        assert!(false_positives < 300, "{false_positives} of 10,000");
+        assert!(false_positives < 150, "{false_positives} of 10,000");
     }
 }

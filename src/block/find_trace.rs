@@ -26,15 +26,13 @@ impl Block {
         let scopes = copy_origins(self.scopes()?, &mut chunk.scopes, self.data())?;
         let spans = RowReader::open(self, self.data(), group, rows)?;
         let mut details = Details::read(self, trace)?;
-        let is_child = details.child_of_rows(&self.trace_id(trace));
         for row in 0..spans.num_rows() as u32 {
             spans.add_attributes(row, row, &mut chunk.attributes)?;
             spans.add_rare(row, &mut chunk)?;
             details.add_to(&mut chunk, row)?;
             let fields = span_fields(&spans, row, &resources, &scopes)?;
             let name = spans.text(span::NAME, row)?.unwrap_or_default();
-            let is_child_by_link = fields.parent_id == 0 && is_child.contains(&row);
-            let fields = SpanFields { trace_id: self.trace_id(trace), name, is_child_by_link, ..fields };
+            let fields = SpanFields { trace_id: self.trace_id(trace), name, ..fields };
             chunk.push_span(&fields, 0);
         }
         Ok(chunk)
@@ -311,18 +309,6 @@ impl<'a> Details<'a> {
             details.links = Some(RowReader::read(block, table, group, rows, &DETAIL_LEAVES)?);
         }
         Ok(details)
-    }
-
-    /// Rows of the trace whose links say that they are children (see `columns::decode`).
-    fn child_of_rows(&self, trace: &TraceId) -> BTreeSet<u32> {
-        let Some(links) = &self.links else { return BTreeSet::new() };
-        let ordinal = links.table.attributes().iter().position(|entry| entry.key == "opentracing.ref_type" && entry.kind == "string");
-        let is_child = |row: &u32| {
-            let value = ordinal.and_then(|ordinal| links.attribute(ordinal, *row));
-            self.linked_traces.get(*row as usize) == Some(trace) && value == Some(ValueRef::Str(b"child_of"))
-        };
-        let span_of = |row: u32| links.number(detail::SPAN_ROW, row).ok().map(|span| (span as u32).wrapping_sub(self.first_span));
-        (0..links.num_rows() as u32).filter(is_child).filter_map(span_of).collect()
     }
 
     /// Moves the events and links of a span of the trace to the chunk.

@@ -62,7 +62,8 @@ impl<'a> AttributePlan<'a> {
         let stored = tables.iter().flat_map(|table| table.residual().1.iter());
         residual_keys.extend(stored.filter_map(residual_key).map(str::to_string));
         ranked.truncate(MAX_ATTRIBUTE_COLUMNS);
-        ranked.sort_by_key(|(column, _)| *column);
+        // The kind that fills most rows comes first: it gets the leaf name without the kind.
+        ranked.sort_by(|((a, kind_a), (rows_a, _)), ((b, kind_b), (rows_b, _))| (a, rows_b, kind_a).cmp(&(b, rows_a, kind_b)));
         let chosen: Vec<Chosen> = ranked
             .iter()
             .map(|((key, kind), (rows, distinct))| Chosen {

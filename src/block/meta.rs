@@ -73,6 +73,28 @@ pub struct FileMeta {
     pub bytes: u64,
     /// CRC-32C of its bytes.
     pub crc32c: u32,
+    /// Of every Parquet file: its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footer: Option<FooterMeta>,
+}
+
+/// Page indexes and footer of a Parquet file: all that follows the pages. They are read without the rest, so they have a
+/// checksum of their own; it is checked before they are parsed, since a parser makes room for whatever a damaged one claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FooterMeta {
+    /// Their length.
+    pub bytes: u64,
+    /// CRC-32C of their bytes.
+    pub crc32c: u32,
+}
+
+/// The members that tell who can read the others.
+#[derive(Deserialize)]
+struct Origin {
+    #[serde(default)]
+    format: String,
+    #[serde(default)]
+    version: u32,
 }
 
 /// Why a `meta.json` cannot be used.
@@ -95,13 +117,15 @@ pub enum MetaError {
 impl BlockMeta {
     /// Reads and checks a `meta.json`.
     pub fn parse(bytes: &[u8]) -> Result<Self, MetaError> {
+        // What it is comes first: other programs and later versions have other members.
+        let origin: Origin = serde_json::from_slice(bytes)?;
+        if origin.format != FORMAT {
+            return Err(MetaError::Format(origin.format));
+        }
+        if origin.version > VERSION {
+            return Err(MetaError::Version(origin.version));
+        }
         let meta: BlockMeta = serde_json::from_slice(bytes)?;
-        if meta.format != FORMAT {
-            return Err(MetaError::Format(meta.format));
-        }
-        if meta.version > VERSION {
-            return Err(MetaError::Version(meta.version));
-        }
         if BlockId::parse(&meta.block_id).is_none() {
             return Err(MetaError::Member("block_id"));
         }

@@ -27,3 +27,6 @@ pub mod writer;
 
 pub use meta::BlockMeta;
 pub use writer::{BlockInput, NewBlock, write_block};
+
+#[cfg(test)]
+mod tests;

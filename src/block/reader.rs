@@ -2,8 +2,8 @@
 
 use super::bloom::TraceBloom;
 use super::index::TraceIndex;
-use super::meta::{BlockMeta, RowGroupMeta};
-use super::parquet::{ColumnReader, Decoded, FetchedRanges, ReadError};
+use super::meta::{BlockMeta, FileMeta, RowGroupMeta};
+use super::parquet::{ColumnReader, Decoded, DecodedValues, FetchedRanges, ReadError};
 use super::schema::{
     ATTRIBUTES_METADATA, AttributeEntry, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESOURCES_FILE, SCOPES_FILE, TRACES_FILE,
     bloom_file,
@@ -12,7 +12,7 @@ use super::trace_table::TraceTable;
 use crate::columns::resources::{OriginKind, OriginTable};
 use crate::model::{BlockId, TraceId};
 use bytes::Bytes;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -79,6 +79,7 @@ impl Block {
         let bloom = TraceBloom::decode(&shards).map_err(|error| damaged("bloom", error))?;
         let data = Table::open(&meta, first, DATA_FILE)?;
         check_row_groups(&meta, &data.metadata)?;
+        check_traces(&meta, &index)?;
         let mut split: Vec<TraceId> = meta.split.iter().filter_map(|id| TraceId::parse(id).ok()).collect();
         split.sort_unstable();
         Ok(Block {
@@ -185,21 +186,31 @@ fn load_once<T>(cell: &OnceLock<T>, load: impl FnOnce() -> Result<T, BlockError>
     Ok(cell.get_or_init(|| value))
 }
 
-fn file_bytes(meta: &BlockMeta, name: &str) -> Result<u64, BlockError> {
+fn listed<'m>(meta: &'m BlockMeta, name: &str) -> Result<&'m FileMeta, BlockError> {
     let listed = meta.files.iter().find(|file| file.name == name);
-    listed.map(|file| file.bytes).ok_or_else(|| damaged(super::schema::META_FILE, format!("{name} is not listed")))
+    listed.ok_or_else(|| damaged(super::schema::META_FILE, format!("{name} is not listed")))
 }
 
 fn read_whole(meta: &BlockMeta, files: &dyn RangeRead, name: &str) -> Result<Bytes, BlockError> {
-    let bytes = file_bytes(meta, name)?;
-    let mut read = files.read(name, std::slice::from_ref(&(0..bytes)))?;
-    read.pop().filter(|part| part.len() as u64 == bytes).ok_or_else(|| damaged(name, "it is too short"))
+    let listed = listed(meta, name)?;
+    let mut read = files.read(name, std::slice::from_ref(&(0..listed.bytes)))?;
+    let part = read.pop().filter(|part| part.len() as u64 == listed.bytes).ok_or_else(|| damaged(name, "it is too short"))?;
+    if crc32c::crc32c(&part) == listed.crc32c { Ok(part) } else { Err(damaged(name, "its checksum is wrong")) }
 }
 
 fn check_row_groups(meta: &BlockMeta, metadata: &ParquetMetaData) -> Result<(), BlockError> {
     let rows = metadata.row_groups().iter().map(|group| group.num_rows());
     let listed = meta.row_groups.iter().map(|group| i64::from(group.num_spans));
     if rows.eq(listed) { Ok(()) } else { Err(damaged(DATA_FILE, "its row groups are not those of meta.json")) }
+}
+
+/// All parts must agree on the number of traces, so that an ordinal of one is an ordinal of all.
+fn check_traces(meta: &BlockMeta, index: &TraceIndex) -> Result<(), BlockError> {
+    let num_traces: u64 = meta.row_groups.iter().map(|group| u64::from(group.num_traces)).sum();
+    if num_traces == meta.num_traces && num_traces == index.len() as u64 {
+        return Ok(());
+    }
+    Err(damaged(INDEX_FILE, format!("it has {} traces, meta.json {} and {num_traces} in row groups", index.len(), meta.num_traces)))
 }
 
 /// One Parquet file of a block: its footer, and where its columns are.
@@ -210,12 +221,9 @@ pub struct Table {
     attributes: Vec<AttributeEntry>,
 }
 
-/// Bytes first read from the end of a Parquet file; a footer with its page index is rarely larger.
-const TAIL_BYTES: u64 = 128 * 1024;
-
 impl Table {
     fn open(meta: &BlockMeta, files: &dyn RangeRead, file: &str) -> Result<Self, BlockError> {
-        let metadata = read_footer(files, file, file_bytes(meta, file)?)?;
+        let metadata = read_footer(files, listed(meta, file)?)?;
         let schema = metadata.file_metadata().schema_descr();
         let leaves = (0..schema.num_columns()).map(|leaf| (schema.column(leaf).name().to_string(), leaf)).collect();
         let listed = metadata_entry(&metadata, ATTRIBUTES_METADATA).unwrap_or("[]");
@@ -266,6 +274,12 @@ impl Table {
         self.decode(files, group, leaf)?.ok_or_else(|| damaged(&self.file, format!("column {leaf} is missing")))
     }
 
+    /// As [`decode_required`](Self::decode_required) for a column that has a value in every row.
+    pub fn decode_dense(&self, files: &dyn RangeRead, group: usize, leaf: &str) -> Result<DecodedValues, BlockError> {
+        let decoded = self.decode_required(files, group, leaf)?;
+        if decoded.rows.is_none() { Ok(decoded.values) } else { Err(self.mistyped(leaf)) }
+    }
+
     /// Reads ranges of the file.
     pub fn fetch(&self, files: &dyn RangeRead, ranges: Vec<Range<u64>>) -> Result<FetchedRanges, BlockError> {
         if ranges.is_empty() {
@@ -291,16 +305,16 @@ fn metadata_entry<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a st
     entries.iter().find(|entry| entry.key == key)?.value.as_deref()
 }
 
-fn read_footer(files: &dyn RangeRead, file: &str, bytes: u64) -> Result<Arc<ParquetMetaData>, BlockError> {
-    use parquet::errors::ParquetError;
-    let mut tail = TAIL_BYTES.min(bytes);
-    loop {
-        let part = files.read(file, std::slice::from_ref(&(bytes - tail..bytes)))?.pop().unwrap_or_default();
-        let mut reader = ParquetMetaDataReader::new().with_page_index_policy(parquet::file::metadata::PageIndexPolicy::Optional);
-        match reader.try_parse_sized(&part, bytes) {
-            Ok(()) => return reader.finish().map(Arc::new).map_err(|error| damaged(file, error)),
-            Err(ParquetError::NeedMoreData(needed)) if needed as u64 > tail && needed as u64 <= bytes => tail = needed as u64,
-            Err(error) => return Err(damaged(file, error)),
-        }
+fn read_footer(files: &dyn RangeRead, listed: &FileMeta) -> Result<Arc<ParquetMetaData>, BlockError> {
+    let file = &listed.name;
+    let no_footer = || damaged(super::schema::META_FILE, format!("the footer of {file} is not listed"));
+    let footer = listed.footer.filter(|footer| footer.bytes <= listed.bytes).ok_or_else(no_footer)?;
+    let range = listed.bytes - footer.bytes..listed.bytes;
+    let part = files.read(file, std::slice::from_ref(&range))?.pop().unwrap_or_default();
+    if part.len() as u64 != footer.bytes || crc32c::crc32c(&part) != footer.crc32c {
+        return Err(damaged(file, "the checksum of its footer is wrong"));
     }
+    let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
+    reader.try_parse_sized(&part, listed.bytes).map_err(|error| damaged(file, error))?;
+    reader.finish().map(Arc::new).map_err(|error| damaged(file, error))
 }

@@ -127,7 +127,9 @@ mod tests {
                 .iter()
                 .map(|strings| {
                     let mut dictionary = Dictionary::default();
-                    strings.iter().for_each(|string| drop(dictionary.intern(string)));
+                    for string in strings {
+                        dictionary.intern(string);
+                    }
                     dictionary
                 })
                 .collect();

@@ -48,9 +48,9 @@ impl<'a> RowGroupSource<'a> {
         self.block.data().decode(self.block.files(), self.group, leaf)
     }
 
-    fn dense(&self, leaf: &str, convert: fn(Decoded) -> Option<Values<'static>>) -> Result<Option<Column<'static>>, BlockError> {
+    fn dense(&self, leaf: &str, convert: fn(DecodedValues) -> Option<Values<'static>>) -> Result<Option<Column<'static>>, BlockError> {
         let table = self.block.data();
-        let decoded = table.decode_required(self.block.files(), self.group, leaf)?;
+        let decoded = table.decode_dense(self.block.files(), self.group, leaf)?;
         let values = convert(decoded).ok_or_else(|| table.mistyped(leaf))?;
         Ok(Some(Column { rows: Rows::All, values }))
     }
@@ -82,8 +82,8 @@ impl<'a> RowGroupSource<'a> {
     fn parents(&self) -> Result<Option<Column<'static>>, BlockError> {
         let table = self.block.data();
         let files = self.block.files();
-        let ids = table.decode_required(files, self.group, span::SPAN_ID)?.values.into_u64();
-        let offsets = table.decode_required(files, self.group, span::PARENT_OFFSET)?.values.into_u32();
+        let ids = table.decode_dense(files, self.group, span::SPAN_ID)?.into_u64();
+        let offsets = table.decode_dense(files, self.group, span::PARENT_OFFSET)?.into_u32();
         let (Some(ids), Some(offsets)) = (ids, offsets) else { return Err(table.mistyped(span::SPAN_ID)) };
         let parent = |(row, offset): (usize, &u32)| match *offset {
             0 => 0,
@@ -151,11 +151,11 @@ impl SpanSource for RowGroupSource<'_> {
     }
 
     fn column(&self, id: ColumnId<'_>) -> Result<Option<Column<'_>>, SourceError> {
-        let u64s = |decoded: Decoded| decoded.values.into_u64().map(|values| Values::U64(Cow::Owned(values)));
-        let u32s = |decoded: Decoded| decoded.values.into_u32().map(|values| Values::U32(Cow::Owned(values)));
+        let u64s = |values: DecodedValues| values.into_u64().map(|values| Values::U64(Cow::Owned(values)));
+        let u32s = |values: DecodedValues| values.into_u32().map(|values| Values::U32(Cow::Owned(values)));
         let column = match id {
             ColumnId::Attribute { key, kind } => self.attribute(key, kind)?,
-            ColumnId::Name => self.dense(span::NAME, |decoded| attribute_values(decoded.values, ValueKind::Str))?,
+            ColumnId::Name => self.dense(span::NAME, |values| attribute_values(values, ValueKind::Str))?,
             ColumnId::Kind => self.dense(span::KIND, enum_values)?,
             ColumnId::Status => self.dense(span::STATUS, enum_values)?,
             ColumnId::StatusMessage => optional_text(self.block.data(), self.decode(span::STATUS_MESSAGE)?)?,
@@ -197,8 +197,8 @@ impl SpanSource for RowGroupSource<'_> {
     }
 }
 
-fn enum_values(decoded: Decoded) -> Option<Values<'static>> {
-    match decoded.values {
+fn enum_values(values: DecodedValues) -> Option<Values<'static>> {
+    match values {
         DecodedValues::Int32(values) => Some(Values::Enum(Cow::Owned(values))),
         _ => None,
     }
@@ -212,18 +212,21 @@ fn optional_text(table: &Table, decoded: Option<Decoded>) -> Result<Option<Colum
 }
 
 impl Block {
-    /// The attribute columns of a key in a row group of one of the block's tables, residual values included.
+    /// The attribute columns of a key in a row group of one of the block's tables, one for each kind of its values, residual
+    /// ones included. Of a key that a row repeats the first value of a kind counts, as in a chunk.
     pub fn attribute_columns(&self, table: &Table, group: usize, key: &str) -> Result<Vec<Column<'static>>, BlockError> {
-        let mut columns = Vec::new();
+        let (mut columns, mut kinds) = (Vec::new(), Vec::new());
         for entry in table.attributes().iter().filter(|entry| entry.key == key) {
             let Some(decoded) = table.decode(self.files(), group, &entry.leaf)? else { continue };
             let kind = ValueKind::from_name(&entry.kind).ok_or_else(|| table.mistyped(&entry.leaf))?;
             let rows = decoded.rows.map_or(Rows::All, |rows| Rows::Some(Cow::Owned(rows)));
             let values = attribute_values(decoded.values, kind).ok_or_else(|| table.mistyped(&entry.leaf))?;
             columns.push(Column { rows, values });
+            kinds.push(kind);
         }
         let residual = table.decode(self.files(), group, RESIDUAL)?.map(residual_table).unwrap_or_default();
-        columns.extend(residual.into_columns().into_iter().filter(|column| column.key() == key).map(owned_column));
+        let is_further_kind = |column: &AttributeColumn| column.key() == key && !kinds.contains(&column.kind());
+        columns.extend(residual.into_columns().into_iter().filter(is_further_kind).map(owned_column));
         Ok(columns)
     }
 }

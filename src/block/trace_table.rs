@@ -82,16 +82,13 @@ impl TraceTable {
 
     fn load_group(&mut self, table: &Table, files: &dyn RangeRead, group: usize) -> Result<(), BlockError> {
         let num_rows = table.num_rows(group);
-        let times = |leaf: &str| {
-            let decoded = table.decode_required(files, group, leaf)?;
-            decoded.values.into_u64().ok_or_else(|| table.mistyped(leaf))
-        };
+        let times = |leaf: &str| table.decode_dense(files, group, leaf)?.into_u64().ok_or_else(|| table.mistyped(leaf));
         self.start.extend(times(trace::START)?);
         self.end.extend(times(trace::END)?);
         for (leaf, sums) in
             [(trace::SPANS, &mut self.first_row), (trace::EVENTS, &mut self.first_event), (trace::LINKS, &mut self.first_link)]
         {
-            let counts = table.decode_required(files, group, leaf)?.values.into_u32().ok_or_else(|| table.mistyped(leaf))?;
+            let counts = table.decode_dense(files, group, leaf)?.into_u32().ok_or_else(|| table.mistyped(leaf))?;
             for count in counts {
                 let next = sums.last().copied().unwrap_or(0).checked_add(count).ok_or_else(|| table.mistyped(leaf))?;
                 sums.push(next);

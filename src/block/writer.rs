@@ -4,12 +4,12 @@
 //! that only one column of one row group is expanded at a time. Putting the files into a store, `meta.json` last, is the
 //! caller's work.
 
-use super::arrange::{Arrangement, SourceRow, arrange};
+use super::arrange::{Arrangement, ROW_GROUP_ROWS, SourceRow, arrange};
 use super::bloom::{BloomError, TraceBloom};
 use super::details::write_details;
 use super::gather::{NOT_TAKEN, RowMap};
 use super::index;
-use super::meta::{BlockMeta, FORMAT, FileMeta, RowGroupMeta, VERSION};
+use super::meta::{BlockMeta, FORMAT, FileMeta, FooterMeta, RowGroupMeta, VERSION};
 use super::origins::{Origins, write_origins};
 use super::schema::{DATA_FILE, INDEX_FILE, RESOURCES_FILE, SCOPES_FILE, TRACES_FILE, bloom_file};
 use super::spans::write_spans;
@@ -18,6 +18,7 @@ use crate::columns::Chunk;
 use crate::model::{BlockId, TenantId, TraceId, UnixNanos};
 use bytes::Bytes;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaDataReader;
 
 /// What a new block is made of.
 pub struct BlockInput<'a> {
@@ -87,7 +88,12 @@ impl Plan<'_> {
 
 /// Writes a block; `None` if no span is taken.
 pub fn write_block(input: &BlockInput<'_>) -> Result<Option<NewBlock>, WriteError> {
-    let arrangement = arrange(input.sources, input.takes);
+    write_in_groups(input, ROW_GROUP_ROWS)
+}
+
+/// As [`write_block`] with row groups of another size; tests lower it.
+pub(super) fn write_in_groups(input: &BlockInput<'_>, group_rows: usize) -> Result<Option<NewBlock>, WriteError> {
+    let arrangement = arrange(input.sources, input.takes, group_rows);
     if arrangement.rows.is_empty() {
         return Ok(None);
     }
@@ -107,7 +113,8 @@ pub fn write_block(input: &BlockInput<'_>) -> Result<Option<NewBlock>, WriteErro
     let bloom_shards = shards.len() as u32;
     files.extend(shards.into_iter().enumerate().map(|(shard, bytes)| (bloom_file(shard), bytes.into())));
     let row_groups = row_group_metas(&plan, &details.counts);
-    let meta = meta(input, &arrangement, row_groups, bloom_shards, &files);
+    let listed = files.iter().map(file_meta).collect::<Result<_, _>>()?;
+    let meta = meta(input, &arrangement, row_groups, bloom_shards, listed);
     Ok(Some(NewBlock { meta, files, trace_ids, num_duplicates: arrangement.num_duplicates }))
 }
 
@@ -135,14 +142,28 @@ fn row_group_metas(plan: &Plan<'_>, counts: &[(u32, u32)]) -> Vec<RowGroupMeta> 
     plan.arrangement.row_groups.iter().map(of_group).collect()
 }
 
+fn file_meta((name, bytes): &(String, Bytes)) -> Result<FileMeta, ParquetError> {
+    let footer = name.ends_with(".parquet").then(|| footer_meta(bytes)).transpose()?;
+    Ok(FileMeta { name: name.clone(), bytes: bytes.len() as u64, crc32c: crc32c::crc32c(bytes), footer })
+}
+
+fn footer_meta(file: &Bytes) -> Result<FooterMeta, ParquetError> {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(file)?;
+    let ends = metadata.row_groups().iter().flat_map(|group| group.columns()).map(|column| {
+        let (start, length) = column.byte_range();
+        start + length
+    });
+    let footer = file.slice(ends.max().unwrap_or(0) as usize..);
+    Ok(FooterMeta { bytes: footer.len() as u64, crc32c: crc32c::crc32c(&footer) })
+}
+
 fn meta(
     input: &BlockInput<'_>,
     arrangement: &Arrangement,
     row_groups: Vec<RowGroupMeta>,
     bloom_shards: u32,
-    files: &[(String, Bytes)],
+    files: Vec<FileMeta>,
 ) -> BlockMeta {
-    let file = |(name, bytes): &(String, Bytes)| FileMeta { name: name.clone(), bytes: bytes.len() as u64, crc32c: crc32c::crc32c(bytes) };
     BlockMeta {
         format: FORMAT.to_string(),
         version: VERSION,
@@ -158,6 +179,6 @@ fn meta(
         replaces: Vec::new(),
         split: Vec::new(),
         row_groups,
-        files: files.iter().map(file).collect(),
+        files,
     }
 }

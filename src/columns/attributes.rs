@@ -258,6 +258,15 @@ impl AttributeTable {
         codes.values[first..last].iter().map(|&code| self.residual.dictionary.get(code))
     }
 
+    /// Whether any attribute of the row has this key and text.
+    pub fn has_text(&self, row: u32, key: &str, text: &[u8]) -> bool {
+        let is_it = |message: &[u8]| {
+            let parts = KeyValueRef::read(message).ok().filter(|parts| parts.key == key.as_bytes());
+            parts.and_then(|parts| ValueRef::read(parts.value?).ok()) == Some(ValueRef::Str(text))
+        };
+        self.column(key, ValueKind::Str).and_then(|column| column.get(row)) == Some(ValueRef::Str(text)) || self.residual_of(row).any(is_it)
+    }
+
     /// The row's attributes in the order in which they came: column ordinals, or `None` for its next residual one.
     pub fn order_of(&self, row: u32) -> ShapeIter<'_> {
         ShapeIter { rest: self.shapes.get(self.shape[row as usize]) }

@@ -240,9 +240,6 @@ pub struct SpanFields<'a> {
     pub resource: u32,
     /// Number of the scope in the chunk's table.
     pub scope: u32,
-    /// True if a link says that this span is the child of another span of its trace (OpenTracing's `child_of`), so that
-    /// it is no root even without a parent id.
-    pub is_child_by_link: bool,
 }
 
 impl Chunk {
@@ -251,7 +248,7 @@ impl Chunk {
         self.span_id.len()
     }
 
-    /// Adds a span's dense fields and ends its row of attributes; its sparse fields were added before.
+    /// Adds a span's dense fields and ends its row of attributes; its sparse fields, events and links were added before.
     #[inline]
     pub fn push_span(&mut self, span: &SpanFields<'_>, now_millis: u64) {
         let row = self.span_id.len() as u32;
@@ -265,8 +262,8 @@ impl Chunk {
         summary.num_spans += 1;
         summary.start = summary.start.min(span.start);
         summary.end = summary.end.max(span.end);
-        summary.touched_millis = now_millis;
-        if span.parent_id == 0 && !span.is_child_by_link {
+        summary.touched_millis = summary.touched_millis.max(now_millis);
+        if span.parent_id == 0 && !self.links.say_child_of(row, &span.trace_id) {
             summary.root_row = row;
         }
         self.trace.push(ordinal);
@@ -353,6 +350,14 @@ impl Links {
     /// The link rows of a span.
     pub fn rows_of(&self, span: u32) -> std::ops::Range<u32> {
         rows_of(&self.span, span)
+    }
+
+    /// Whether a link of the last span added says that it is the child of a span of `trace`, so that it is no root even
+    /// without a parent id: the attribute by which OpenTracing bridges mark a parent (spec/traceql.md §1).
+    fn say_child_of(&self, span: u32, trace: &TraceId) -> bool {
+        let is_child_of =
+            |row: u32| self.trace_id[row as usize] == *trace && self.attributes.has_text(row, "opentracing.ref_type", b"child_of");
+        self.span.last() == Some(&span) && self.rows_of(span).any(is_child_of)
     }
 }
 

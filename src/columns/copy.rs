@@ -2,9 +2,7 @@
 
 use super::attributes::AttributeTable;
 use super::chunk::{Chunk, SpanFields};
-use super::value::{ValueKind, ValueRef};
 use super::wire::Malformed;
-use crate::model::TraceId;
 
 /// Appends the rows of `from` whose trace `takes` accepts by its ordinal there; arrival times are kept.
 ///
@@ -42,17 +40,9 @@ fn copy_row(from: &Chunk, row: u32, to: &mut Chunk) -> Result<(), Malformed> {
         status: from.status[at],
         resource,
         scope,
-        is_child_by_link: from.parent_id[at] == 0 && is_child_by_link(from, row, &summary.id),
     };
     to.push_span(&span, summary.touched_millis);
     Ok(())
-}
-
-/// Whether a link says that the span is a child within its own trace (see [`super::decode`]).
-fn is_child_by_link(from: &Chunk, row: u32, trace: &TraceId) -> bool {
-    let Some(column) = from.links.attributes.column("opentracing.ref_type", ValueKind::Str) else { return false };
-    let mut links = from.links.rows_of(row);
-    links.any(|link| from.links.trace_id[link as usize] == *trace && column.get(link) == Some(ValueRef::Str(b"child_of")))
 }
 
 fn copy_sparse(from: &Chunk, row: u32, to: &mut Chunk, new_row: u32) {

@@ -5,7 +5,6 @@
 
 use super::chunk::{Chunk, SpanFields};
 use super::validate::LIBRARY_SPANS;
-use super::value::{KeyValueRef, ValueRef};
 use super::wire::{Field, Malformed, Reader};
 use crate::model::TraceId;
 
@@ -88,7 +87,7 @@ impl Appender<'_> {
         let mut reader = Reader::new(message);
         while let Some((number, field)) = reader.next_field()? {
             match (number, field) {
-                (1, Field::Bytes(id)) => span.trace_id = TraceId::from_slice(id).ok_or(Malformed::TraceIdLength)?,
+                (1, Field::Bytes(id)) => span.trace_id = trace_id(id)?,
                 (2, Field::Bytes(id)) => span.span_id = span_id(id)?,
                 (4, Field::Bytes(id)) => span.parent_id = span_id(id)?,
                 (5, Field::Bytes(name)) => span.name = name,
@@ -97,7 +96,7 @@ impl Appender<'_> {
                 (8, Field::Fixed64(end)) => span.end = end,
                 (9, Field::Bytes(attribute)) => self.chunk.attributes.add(row, attribute)?,
                 (11, Field::Bytes(event)) => self.event(row, event)?,
-                (13, Field::Bytes(link)) => span.is_child_by_link |= self.link(row, &span.trace_id, link)?,
+                (13, Field::Bytes(link)) => self.link(row, link)?,
                 (15, Field::Bytes(status)) => span.status = self.status(row, status)?,
                 _ => self.rare_field(row, number, field),
             }
@@ -149,38 +148,25 @@ impl Appender<'_> {
         Ok(())
     }
 
-    /// Returns true if the link says that the span is a child within its own trace.
-    fn link(&mut self, span: u32, own_trace: &TraceId, message: &[u8]) -> Result<bool, Malformed> {
+    fn link(&mut self, span: u32, message: &[u8]) -> Result<(), Malformed> {
         let links = &mut self.chunk.links;
         let row = links.span.len() as u32;
-        let (mut trace_id, mut linked_span, mut is_child_of) = (TraceId::default(), 0, false);
+        let (mut linked_trace, mut linked_span) = (TraceId::default(), 0);
         let mut reader = Reader::new(message);
         while let Some((number, field)) = reader.next_field()? {
             match (number, field) {
-                (1, Field::Bytes(id)) => trace_id = TraceId::from_slice(id).unwrap_or_default(),
+                (1, Field::Bytes(id)) => linked_trace = trace_id(id)?,
                 (2, Field::Bytes(id)) => linked_span = span_id(id)?,
                 (3, Field::Bytes(state)) if !state.is_empty() => links.trace_state.push_text(row, state),
-                (4, Field::Bytes(attribute)) => {
-                    is_child_of |= is_child_of_attribute(attribute)?;
-                    links.attributes.add(row, attribute)?;
-                }
+                (4, Field::Bytes(attribute)) => links.attributes.add(row, attribute)?,
                 (5, Field::Varint(count)) if count as u32 != 0 => links.dropped_attributes.push(row, count as u32),
                 (6, Field::Fixed32(flags)) if flags != 0 => links.flags.push(row, flags),
                 _ => {}
             }
         }
-        links.push(span, trace_id, linked_span);
-        Ok(is_child_of && trace_id == *own_trace)
+        links.push(span, linked_trace, linked_span);
+        Ok(())
     }
-}
-
-/// The attribute by which OpenTracing bridges mark a parent link (spec/traceql.md §1).
-fn is_child_of_attribute(message: &[u8]) -> Result<bool, Malformed> {
-    let parts = KeyValueRef::read(message)?;
-    if parts.key != b"opentracing.ref_type" {
-        return Ok(false);
-    }
-    Ok(ValueRef::read(parts.value.unwrap_or_default())? == ValueRef::Str(b"child_of"))
 }
 
 fn trace_id_of(span: &[u8]) -> Result<TraceId, Malformed> {
@@ -188,10 +174,19 @@ fn trace_id_of(span: &[u8]) -> Result<TraceId, Malformed> {
     let mut reader = Reader::new(span);
     while let Some((number, field)) = reader.next_field()? {
         if number == 1 {
-            id = TraceId::from_slice(field.bytes(1)?).ok_or(Malformed::TraceIdLength)?;
+            id = trace_id(field.bytes(1)?)?;
         }
     }
     Ok(id)
+}
+
+/// All zero for an empty id.
+fn trace_id(bytes: &[u8]) -> Result<TraceId, Malformed> {
+    match TraceId::from_slice(bytes) {
+        Some(id) => Ok(id),
+        None if bytes.is_empty() => Ok(TraceId::default()),
+        None => Err(Malformed::TraceIdLength),
+    }
 }
 
 fn span_id(bytes: &[u8]) -> Result<u64, Malformed> {

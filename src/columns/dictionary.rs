@@ -1,11 +1,8 @@
 //! Byte strings stored once and named by a small number.
 
-use super::value::KeyValueRef;
-use super::wire::put_bytes;
-use crate::proto::otlp::{AnyValue, KeyValue};
+use super::mend::{Shape, mend};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use prost::Message;
 use std::borrow::Cow;
 use std::hash::BuildHasher;
 
@@ -41,29 +38,28 @@ impl Dictionary {
     /// As [`intern`](Self::intern) for text from outside: what is not UTF-8 is stored with replacement characters.
     #[inline]
     pub fn intern_text(&mut self, value: &[u8]) -> u32 {
-        self.intern_checked(value, mend_text)
+        self.intern_checked(value, Shape::Text)
     }
 
-    /// As [`intern`](Self::intern) for an `AnyValue` message: one that holds text that is not UTF-8 is stored as a bytes
-    /// value, since no OTLP client could read it otherwise.
+    /// As [`intern_text`](Self::intern_text) for the text within an `AnyValue` message.
     pub fn intern_any_value(&mut self, message: &[u8]) -> u32 {
-        self.intern_checked(message, mend_any_value)
+        self.intern_checked(message, Shape::AnyValue)
     }
 
-    /// As [`intern_any_value`](Self::intern_any_value) for a `KeyValue` message.
+    /// As [`intern_text`](Self::intern_text) for the text within a `KeyValue` message.
     pub fn intern_key_value(&mut self, message: &[u8]) -> u32 {
-        self.intern_checked(message, mend_key_value)
+        self.intern_checked(message, Shape::KeyValue)
     }
 
     /// Looks `value` up as it stands and checks it only when it is new.
     #[inline]
-    fn intern_checked(&mut self, value: &[u8], mend: fn(&[u8]) -> Cow<'_, [u8]>) -> u32 {
+    fn intern_checked(&mut self, value: &[u8], shape: Shape) -> u32 {
         let hash = hash_of(value);
         let (ends, bytes) = (&self.ends, &self.bytes);
         if let Some(code) = self.table.find(hash, |&code| slice(ends, bytes, code) == value) {
             return *code;
         }
-        match mend(value) {
+        match mend(shape, value) {
             Cow::Borrowed(_) => self.push(hash, value),
             Cow::Owned(mended) => self.intern(&mended),
         }
@@ -119,36 +115,6 @@ impl Dictionary {
     pub fn memory(&self) -> usize {
         self.bytes.capacity() + 4 * self.ends.capacity() + 5 * self.table.capacity()
     }
-}
-
-fn mend_text(text: &[u8]) -> Cow<'_, [u8]> {
-    match String::from_utf8_lossy(text) {
-        Cow::Borrowed(_) => Cow::Borrowed(text),
-        Cow::Owned(mended) => Cow::Owned(mended.into_bytes()),
-    }
-}
-
-fn mend_any_value(message: &[u8]) -> Cow<'_, [u8]> {
-    match AnyValue::decode(message) {
-        Ok(_) => Cow::Borrowed(message),
-        Err(_) => {
-            let mut mended = Vec::with_capacity(message.len() + 6);
-            put_bytes(&mut mended, 7, message);
-            Cow::Owned(mended)
-        }
-    }
-}
-
-fn mend_key_value(message: &[u8]) -> Cow<'_, [u8]> {
-    if KeyValue::decode(message).is_ok() {
-        return Cow::Borrowed(message);
-    }
-    let mut mended = Vec::new();
-    if let Ok(parts) = KeyValueRef::read(message) {
-        put_bytes(&mut mended, 1, &mend_text(parts.key));
-        put_bytes(&mut mended, 2, &mend_any_value(parts.value.unwrap_or_default()));
-    }
-    Cow::Owned(mended)
 }
 
 #[inline]

@@ -9,8 +9,9 @@
 //! the same bytes beforehand, so that a request is refused whole before anything of it is stored. [`export`] is the way
 //! back to OTLP messages.
 //!
-//! What comes back is what came in, with three documented exceptions: an all-zero parent id reads as absent (as in the
-//! Collector's model), text that is not UTF-8 is stored with replacement characters, and unknown protobuf fields go.
+//! What comes back is what came in, with these exceptions: an all-zero parent id, and an all-zero id in a link, reads as
+//! absent (as in the Collector's model), an absent resource, scope or status reads as an empty one, text that is not UTF-8
+//! is stored with replacement characters, and unknown protobuf fields go, `key_strindex` (of profiles) with them.
 
 pub mod attributes;
 pub mod chunk;
@@ -18,6 +19,7 @@ pub mod copy;
 pub mod decode;
 pub mod dictionary;
 pub mod export;
+pub mod mend;
 pub mod resources;
 pub mod source;
 pub mod sparse;
@@ -31,3 +33,6 @@ pub use chunk::Chunk;
 pub use dictionary::Dictionary;
 pub use sparse::{Sparse, SparseText};
 pub use value::{Value, ValueKind};
+
+#[cfg(test)]
+pub(crate) mod tests;

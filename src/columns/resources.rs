@@ -1,6 +1,7 @@
 //! Resources and instrumentation scopes, each stored once and named by a number.
 
 use super::dictionary::Dictionary;
+use super::mend::{Shape, mend};
 use super::value::{KeyValueRef, Value, ValueRef};
 use super::wire::{Malformed, Reader, put_varint, split_varint};
 
@@ -54,18 +55,32 @@ impl OriginTable {
         OriginTable { kind, keys: Dictionary::default(), entries: Vec::new(), scratch: Vec::new() }
     }
 
-    /// The number of the resource or scope with exactly these bytes, which is added if it is new.
+    /// The number of the resource or scope with exactly these bytes, which is added if it is new. Text that is not UTF-8
+    /// is stored with replacement characters.
     pub fn intern(&mut self, message: &[u8], schema_url: &[u8]) -> Result<u32, Malformed> {
+        if let Some(id) = self.find(message, schema_url) {
+            return Ok(id);
+        }
+        let shape = match self.kind {
+            OriginKind::Resource => Shape::Resource,
+            OriginKind::Scope => Shape::Scope,
+        };
+        let (message, schema_url) = (mend(shape, message), mend(Shape::Text, schema_url));
+        if let Some(id) = self.find(&message, &schema_url) {
+            return Ok(id);
+        }
+        let origin = parse(self.kind, &message)?;
+        self.entries.push(origin);
+        Ok(self.keys.intern(&self.scratch))
+    }
+
+    /// Looks an entry up and leaves its key in `scratch`.
+    fn find(&mut self, message: &[u8], schema_url: &[u8]) -> Option<u32> {
         self.scratch.clear();
         put_varint(&mut self.scratch, schema_url.len() as u64);
         self.scratch.extend_from_slice(schema_url);
         self.scratch.extend_from_slice(message);
-        if let Some(id) = self.keys.find(&self.scratch) {
-            return Ok(id);
-        }
-        let origin = parse(self.kind, message)?;
-        self.entries.push(origin);
-        Ok(self.keys.intern(&self.scratch))
+        self.keys.find(&self.scratch)
     }
 
     /// The message's bytes and the schema URL that came with it.

@@ -58,12 +58,32 @@ struct Walk {
 impl Walk {
     fn resource_spans(&mut self, message: &[u8]) -> Result<(), Malformed> {
         let mut reader = Reader::new(message);
+        let (mut has_scope_spans, mut has_library_spans) = (false, false);
         while let Some((number, field)) = reader.next_field()? {
             match number {
-                1 => attributes_in(field.bytes(1)?, 1, &[(2, Wire::Varint), (3, Wire::Bytes)])?,
-                2 | LIBRARY_SPANS => self.scope_spans(field.bytes(number)?)?,
+                1 => resource(field.bytes(1)?)?,
+                2 => {
+                    has_scope_spans = true;
+                    self.scope_spans(field.bytes(2)?)?;
+                }
                 3 => drop(field.bytes(3)?),
+                LIBRARY_SPANS => has_library_spans = true,
                 _ => {}
+            }
+        }
+        match (has_library_spans, has_scope_spans) {
+            (true, false) => self.library_spans(message),
+            // These are not stored, so only their form counts.
+            (true, true) => Walk { num_spans: 0, refusal: None }.library_spans(message),
+            (false, _) => Ok(()),
+        }
+    }
+
+    fn library_spans(&mut self, message: &[u8]) -> Result<(), Malformed> {
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next_field()? {
+            if number == LIBRARY_SPANS {
+                self.scope_spans(field.bytes(number)?)?;
             }
         }
         Ok(())
@@ -152,6 +172,19 @@ fn attributes_in(message: &[u8], attributes: u32, expected: &[(u32, Wire)]) -> R
     Ok(())
 }
 
+fn resource(message: &[u8]) -> Result<(), Malformed> {
+    let mut reader = Reader::new(message);
+    while let Some((number, field)) = reader.next_field()? {
+        match number {
+            1 => key_value(field.bytes(1)?, 0)?,
+            2 => drop(field.varint(2)?),
+            3 => fields_in(field.bytes(3)?, &[1, 2, 3, 4].map(|text| (text, Wire::Bytes)))?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn link(message: &[u8]) -> Result<(), Malformed> {
     let mut reader = Reader::new(message);
     while let Some((number, field)) = reader.next_field()? {
@@ -175,6 +208,7 @@ fn key_value(message: &[u8], depth: usize) -> Result<(), Malformed> {
         match number {
             1 => drop(field.bytes(1)?),
             2 => any_value(field.bytes(2)?, depth + 1)?,
+            3 => drop(field.varint(3)?),
             _ => {}
         }
     }
@@ -186,9 +220,9 @@ fn any_value(message: &[u8], depth: usize) -> Result<(), Malformed> {
     let mut reader = Reader::new(message);
     while let Some((number, field)) = reader.next_field()? {
         match (number, field) {
-            (1 | 7, Field::Bytes(_)) | (2 | 3, Field::Varint(_)) | (4, Field::Fixed64(_)) => {}
+            (1 | 7, Field::Bytes(_)) | (2 | 3 | 8, Field::Varint(_)) | (4, Field::Fixed64(_)) => {}
             (5 | 6, Field::Bytes(list)) => values_in(number, list, depth)?,
-            (1..=7, _) => return Err(Malformed::WireType(number)),
+            (1..=8, _) => return Err(Malformed::WireType(number)),
             _ => {}
         }
     }

@@ -2,8 +2,10 @@
 
 use super::wire::{Field, Malformed, Reader, put_bytes, put_varint};
 
-/// Deepest nesting of arrays and key-value lists that is accepted; prost refuses messages from about 100 levels on.
-pub const MAX_DEPTH: usize = 64;
+/// Arrays and key-value lists must be nested less deeply than this. Protobuf decoders, prost among them, give up at 100
+/// levels of messages; an array adds two, a list three that count as two here, and the value of an event in the answer to
+/// a query lies eight levels deep itself. So whatever is accepted can be read by a client.
+pub const MAX_DEPTH: usize = 45;
 
 /// Which typed column a value belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -9,7 +9,7 @@ pub enum Malformed {
     /// A varint of more than ten bytes.
     #[error("integer overflow")]
     Varint,
-    /// A field number of 0 or a wire type that proto3 does not have.
+    /// A field number of 0 or beyond 2^29 - 1, or a wire type that proto3 does not have.
     #[error("illegal tag or wire type")]
     Tag,
     /// A known field in another wire type than its declaration.
@@ -96,8 +96,8 @@ impl<'a> Reader<'a> {
         if self.rest.is_empty() {
             return Ok(None);
         }
-        let tag = self.read_varint()?;
-        let number = u32::try_from(tag >> 3).map_err(|_| Malformed::Tag)?;
+        let tag = u32::try_from(self.read_varint()?).map_err(|_| Malformed::Tag)?;
+        let number = tag >> 3;
         if number == 0 {
             return Err(Malformed::Tag);
         }
@@ -172,6 +172,26 @@ pub fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// Appends a field as it was read.
+pub fn put_field(out: &mut Vec<u8>, number: u32, field: Field<'_>) {
+    let tag = u64::from(number) << 3;
+    match field {
+        Field::Varint(value) => {
+            put_varint(out, tag);
+            put_varint(out, value);
+        }
+        Field::Fixed64(value) => {
+            put_varint(out, tag | 1);
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        Field::Bytes(bytes) => put_bytes(out, number, bytes),
+        Field::Fixed32(value) => {
+            put_varint(out, tag | 5);
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+}
+
 /// Reads one varint off the front of `bytes`.
 pub fn split_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut reader = Reader { rest: bytes };
@@ -191,6 +211,27 @@ mod tests {
             put_varint(&mut out, value);
             out.extend_from_slice(&tail);
             prop_assert_eq!(split_varint(&out), Some((value, &tail[..])));
+        }
+
+        #[test]
+        fn fields_round_trip(numbers in proptest::collection::vec((1u32..1 << 29, any::<u64>(), 0..4), 0..8)) {
+            let text = b"some bytes";
+            let fields: Vec<(u32, Field<'_>)> = numbers
+                .iter()
+                .map(|&(number, value, kind)| match kind {
+                    0 => (number, Field::Varint(value)),
+                    1 => (number, Field::Fixed64(value)),
+                    2 => (number, Field::Bytes(&text[..value as usize % 11])),
+                    _ => (number, Field::Fixed32(value as u32)),
+                })
+                .collect();
+            let mut out = Vec::new();
+            fields.iter().for_each(|(number, field)| put_field(&mut out, *number, *field));
+            let mut reader = Reader::new(&out);
+            for field in fields {
+                prop_assert_eq!(reader.next_field(), Ok(Some(field)));
+            }
+            prop_assert_eq!(reader.next_field(), Ok(None));
         }
 
         #[test]

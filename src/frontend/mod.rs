@@ -28,19 +28,23 @@ pub struct FoundTrace {
 /// Answers queries over everything that is stored.
 pub struct Frontend {
     recent: Arc<dyn RecentSource>,
-    permits: Arc<Semaphore>,
+    /// For queries that scan.
+    scans: Arc<Semaphore>,
+    /// For traces by id, which must not wait behind scans.
+    lookups: Arc<Semaphore>,
 }
 
 impl Frontend {
-    /// A frontend over recent data and its blocks; `max_concurrent` queries compute at once, at least one.
+    /// A frontend over recent data and its blocks; `max_concurrent` scans and as many lookups compute at once, at least one.
     pub fn new(recent: Arc<dyn RecentSource>, max_concurrent: usize) -> Self {
-        Frontend { recent, permits: Arc::new(Semaphore::new(max_concurrent.max(1))) }
+        let permits = || Arc::new(Semaphore::new(max_concurrent.max(1)));
+        Frontend { recent, scans: permits(), lookups: permits() }
     }
 
     /// The whole trace, from head and blocks; blocks outside `range` are left out.
     pub async fn find_trace(&self, tenant: &TenantId, id: TraceId, range: Option<TimeRange>) -> Result<FoundTrace, QueryError> {
         let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
-        self.compute(move || {
+        compute(&self.lookups, move || {
             let found = trace_by_id::find_trace(recent.find_trace(&tenant, &id), &id, range)?;
             Ok(FoundTrace { resource_spans: combine(found.pieces), inspected_bytes: found.inspected_bytes })
         })
@@ -50,29 +54,33 @@ impl Frontend {
     /// Traces that match, newest first.
     pub async fn search(&self, tenant: &TenantId, params: SearchParams) -> Result<tempopb::SearchResponse, QueryError> {
         let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
-        self.compute(move || search::search(&recent.snapshot(&tenant), &params)).await
+        compute(&self.scans, move || search::search(&recent.snapshot(&tenant), &params)).await
     }
 
     /// Attribute names by scope; without the intrinsics, which are the API's constant.
     pub async fn tag_names(&self, tenant: &TenantId, params: TagParams) -> Result<Vec<ScopeTags>, QueryError> {
         let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
-        self.compute(move || tags::tag_names(&recent.snapshot(&tenant), &params)).await
+        compute(&self.scans, move || tags::tag_names(&recent.snapshot(&tenant), &params)).await
     }
 
     /// Typed values of an attribute or intrinsic, sorted by type and text.
     pub async fn tag_values(&self, tenant: &TenantId, tag: &Attribute, params: TagParams) -> Result<Vec<tempopb::TagValue>, QueryError> {
         let (recent, tenant, tag) = (Arc::clone(&self.recent), tenant.clone(), tag.clone());
-        self.compute(move || tags::tag_values(&recent.snapshot(&tenant), &tag, &params)).await
+        compute(&self.scans, move || tags::tag_values(&recent.snapshot(&tenant), &tag, &params)).await
     }
+}
 
-    async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T, QueryError> + Send + 'static) -> Result<T, QueryError> {
-        let gone = |_| QueryError::Internal("the server is shutting down".to_string());
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(gone)?;
-        let run = move || {
-            let result = work();
-            drop(permit);
-            result
-        };
-        tokio::task::spawn_blocking(run).await.map_err(|error| QueryError::Internal(format!("the query was lost: {error}")))?
-    }
+/// Does work on a thread that may block, once there is a permit.
+async fn compute<T: Send + 'static>(
+    permits: &Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
+) -> Result<T, QueryError> {
+    let gone = |_| QueryError::Internal("the server is shutting down".to_string());
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(gone)?;
+    let run = move || {
+        let result = work();
+        drop(permit);
+        result
+    };
+    tokio::task::spawn_blocking(run).await.map_err(|error| QueryError::Internal(format!("the query was lost: {error}")))?
 }

@@ -1,6 +1,6 @@
 //! From the head to a block.
 //!
-//! Order, and what a crash after each step leaves: the block's files (garbage, swept later) → ledger (void without its
+//! Order, and what a crash after each step leaves: the block's files (garbage, swept at the next start) → ledger (void without its
 //! block) → `meta.json` (the block exists; replay skips what the ledger covers) → swap in memory → pins released (segments
 //! go). A flush that fails leaves the head as it was and is tried again.
 
@@ -19,6 +19,7 @@ use crate::store::{StoreError, paths};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Which traces a flush takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +63,14 @@ struct Encoded {
 }
 
 impl Ingester {
-    /// Cuts a tenant's head and writes a block. Returns once the block exists and is visible.
+    /// Cuts a tenant's head and writes a block. Returns once the block exists and is visible. Not cancelled by dropping the
+    /// future: between the block's coming to exist and the swap nobody may turn back.
     pub async fn flush(self: &Arc<Self>, tenant: &TenantId, taking: Taking) -> Result<(), FlushError> {
+        let (ingester, tenant) = (Arc::clone(self), tenant.clone());
+        tokio::spawn(async move { ingester.flush_uncancelled(&tenant, taking).await }).await.map_err(|_| FlushError::Interrupted)?
+    }
+
+    async fn flush_uncancelled(self: &Arc<Self>, tenant: &TenantId, taking: Taking) -> Result<(), FlushError> {
         let Some(head) = self.existing_head(tenant) else { return Ok(()) };
         let _only = head.flushing.lock().await;
         let encoded = self.encode(&head, tenant, taking).await?;
@@ -88,24 +95,26 @@ impl Ingester {
         tokio::task::spawn_blocking(move || encode(&head, &tenant, taking, idle)).await.map_err(|_| FlushError::Interrupted)?
     }
 
-    async fn store_block(&self, tenant: &TenantId, new: &NewBlock, encoded: &Encoded) -> Result<Arc<Block>, FlushError> {
+    async fn store_block(self: &Arc<Self>, tenant: &TenantId, new: &NewBlock, encoded: &Encoded) -> Result<Arc<Block>, FlushError> {
         let stored = self.try_store_block(tenant, new, encoded).await;
         if stored.is_err() {
-            // Best effort; what stays is swept as a folder without meta.json.
+            // Best effort; what stays is swept at the next start, as a folder without meta.json.
             let _ = self.store.delete_block(tenant, &encoded.id).await;
         }
         stored
     }
 
-    async fn try_store_block(&self, tenant: &TenantId, new: &NewBlock, encoded: &Encoded) -> Result<Arc<Block>, FlushError> {
+    async fn try_store_block(self: &Arc<Self>, tenant: &TenantId, new: &NewBlock, encoded: &Encoded) -> Result<Arc<Block>, FlushError> {
         let id = encoded.id;
         for (name, bytes) in &new.files {
             self.store.put(&paths::file(tenant, &id, name), bytes.clone()).await?;
         }
         let block = open_from_memory(id, new, Arc::new(self.store.block_files(tenant, &id))).await?;
         let sequences = encoded.sealed.iter().flat_map(|part| part.records.iter()).map(|receipt| receipt.sequence);
-        self.wal.write_ledger(&Ledger::new(id, tenant.clone(), sequences, encoded.left.iter().copied()))?;
-        self.store.put(&paths::file(tenant, &id, META_FILE), new.meta.to_json().into()).await?;
+        let ledger = Ledger::new(id, tenant.clone(), sequences, encoded.left.iter().copied());
+        let writer = Arc::clone(self);
+        tokio::task::spawn_blocking(move || writer.wal.write_ledger(&ledger)).await.map_err(|_| FlushError::Interrupted)??;
+        self.make_exist(tenant, &id, new.meta.to_json().into()).await?;
         self.instruments.blocks.inc(1);
         self.instruments.block_spans.inc(new.meta.num_spans as usize);
         self.instruments.block_bytes.inc(new.meta.total_bytes() as usize);
@@ -122,36 +131,68 @@ impl Ingester {
         Ok(Arc::new(block))
     }
 
-    /// Flushes every tenant's head whole.
-    pub async fn flush_all(self: &Arc<Self>) -> Result<(), FlushError> {
-        for tenant in self.tenants() {
-            self.flush(&tenant, Taking::Everything).await?;
+    /// Writes `meta.json` until it is certain whether it is there: a write whose answer was lost may have happened, and a
+    /// second block with the same spans must not follow it.
+    async fn make_exist(&self, tenant: &TenantId, id: &BlockId, meta: bytes::Bytes) -> Result<(), FlushError> {
+        let path = paths::file(tenant, id, META_FILE);
+        loop {
+            let Err(error) = self.store.put(&path, meta.clone()).await else { return Ok(()) };
+            if let Ok(false) = self.store.block_exists(tenant, id).await {
+                return Err(error.into());
+            }
+            tracing::error!(%tenant, block = %id, %error, "it is not certain whether the block exists; trying again");
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        Ok(())
     }
 
-    /// Looks after the heads until the future is dropped: cuts what is old or large.
-    pub async fn run(self: Arc<Self>) {
+    /// Flushes every tenant's head whole; one that fails does not keep the others from it.
+    pub async fn flush_all(self: &Arc<Self>) -> Result<(), FlushError> {
+        let mut result = Ok(());
+        for tenant in self.tenants() {
+            result = result.and(self.flush(&tenant, Taking::Everything).await);
+        }
+        result
+    }
+
+    /// Looks after the heads until `stop` is dropped: cuts what is old or large.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<()>) {
         loop {
             // A full head rings; otherwise heads are looked at now and then.
-            let _ = tokio::time::timeout(self.config.check_period, self.work.notified()).await;
-            for tenant in self.tenants() {
-                if let Err(error) = self.look_after(&tenant).await {
-                    self.instruments.flush_failures.inc(1);
-                    tracing::error!(%tenant, %error, "a block could not be written; its spans stay in memory and in the log");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
+            tokio::select! {
+                _ = tokio::time::timeout(self.config.check_period, self.work.notified()) => {}
+                _ = stop.changed() => return,
             }
+            self.make_room().await;
+            for tenant in self.tenants() {
+                self.report(&tenant, self.look_after(&tenant).await).await;
+            }
+        }
+    }
+
+    /// Flushes the largest heads while all together hold too much.
+    async fn make_room(self: &Arc<Self>) {
+        while self.held_bytes() >= self.config.max_head_bytes {
+            let heads = self.tenants().into_iter().filter_map(|tenant| Some((self.existing_head(&tenant)?.bytes(), tenant)));
+            let Some((bytes, tenant)) = heads.max() else { return };
+            self.report(&tenant, self.flush(&tenant, Taking::Idle).await).await;
+            if self.existing_head(&tenant).is_none_or(|head| head.bytes() >= bytes) {
+                return;
+            }
+        }
+    }
+
+    async fn report(&self, tenant: &TenantId, result: Result<(), FlushError>) {
+        if let Err(error) = result {
+            self.instruments.flush_failures.inc(1);
+            tracing::error!(%tenant, %error, "a block could not be written; its spans stay in memory and in the log");
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 
     async fn look_after(self: &Arc<Self>, tenant: &TenantId) -> Result<(), FlushError> {
         let Some(head) = self.existing_head(tenant) else { return Ok(()) };
         let age = head.oldest_millis().map_or(0, |oldest| now_millis().saturating_sub(oldest));
-        let is_full = head.bytes() >= self.config.max_head_bytes;
-        // Many small heads may hold too much together; then every head that is not tiny goes.
-        let is_crowded = self.held_bytes() >= self.config.max_head_bytes && head.bytes() * 16 >= self.config.max_head_bytes;
-        if is_full || is_crowded || u128::from(age) >= self.config.max_block_duration.as_millis() {
+        if u128::from(age) >= self.config.max_block_duration.as_millis() {
             return self.flush(tenant, Taking::Idle).await;
         }
         let _no_flush = head.flushing.lock().await;

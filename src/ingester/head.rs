@@ -21,8 +21,8 @@ const SEAL_ROWS: usize = 62 * 1024;
 const SMALL_ROWS: usize = SEAL_ROWS / 4;
 /// With more small chunks than this they are joined.
 const MAX_SMALL: usize = 8;
-/// Memory of a row in an active chunk, about; sealed chunks are measured.
-const ACTIVE_ROW_BYTES: usize = 200;
+/// An active chunk with this much memory is sealed, however few its rows.
+const SEAL_BYTES: usize = 24 << 20;
 
 /// A chunk that nobody changes any more, and the WAL records that its rows came from.
 #[derive(Clone)]
@@ -51,6 +51,7 @@ struct Active {
     chunk: Chunk,
     records: Vec<Receipt>,
     created_millis: u64,
+    bytes: usize,
 }
 
 /// What a query sees: no span twice, none missing that was acknowledged before.
@@ -66,7 +67,7 @@ pub struct HeadSnapshot {
 pub struct Head {
     active: Box<[Mutex<Active>]>,
     next_active: AtomicUsize,
-    active_rows: AtomicUsize,
+    active_bytes: AtomicUsize,
     /// Locked after an active chunk where both are needed. Blocks are added under this lock, together with the removal
     /// of the chunks that they replace.
     sealed: RwLock<Vec<Sealed>>,
@@ -89,7 +90,7 @@ impl Head {
         Head {
             active: (0..num_active).map(|_| Mutex::default()).collect(),
             next_active: AtomicUsize::new(0),
-            active_rows: AtomicUsize::new(0),
+            active_bytes: AtomicUsize::new(0),
             sealed: RwLock::default(),
             sealed_bytes: AtomicUsize::new(0),
             blocks,
@@ -110,13 +111,17 @@ impl Head {
         if active.chunk.num_rows() == 0 {
             active.created_millis = now;
         }
-        let num_spans = decode::append(&mut active.chunk, request, now, takes)?;
+        let appended = decode::append(&mut active.chunk, request, now, takes);
+        if appended.is_err() {
+            active.chunk = whole_rows_of(&active.chunk)?;
+        }
+        let num_spans = appended?;
         if num_spans == 0 {
             return Ok(0);
         }
         active.records.push(receipt);
-        self.active_rows.fetch_add(num_spans, Relaxed);
-        if active.chunk.num_rows() >= SEAL_ROWS {
+        self.measure(&mut active);
+        if active.chunk.num_rows() >= SEAL_ROWS || active.bytes >= SEAL_BYTES {
             self.seal(&mut active);
         }
         Ok(num_spans)
@@ -129,15 +134,24 @@ impl Head {
         from.iter().chain(before).find_map(|active| active.try_lock()).unwrap_or_else(|| self.active[turn].lock())
     }
 
+    /// Brings the count of active bytes up to date; a walk over some dozens of columns.
+    fn measure(&self, active: &mut Active) {
+        let bytes = active.chunk.memory();
+        self.active_bytes.fetch_add(bytes, Relaxed);
+        self.active_bytes.fetch_sub(active.bytes, Relaxed);
+        active.bytes = bytes;
+    }
+
     fn seal(&self, active: &mut Active) {
         if active.records.is_empty() {
             return;
         }
-        let Active { chunk, records, created_millis } = std::mem::take(active);
-        self.active_rows.fetch_sub(chunk.num_rows(), Relaxed);
-        let sealed = Sealed::new(chunk, records, created_millis, 0);
-        self.sealed_bytes.fetch_add(sealed.bytes, Relaxed);
-        self.sealed.write().push(sealed);
+        let Active { chunk, records, created_millis, bytes } = std::mem::take(active);
+        let part = Sealed::new(chunk, records, created_millis, 0);
+        let mut sealed = self.sealed.write();
+        self.sealed_bytes.fetch_add(part.bytes, Relaxed);
+        self.active_bytes.fetch_sub(bytes, Relaxed);
+        sealed.push(part);
     }
 
     fn seal_all(&self) {
@@ -211,7 +225,7 @@ impl Head {
 
     /// Bytes of memory held, about.
     pub fn bytes(&self) -> usize {
-        self.sealed_bytes.load(Relaxed) + self.active_rows.load(Relaxed) * ACTIVE_ROW_BYTES
+        self.sealed_bytes.load(Relaxed) + self.active_bytes.load(Relaxed)
     }
 
     /// When the oldest row arrived, milliseconds since the epoch; `None` if there is none.
@@ -232,5 +246,70 @@ impl Head {
     /// The tenant's blocks.
     pub fn blocks(&self) -> &Arc<BlockList> {
         &self.blocks
+    }
+}
+
+/// A copy of a chunk that a failed append left with half a row. Validation keeps that from happening.
+fn whole_rows_of(chunk: &Chunk) -> Result<Chunk, Malformed> {
+    let mut whole = Chunk::default();
+    copy::copy_traces(chunk, &|_| true, &mut whole)?;
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::otlp::{ExportTraceServiceRequest, ResourceSpans, ScopeSpans, Span};
+    use prost::Message;
+
+    fn request(trace: u8, span: u8) -> Vec<u8> {
+        let span = Span { trace_id: vec![trace; 16], span_id: vec![span; 8], ..Span::default() };
+        let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
+        ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] }.encode_to_vec()
+    }
+
+    fn receipt(sequence: u64) -> Receipt {
+        Receipt { sequence, segment: 1 }
+    }
+
+    fn spans_of(head: &Head, trace: u8) -> usize {
+        let mut num_spans = 0;
+        head.visit_trace(&TraceId([trace; 16]), |chunk, trace| num_spans += chunk.rows_of(trace).count());
+        num_spans
+    }
+
+    #[test]
+    fn a_snapshot_has_what_was_appended_before_it_and_nothing_after() {
+        let head = Head::new(Arc::default());
+        head.append(&request(1, 1), receipt(1)).expect("well formed");
+        let before = head.snapshot();
+        head.append(&request(1, 2), receipt(2)).expect("well formed");
+        let rows = |snapshot: &HeadSnapshot| snapshot.chunks.iter().map(|chunk| chunk.num_rows()).sum::<usize>();
+        assert_eq!((rows(&before), rows(&head.snapshot())), (1, 2));
+        assert_eq!(spans_of(&head, 1), 2);
+    }
+
+    #[test]
+    fn small_chunks_are_joined_without_losing_rows_or_records() {
+        let head = Head::new(Arc::default());
+        for sequence in 0..40 {
+            head.append(&request(sequence as u8 % 7, sequence as u8 + 1), receipt(sequence)).expect("well formed");
+            head.snapshot();
+        }
+        assert_eq!(head.snapshot().chunks.len(), 40);
+        head.join_small().expect("stored rows can be copied");
+        let sealed = head.seal_for_cut();
+        assert_eq!(sealed.len(), 1);
+        let mut sequences: Vec<u64> = sealed[0].records.iter().map(|receipt| receipt.sequence).collect();
+        sequences.sort_unstable();
+        assert_eq!(sequences, (0..40).collect::<Vec<_>>());
+        assert_eq!((0..7).map(|trace| spans_of(&head, trace)).sum::<usize>(), 40);
+    }
+
+    #[test]
+    fn requests_whose_spans_are_all_skipped_leave_nothing_behind() {
+        let head = Head::new(Arc::default());
+        assert_eq!(head.append_taken(&request(1, 1), receipt(1), Some(&|_| false)).expect("well formed"), 0);
+        assert!(head.seal_for_cut().is_empty() && head.oldest_millis().is_none());
     }
 }

@@ -103,7 +103,7 @@ impl Ingester {
         tokio::spawn(async move { ingester.push_uncancelled(tenant, request).await }).await.map_err(|_| IngestError::Closed)?
     }
 
-    async fn push_uncancelled(&self, tenant: TenantId, request: Bytes) -> Result<(), IngestError> {
+    async fn push_uncancelled(self: &Arc<Self>, tenant: TenantId, request: Bytes) -> Result<(), IngestError> {
         self.wait_for_room().await?;
         let head = self.head(&tenant);
         let num_bytes = request.len();
@@ -112,6 +112,11 @@ impl Ingester {
         let receipt = self.wal.append(frame).await?;
         let appending = Arc::clone(&head);
         let num_spans = offload(num_bytes, move || appending.append(&request, receipt)).await??;
+        if num_spans == 0 {
+            let ingester = Arc::clone(self);
+            let released = move || ingester.wal.release(&[(receipt.segment, 1)]);
+            return tokio::task::spawn_blocking(released).await.map_err(|_| IngestError::Closed);
+        }
         head.received().spans.inc(num_spans);
         head.received().bytes.inc(num_bytes);
         if head.bytes() >= self.config.max_head_bytes {

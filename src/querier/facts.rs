@@ -3,6 +3,7 @@
 use super::QueryError;
 use super::unit::{Piece, UnitId, Units};
 use crate::columns::chunk::NO_ROW;
+use crate::columns::view::{ColumnId, Values};
 use crate::model::{TimeRange, TraceId, UnixNanos};
 use crate::traceql::eval::TraceFacts;
 use std::cell::OnceCell;
@@ -60,31 +61,54 @@ impl<'s> Units<'s> {
         Ok(joined)
     }
 
-    /// Spans and errors of a trace by service.
-    pub fn service_stats(&self, pieces: &[Piece]) -> Result<BTreeMap<String, (u32, u32)>, QueryError> {
-        let mut stats: BTreeMap<String, (u32, u32)> = BTreeMap::new();
-        let mut add = |service: &str, spans: u32, errors: u32| {
-            let entry = stats.entry(service.to_string()).or_default();
-            entry.0 += spans;
-            entry.1 += errors;
-        };
-        for piece in pieces {
-            match piece.unit {
-                UnitId::Chunk(at) => {
-                    let chunk = &self.snapshot().chunks[at];
-                    for row in chunk.rows_of(piece.ordinal) {
-                        add(chunk.service_name(row), 1, u32::from(chunk.status[row as usize] == STATUS_ERROR));
-                    }
-                }
-                UnitId::Group(block, _) => {
-                    let traces = self.snapshot().blocks[block].traces()?;
-                    traces.service_counts(self.block_ordinal(*piece)?).for_each(|(name, count)| add(name, count.spans, count.errors));
-                }
+    /// Spans and errors of a trace by service, each span once.
+    pub fn service_stats(&self, pieces: &[Piece]) -> Result<ServiceStats, QueryError> {
+        let mut stats = ServiceStats::new();
+        if let [Piece { unit: UnitId::Group(block, _), .. }] = pieces {
+            let traces = self.snapshot().blocks[*block].traces()?;
+            for (name, count) in traces.service_counts(self.block_ordinal(pieces[0])?) {
+                stats.insert(name.to_string(), (count.spans, count.errors));
             }
+            return Ok(stats);
+        }
+        // A span may be in the head as often as it was sent, and in a block besides.
+        let mut seen = HashSet::new();
+        for piece in pieces {
+            self.count_spans(*piece, &mut seen, &mut stats)?;
         }
         Ok(stats)
     }
+
+    fn count_spans(&self, piece: Piece, seen: &mut HashSet<(u64, i32)>, stats: &mut ServiceStats) -> Result<(), QueryError> {
+        let source = self.source(piece.unit)?.as_source();
+        let column = |id: ColumnId<'_>| source.column(id)?.ok_or_else(|| QueryError::Internal("a column is missing".to_string()));
+        let (ids, kinds) = (column(ColumnId::SpanId)?.values, column(ColumnId::Kind)?.values);
+        let (statuses, resources) = (column(ColumnId::Status)?.values, column(ColumnId::Resource)?.values);
+        let (Values::U64(ids), Values::Enum(kinds), Values::Enum(statuses), Values::U32(resources)) = (ids, kinds, statuses, resources) else {
+            return Err(QueryError::Internal("a column has another type".to_string()));
+        };
+        for row in self.rows(piece)?.into_iter().map(|row| row as usize) {
+            if seen.insert((ids[row], kinds[row])) {
+                let service = source.resources().get(resources[row] as usize).map_or("", |resource| resource.service_name());
+                let count = stats.entry(service.to_string()).or_default();
+                count.0 += 1;
+                count.1 += u32::from(statuses[row] == STATUS_ERROR);
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of a piece within its unit.
+    fn rows(&self, piece: Piece) -> Result<Vec<u32>, QueryError> {
+        Ok(match piece.unit {
+            UnitId::Chunk(at) => self.snapshot().chunks[at].rows_of(piece.ordinal).collect(),
+            UnitId::Group(..) => self.group_rows(piece)?.map(|row| row as u32).collect(),
+        })
+    }
 }
+
+/// Spans and spans with status error, by service name.
+pub type ServiceStats = BTreeMap<String, (u32, u32)>;
 
 /// Traces that have pieces in several units.
 pub struct JoinedTraces<'u, 's> {
@@ -98,6 +122,11 @@ impl<'u, 's> JoinedTraces<'u, 's> {
     pub fn of(units: &'u Units<'s>) -> Self {
         let split = units.snapshot().blocks.iter().flat_map(|block| block.split()).copied().collect();
         JoinedTraces { units, split, infos: OnceCell::new() }
+    }
+
+    /// Traces that are known to have spans in several blocks.
+    pub fn split(&self) -> impl Iterator<Item = &TraceId> {
+        self.split.iter()
     }
 
     /// Whether a trace that has spans in a block may have spans elsewhere too.

@@ -47,12 +47,14 @@ impl<'u, 's> Results<'u, 's> {
     }
 
     fn collect(&self, id: TraceId, pieces: Vec<Piece>, spans_per_span_set: usize) -> Result<Hit, QueryError> {
-        let mut shown = Vec::new();
+        let mut shown: Vec<(UnitId, u32)> = Vec::new();
         let mut seen = HashSet::new();
         let mut matched = 0;
         for piece in &pieces {
             let rows = self.search.matching_rows(*piece)?;
-            let twins = if pieces.len() > 1 { self.span_keys(piece.unit, &rows)? } else { Vec::new() };
+            // The head has every span as often as it was sent; a block has identical ones once.
+            let may_repeat = pieces.len() > 1 || matches!(piece.unit, UnitId::Chunk(_));
+            let twins = if may_repeat { self.span_keys(piece.unit, &rows)? } else { Vec::new() };
             for (at, row) in rows.into_iter().enumerate() {
                 // The same span may have been stored in two pieces by a sender that tried again.
                 if twins.get(at).is_none_or(|twin| seen.insert(*twin)) {
@@ -61,8 +63,18 @@ impl<'u, 's> Results<'u, 's> {
                 }
             }
         }
+        self.sort_head_rows(&mut shown);
         shown.truncate(spans_per_span_set);
         Ok(Hit { id, pieces, shown, matched })
+    }
+
+    /// In a block the order of rows is the trace's own; in the head it is that of arrival, which says nothing.
+    fn sort_head_rows(&self, shown: &mut [(UnitId, u32)]) {
+        let chunks = &self.search.units.snapshot().chunks;
+        shown.sort_by_key(|(unit, row)| match unit {
+            UnitId::Chunk(at) => (chunks[*at].start[*row as usize], chunks[*at].span_id[*row as usize]),
+            UnitId::Group(..) => (0, 0),
+        });
     }
 
     /// Span id and kind of rows: what makes two spans of a trace the same (spec/query-api.md §3.4).

@@ -15,7 +15,7 @@ use crate::traceql::ast::{Body, FieldExpr, Query, SpansetExpr, Stage};
 use crate::traceql::eval::{Bitmap, Filter};
 use std::cell::OnceCell;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 
 /// A search as the API has checked it.
 #[derive(Clone, Debug)]
@@ -98,12 +98,14 @@ impl<'u, 's> Search<'u, 's> {
         for unit in self.units.chunk_ids().collect::<Vec<_>>() {
             self.search_chunk(unit)?;
         }
-        for unit in self.units.groups_newest_first(&self.range) {
-            if self.is_beaten(self.units.newest_start(unit)) {
+        let groups = self.units.groups_newest_first(&self.range);
+        for unit in &groups {
+            if self.is_beaten(self.units.newest_start(*unit)) {
                 break;
             }
-            self.search_group(unit)?;
+            self.search_group(*unit)?;
         }
+        self.search_split_outside(&groups)?;
         self.resolve_pending()
     }
 
@@ -193,6 +195,27 @@ impl<'u, 's> Search<'u, 's> {
                 self.add_pending(id, start);
             } else if self.units.info(&[piece])?.overlaps(&self.range) {
                 self.add(Ranked { start: Reverse(start), id }, Some(piece));
+            }
+        }
+        Ok(())
+    }
+
+    /// A trace that was cut in two is inside the range as a whole even if the block with its matching spans is not.
+    fn search_split_outside(&mut self, inside: &[UnitId]) -> Result<(), QueryError> {
+        if self.range == TimeRange::ALL {
+            return Ok(());
+        }
+        let inside: HashSet<UnitId> = inside.iter().copied().collect();
+        for id in self.joined.split().copied().collect::<Vec<_>>() {
+            let pieces = self.units.pieces_of(&id)?;
+            let info = self.units.info(&pieces)?;
+            if self.pending.contains_key(&id) || !info.overlaps(&self.range) || self.is_beaten(info.start) {
+                continue;
+            }
+            for piece in pieces.into_iter().filter(|piece| matches!(piece.unit, UnitId::Group(..)) && !inside.contains(&piece.unit)) {
+                if !self.matching_rows(piece)?.is_empty() {
+                    self.add_pending(id, info.start);
+                }
             }
         }
         Ok(())

@@ -1,4 +1,5 @@
 //! How work runs: listeners and their connections, and computing that must not hold up the event loop.
 
+pub mod directories;
 pub mod offload;
 pub mod serve;

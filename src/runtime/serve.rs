@@ -4,7 +4,8 @@
 //! a deadline), what is left is cut. Nothing that goes wrong with one connection, nor the want of file descriptors, ends
 //! the loop.
 
-use axum::Router;
+/// What is served: `app` passes routers on without naming their library.
+pub use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;

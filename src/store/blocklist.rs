@@ -8,11 +8,14 @@ use crate::model::{BlockId, TenantId};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The blocks of one tenant.
 #[derive(Default)]
 pub struct BlockList {
     blocks: RwLock<Arc<Vec<Arc<Block>>>>,
+    /// Blocks that exist and could not be opened: answers may lack their spans.
+    num_unreadable: AtomicUsize,
 }
 
 impl BlockList {
@@ -29,10 +32,9 @@ impl BlockList {
         *blocks = Arc::new(next);
     }
 
-    /// Takes a block out, so that new queries no longer see it.
-    pub fn remove(&self, id: &BlockId) {
-        let mut blocks = self.blocks.write();
-        *blocks = Arc::new(blocks.iter().filter(|block| block.id() != *id).cloned().collect());
+    /// Number of blocks that exist and cannot be read.
+    pub fn num_unreadable(&self) -> usize {
+        self.num_unreadable.load(Relaxed)
     }
 }
 
@@ -51,13 +53,18 @@ impl BlockLists {
         Arc::clone(self.tenants.write().entry(tenant.clone()).or_default())
     }
 
+    /// The list of a tenant, if it has one.
+    pub fn existing(&self, tenant: &TenantId) -> Option<Arc<BlockList>> {
+        self.tenants.read().get(tenant).cloned()
+    }
+
     /// All tenants that have a list.
     pub fn tenants(&self) -> Vec<TenantId> {
         self.tenants.read().keys().cloned().collect()
     }
 
-    /// Opens every block in the store. A block that cannot be opened is left out and reported; nothing is deleted.
-    /// Returns the number of blocks opened.
+    /// Opens every block in the store and sweeps what unfinished flushes left. A block that cannot be opened is left out
+    /// and reported, not deleted. To be called before anything is written. Returns the number of blocks opened.
     pub async fn load(&self, store: &Store) -> Result<usize, StoreError> {
         let mut num_blocks = 0;
         for tenant in store.tenants().await? {
@@ -68,9 +75,16 @@ impl BlockLists {
                         list.add(Arc::new(block));
                         num_blocks += 1;
                     }
-                    // Files of a block whose writer died before meta.json.
-                    Ok(None) => tracing::info!(%tenant, block = %id, "a folder without meta.json is no block"),
-                    Err(reason) => tracing::error!(%tenant, block = %id, %reason, "a block cannot be read and is left out of answers"),
+                    // Files of a block whose writer died before meta.json. Nobody else writes here: the caller holds the
+                    // lock of the data directory.
+                    Ok(None) => {
+                        tracing::info!(%tenant, block = %id, "the rest of an unfinished block is deleted");
+                        store.delete_block(&tenant, &id).await?;
+                    }
+                    Err(reason) => {
+                        list.num_unreadable.fetch_add(1, Relaxed);
+                        tracing::error!(%tenant, block = %id, %reason, "a block cannot be read and is left out of answers");
+                    }
                 }
             }
         }

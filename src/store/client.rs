@@ -4,11 +4,13 @@ use super::paths;
 use crate::block::reader::{RangeRead, ReadFailure};
 use crate::block::schema::META_FILE;
 use crate::model::{BlockId, TenantId};
+use crate::runtime::directories::create_durably;
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -42,25 +44,38 @@ pub enum StoreError {
 #[derive(Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
+    /// Of a local store: its directory.
+    root: Option<PathBuf>,
 }
 
 impl Store {
     /// Blocks in a local directory, which is made if it is missing. What is written is synced, its directory too.
     pub fn local(directory: &std::path::Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Directory { path: directory.to_path_buf(), source };
-        std::fs::create_dir_all(directory).map_err(failed)?;
+        create_durably(directory).map_err(failed)?;
         let objects = LocalFileSystem::new_with_prefix(directory).map_err(|error| failed(std::io::Error::other(error)))?;
-        Ok(Store { objects: Arc::new(objects.with_fsync(true)) })
+        Ok(Store { objects: Arc::new(objects.with_fsync(true)), root: Some(directory.to_path_buf()) })
     }
 
     /// Blocks in any object store; for tests and later backends.
     pub fn new(objects: Arc<dyn ObjectStore>) -> Self {
-        Store { objects }
+        Store { objects, root: None }
     }
 
     /// Writes an object; it is durable afterwards.
     pub async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), StoreError> {
+        self.make_folder(path).await?;
         self.objects.put(path, bytes.into()).await.map(drop).map_err(|error| failure("write", path, error))
+    }
+
+    /// The local store syncs a file and its folder, but not the folder's own entry when it makes one.
+    async fn make_folder(&self, path: &Path) -> Result<(), StoreError> {
+        let Some(root) = &self.root else { return Ok(()) };
+        let folder = root.join(path.as_ref()).parent().map(std::path::Path::to_path_buf).unwrap_or_else(|| root.clone());
+        let made = folder.clone();
+        let result =
+            tokio::task::spawn_blocking(move || create_durably(&made)).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        result.map_err(|source| StoreError::Directory { path: folder, source })
     }
 
     /// Reads an object whole.
@@ -86,8 +101,17 @@ impl Store {
     pub async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
         let root = Path::default();
         let listed = self.objects.list_with_delimiter(None).await.map_err(|error| failure("list", &root, error))?;
-        let name = |path: &Path| path.filename().and_then(|name| TenantId::parse(name).ok());
-        Ok(listed.common_prefixes.iter().filter_map(name).collect())
+        let (mut tenants, mut others) = (Vec::new(), Vec::new());
+        for folder in &listed.common_prefixes {
+            match folder.filename().map(TenantId::parse) {
+                Some(Ok(tenant)) => tenants.push(tenant),
+                _ => others.push(folder.to_string()),
+            }
+        }
+        if !others.is_empty() {
+            tracing::warn!(folders = others.join(", "), "folders in the store are no tenants and are left alone");
+        }
+        Ok(tenants)
     }
 
     /// The folders of a tenant that look like blocks, whether they are complete or not.
@@ -143,5 +167,29 @@ impl RangeRead for BlockFiles {
     fn read(&self, file: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, ReadFailure> {
         let path = paths::file(&self.tenant, &self.id, file);
         self.runtime.block_on(self.store.get_ranges(&path, ranges)).map_err(|error| ReadFailure(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tenants_and_blocks_are_listed_by_the_names_they_were_written_with() {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let store = Store::local(root.path()).expect("writable");
+        let mut names = ["team-a_1.x", "a*b", "it's", "(all)!", "..."].map(|name| TenantId::parse(name).expect("legal"));
+        names.sort();
+        let id = BlockId::random();
+        for tenant in &names {
+            store.put(&paths::file(tenant, &id, META_FILE), Bytes::from_static(b"{}")).await.expect("writable");
+            assert_eq!(store.blocks(tenant).await.expect("readable"), [id]);
+            assert!(store.block_exists(tenant, &id).await.expect("readable"));
+        }
+        let mut listed = store.tenants().await.expect("readable");
+        listed.sort();
+        assert_eq!(listed, names);
+        store.delete_block(&names[0], &id).await.expect("writable");
+        assert!(!store.block_exists(&names[0], &id).await.expect("readable"));
     }
 }

@@ -4,19 +4,25 @@ use crate::block::schema::META_FILE;
 use crate::model::{BlockId, TenantId};
 use object_store::path::Path;
 
+/// A key as it stands. `Path::from` would encode `*`, which tenants may have in their names, and a listing gives it back
+/// encoded; every other character of ids and file names stands for itself either way.
+fn key(text: &str) -> Path {
+    Path::parse(text).unwrap_or_else(|_| Path::from(text))
+}
+
 /// The folder of a tenant's blocks.
 pub fn tenant(tenant: &TenantId) -> Path {
-    Path::from(tenant.as_str())
+    key(tenant.as_str())
 }
 
 /// The folder of a block.
 pub fn block(tenant: &TenantId, id: &BlockId) -> Path {
-    Path::from_iter([tenant.as_str(), &id.to_string()])
+    key(&format!("{tenant}/{id}"))
 }
 
 /// A file of a block.
 pub fn file(tenant: &TenantId, id: &BlockId, name: &str) -> Path {
-    Path::from_iter([tenant.as_str(), &id.to_string(), name])
+    key(&format!("{tenant}/{id}/{name}"))
 }
 
 /// The file that makes a block exist.

@@ -1,7 +1,7 @@
 //! Logs to stderr, as logfmt or JSON (spec/config.md §15.3).
 
-use crate::model::time::UnixNanos;
 use std::fmt::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -35,7 +35,7 @@ where
         event.record(&mut fields);
         let mut pairs = vec![
             ("level", level_word(*event.metadata().level()).to_string()),
-            ("ts", rfc3339(UnixNanos::now())),
+            ("ts", rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())),
             ("target", event.metadata().target().to_string()),
             ("msg", fields.message),
         ];
@@ -95,8 +95,8 @@ fn write_json(out: &mut Writer<'_>, pairs: &[(&str, String)]) -> std::fmt::Resul
 }
 
 /// UTC with nanoseconds, by the civil-from-days rule of the proleptic Gregorian calendar.
-fn rfc3339(moment: UnixNanos) -> String {
-    let (seconds, nanos) = (moment.seconds(), moment.0 % 1_000_000_000);
+fn rfc3339(since_epoch: Duration) -> String {
+    let (seconds, nanos) = (since_epoch.as_secs(), since_epoch.subsec_nanos());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
@@ -118,8 +118,8 @@ mod tests {
 
     #[test]
     fn moments_print_as_utc() {
-        assert_eq!(rfc3339(UnixNanos(0)), "1970-01-01T00:00:00.000000000Z");
-        assert_eq!(rfc3339(UnixNanos(1_709_210_096_000_000_007)), "2024-02-29T12:34:56.000000007Z");
-        assert_eq!(rfc3339(UnixNanos::from_seconds(4_102_444_799)), "2099-12-31T23:59:59.000000000Z");
+        assert_eq!(rfc3339(Duration::ZERO), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(rfc3339(Duration::from_nanos(1_709_210_096_000_000_007)), "2024-02-29T12:34:56.000000007Z");
+        assert_eq!(rfc3339(Duration::from_secs(4_102_444_799)), "2099-12-31T23:59:59.000000000Z");
     }
 }

@@ -42,17 +42,7 @@ pub(super) struct Disk;
 
 impl WalFiles for Disk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        if dir.is_dir() {
-            return Ok(());
-        }
-        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-        if let Some(parent) = parent {
-            self.create_dir(parent)?;
-        }
-        match std::fs::create_dir(dir) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => self.sync_dir(parent.unwrap_or(Path::new("."))),
-        }
+        crate::runtime::directories::create_durably(dir)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn WalFile>> {

@@ -1,1 +1,4 @@
-//! stub
+//! The forms of answers.
+
+mod forms;
+mod streaming;

@@ -1,1 +1,5 @@
-//! stub
+//! Starting and stopping.
+
+mod config;
+mod demo;
+mod shutdown;

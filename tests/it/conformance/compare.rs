@@ -16,7 +16,9 @@ pub fn close(wanted: &Value, got: &Value) -> bool {
         (Value::Object(wanted), Value::Object(got)) => {
             wanted.len() == got.len() && wanted.iter().all(|(key, value)| got.get(key).is_some_and(|other| close(value, other)))
         }
-        (Value::Array(wanted), Value::Array(got)) => wanted.len() == got.len() && wanted.iter().zip(got).all(|(wanted, got)| close(wanted, got)),
+        (Value::Array(wanted), Value::Array(got)) => {
+            wanted.len() == got.len() && wanted.iter().zip(got).all(|(wanted, got)| close(wanted, got))
+        }
         _ => wanted == got,
     }
 }
@@ -43,7 +45,10 @@ fn difference_at(wanted: &Value, got: &Value, place: &str) -> String {
         }
         (Value::Array(wanted), Value::Array(got)) if wanted.len() == got.len() => {
             let differing = wanted.iter().zip(got).enumerate().find(|(_, (wanted, got))| !close(wanted, got));
-            differing.map_or_else(|| format!("{place}: no difference"), |(at, (wanted, got))| difference_at(wanted, got, &format!("{place}[{at}]")))
+            differing.map_or_else(
+                || format!("{place}: no difference"),
+                |(at, (wanted, got))| difference_at(wanted, got, &format!("{place}[{at}]")),
+            )
         }
         (Value::Array(wanted), Value::Array(got)) => format!("{place}: {} expected, {} got", wanted.len(), got.len()),
         _ => format!("{place}: expected {}, got {}", shortened(wanted), shortened(got)),

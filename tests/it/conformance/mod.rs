@@ -12,6 +12,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
+/// Sees that two answers are the same but for the order of lists.
+pub fn assert_same(got: &Value, wanted: &Value, what: &str) {
+    let (got, wanted) = (normalise::sorted_deep(got), normalise::sorted_deep(wanted));
+    assert!(compare::close(&wanted, &got), "{what}: {}", compare::first_difference(&wanted, &got));
+}
+
 fn path(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance")).join(name)
 }

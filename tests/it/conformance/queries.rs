@@ -1,8 +1,8 @@
 //! The recorded queries, over the same spans in every place where spans can be.
 //!
 //! `passing.txt` lists the cases that are expected to pass; the others need parts of the language that are not built yet.
-//! The list is kept exact: a listed case that fails and an unlisted case that passes both fail the test. To write the list
-//! anew from what passes, run the tests with `CONMOTO_REWRITE=1`.
+//! The list is kept exact: a listed case that fails and an unlisted case that passes both fail the test. To write it anew from
+//! what passes now, and to see what does not: `CONMOTO_REWRITE=1 cargo test --test it over_the_head -- --nocapture`.
 
 use super::compare::{close, first_difference};
 use super::{normalise, path, recording, text};
@@ -167,7 +167,11 @@ fn check(server: &Server) {
     let ids: BTreeSet<&String> = CASES.iter().map(|case| &case.id).collect();
     let unknown: Vec<&String> = passing.iter().filter(|id| !ids.contains(id)).collect();
     assert!(wrong.is_empty(), "{} of {} cases fail that passed:\n{}", wrong.len(), passing.len(), wrong.join("\n"));
-    assert!(unlisted.is_empty(), "{} cases pass and are not in passing.txt ({REWRITE}=1 writes it): {unlisted:?}", unlisted.len());
+    assert!(
+        unlisted.is_empty(),
+        "{} cases pass and are not in passing.txt ({REWRITE}=1 writes it, see above): {unlisted:?}",
+        unlisted.len()
+    );
     assert!(unknown.is_empty(), "passing.txt names cases that do not exist: {unknown:?}");
 }
 

@@ -47,9 +47,11 @@ fn is_served(case: &Value) -> bool {
 /// What came of a case, in the form of the recording.
 fn answered(server: &Server, case: &Value) -> Value {
     let address = if text(case, "port") == "otlp" { server.otlp_http } else { server.zipkin };
-    let headers: Vec<(&str, &str)> = case["headers"].as_object().expect("an object").iter().map(|(name, value)| (&**name, value.as_str().expect("text"))).collect();
+    let headers: Vec<(&str, &str)> =
+        case["headers"].as_object().expect("an object").iter().map(|(name, value)| (&**name, value.as_str().expect("text"))).collect();
     let body = STANDARD.decode(text(case, "body")).expect("base64");
-    let answer = send(address, text(case, "method"), text(case, "path"), &headers, &body).unwrap_or_else(|error| panic!("{}: {error}", text(case, "id")));
+    let answer = send(address, text(case, "method"), text(case, "path"), &headers, &body)
+        .unwrap_or_else(|error| panic!("{}: {error}", text(case, "id")));
     let mut got = json!({"status": answer.status, "content_type": answer.content_type(), "body": STANDARD.encode(&answer.body)});
     let trace = text(case, "trace");
     if !trace.is_empty() {

@@ -62,7 +62,8 @@ impl<'s> Round<'s> {
                 scope.spawn(move || self.write(writer, ledger));
             }
             scope.spawn(|| self.flush());
-            self.kill_at_some_moment();
+            let _kill = Kill(self);
+            self.wait_for_some_moment();
         });
     }
 
@@ -86,12 +87,13 @@ impl<'s> Round<'s> {
 
     /// A request: spans of a trace that eight requests of a writer add to, and one of the trace that all add to.
     fn request(&self, writer: u64, number: u64) -> Sent {
-        let origin = (self.number << 8 | writer) << 24;
-        let trace = u128::from(origin | number / 8) << 32 | 1;
+        let origin = ((self.number + 1) << 8 | writer) << 24;
+        let trace = u128::from(origin | (number / 8)) << 32;
         let num_spans = 1 + Rng::seeded(origin | number).below(5);
         let mut keys: Vec<SpanKey> = (0..num_spans).map(|at| (trace, (origin | number) << 8 | at)).collect();
         keys.push((LONG_TRACE, (origin | number) << 8 | 0xff));
-        let spans = keys.iter().map(|(trace, id)| span(*trace, *id, "work", number * data::MILLISECOND).with("writer", data::int(writer as i64)));
+        let spans =
+            keys.iter().map(|(trace, id)| span(*trace, *id, "work", number * data::MILLISECOND).with("writer", data::int(writer as i64)));
         let request = data::request(vec![service("crash", spans.collect())]);
         Sent { request, spans: keys }
     }
@@ -113,7 +115,7 @@ impl<'s> Round<'s> {
     }
 
     /// In every second round the kill comes shortly after a flush has begun.
-    fn kill_at_some_moment(&self) {
+    fn wait_for_some_moment(&self) {
         let mut rng = Rng::seeded(!self.number);
         let num_requests = 20 + rng.below(60) as usize;
         crate::support::until("progress", || (self.num_acknowledged.load(SeqCst) >= num_requests).then_some(()));
@@ -122,7 +124,15 @@ impl<'s> Round<'s> {
             crate::support::until("flush", || (self.num_flushes.load(SeqCst) >= num_flushes).then_some(()));
         }
         std::thread::sleep(Duration::from_micros(rng.below(20_000)));
-        self.server.kill();
-        self.is_over.store(true, SeqCst);
+    }
+}
+
+/// Kills the server at its end, however that comes.
+struct Kill<'r, 's>(&'r Round<'s>);
+
+impl Drop for Kill<'_, '_> {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, SeqCst);
+        self.0.server.kill();
     }
 }

@@ -1,1 +1,7 @@
-//! stub
+//! The same answer wherever the spans are: in the head, in blocks, or in both.
+
+mod concurrency;
+mod late_spans;
+mod order;
+mod tags;
+mod times;

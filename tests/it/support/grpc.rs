@@ -34,7 +34,8 @@ async fn send(address: SocketAddr, path: &str, encoding: Option<&str>, message: 
     let stream = TcpStream::connect(address).await.expect("listening");
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
     tokio::spawn(connection);
-    let mut request = http::Request::post(format!("http://{address}{path}")).header("content-type", "application/grpc").header("te", "trailers");
+    let mut request =
+        http::Request::post(format!("http://{address}{path}")).header("content-type", "application/grpc").header("te", "trailers");
     if let Some(encoding) = encoding {
         request = request.header("grpc-encoding", encoding);
     }

@@ -55,7 +55,7 @@ pub fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &st
     // A server that refuses a request may answer and close before it has read all of it.
     let mut received = Vec::new();
     let read = stream.read_to_end(&mut received);
-    parse(&received).or_else(|error| Err(sent.err().or(read.err()).unwrap_or(error)))
+    parse(&received).map_err(|error| sent.err().or(read.err()).unwrap_or(error))
 }
 
 fn parse(received: &[u8]) -> io::Result<Response> {

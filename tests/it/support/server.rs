@@ -199,6 +199,11 @@ impl Server {
         self.process.log()
     }
 
+    /// What it printed at start.
+    pub fn banner(&self) -> String {
+        self.process.out()
+    }
+
     /// kill -9, while others may be waiting for answers.
     pub fn kill(&self) {
         self.process.kill();
@@ -220,7 +225,8 @@ impl Drop for Server {
             eprintln!("last lines of the server's log:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
             return;
         }
-        let is_bad = |line: &&str| BAD_LEVELS.iter().any(|level| line.contains(level)) && !self.expected.iter().any(|text| line.contains(text));
+        let is_bad =
+            |line: &&str| BAD_LEVELS.iter().any(|level| line.contains(level)) && !self.expected.iter().any(|text| line.contains(text));
         let bad: Vec<&str> = log.lines().filter(is_bad).collect();
         assert!(bad.is_empty(), "the server logged what the test does not expect:\n{}", bad.join("\n"));
     }
@@ -233,4 +239,3 @@ fn address(banner: &str, what: &str) -> SocketAddr {
     let host_and_port = word.trim_start_matches("http://").split('/').next().unwrap_or_default();
     host_and_port.parse().unwrap_or_else(|error| panic!("{what}: {host_and_port}: {error}"))
 }
-
