@@ -2,11 +2,12 @@
 
 use super::{ApiState, Readiness};
 use crate::api::tenant::{TenantError, tenant_of};
-use axum::extract::{Path, State};
+use crate::model::TenantId;
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -85,13 +86,22 @@ pub(super) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
     ([(CONTENT_TYPE, OPEN_METRICS)], (state.metrics_text)()).into_response()
 }
 
-/// `/flush`: answers once the recent data are in blocks; of the named tenant, or of all if none is named.
-pub(super) async fn flush(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> Response {
-    let tenant = match tenant_of(&headers, state.config.multitenancy_enabled) {
+/// The parameter of `/flush`.
+#[derive(Default, Deserialize)]
+pub(super) struct FlushQuery {
+    tenant: Option<String>,
+}
+
+/// `/flush`: answers once the recent data are in blocks; of the tenant named in the query or the header, or of all.
+pub(super) async fn flush(State(state): State<Arc<ApiState>>, Query(query): Query<FlushQuery>, headers: HeaderMap) -> Response {
+    let named = query.tenant.filter(|tenant| !tenant.is_empty()).map(|tenant| TenantId::parse(&tenant));
+    let tenant = match (named, tenant_of(&headers, state.config.multitenancy_enabled)) {
+        (Some(Ok(tenant)), _) => Some(tenant),
+        (Some(Err(error)), _) => return text(StatusCode::BAD_REQUEST, error.to_string()),
         _ if !state.config.multitenancy_enabled => None,
-        Ok(tenant) => Some(tenant),
-        Err(TenantError::Missing) => None,
-        Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
+        (None, Ok(tenant)) => Some(tenant),
+        (None, Err(TenantError::Missing)) => None,
+        (None, Err(error)) => return text(StatusCode::BAD_REQUEST, error.to_string()),
     };
     match (state.flush)(tenant).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),

@@ -84,7 +84,8 @@ impl<'s> Units<'s> {
         let column = |id: ColumnId<'_>| source.column(id)?.ok_or_else(|| QueryError::Internal("a column is missing".to_string()));
         let (ids, kinds) = (column(ColumnId::SpanId)?.values, column(ColumnId::Kind)?.values);
         let (statuses, resources) = (column(ColumnId::Status)?.values, column(ColumnId::Resource)?.values);
-        let (Values::U64(ids), Values::Enum(kinds), Values::Enum(statuses), Values::U32(resources)) = (ids, kinds, statuses, resources) else {
+        let (Values::U64(ids), Values::Enum(kinds), Values::Enum(statuses), Values::U32(resources)) = (ids, kinds, statuses, resources)
+        else {
             return Err(QueryError::Internal("a column has another type".to_string()));
         };
         for row in self.rows(piece)?.into_iter().map(|row| row as usize) {
