@@ -6,17 +6,13 @@ use super::params::Params;
 use super::times::signed;
 use super::{ApiError, ApiState, ErrorKind, json, protobuf};
 use crate::frontend::FoundTrace;
+use crate::model::trace::{encoded_bytes, truncate};
 use crate::model::{BlockId, TimeRange, TraceId, UnixNanos};
-use crate::proto::otlp::{ResourceSpans, ScopeSpans};
 use crate::proto::tempopb::{PartialStatus, Trace, TraceByIdMetrics, TraceByIdResponse};
 use crate::runtime::offload::offload;
 use crate::traceql;
 use crate::traceql::ast::{Body, FieldExpr, Query, SpansetExpr, Stage, Static};
-use prost::Message;
 use std::sync::Arc;
-
-/// Bytes around a message within another: a tag and a length.
-const FRAME_BYTES: usize = 5;
 
 /// `/api/traces/{id}`.
 pub(super) async fn version_1(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
@@ -48,7 +44,9 @@ pub(super) async fn version_2(state: Arc<ApiState>, request: QueryRequest) -> Re
             None => (resource_spans, PartialStatus::Complete, String::new()),
             Some(max) => {
                 let message = format!("Trace exceeds maximum size of {max} bytes, a partial trace is returned");
-                (cut(resource_spans, usize::try_from(max).unwrap_or(usize::MAX)), PartialStatus::Partial, message)
+                let mut kept = resource_spans;
+                truncate(&mut kept, usize::try_from(max).unwrap_or(usize::MAX));
+                (kept, PartialStatus::Partial, message)
             }
         };
         let trace = Some(Trace { resource_spans });
@@ -68,7 +66,7 @@ async fn find(state: &ApiState, request: QueryRequest) -> Result<(FoundTrace, us
     let id = TraceId::parse(&request.argument).map_err(|error| ApiError::invalid(error.to_string()))?;
     let range = check_params(&request.params)?;
     let found = state.frontend.find_trace(&request.tenant?, id, range).await?;
-    let num_bytes = found.resource_spans.iter().map(|batch| FRAME_BYTES + batch.encoded_len()).sum();
+    let num_bytes = encoded_bytes(&found.resource_spans);
     Ok((found, num_bytes))
 }
 
@@ -112,36 +110,9 @@ fn check_filter(params: &Params) -> Result<(), ApiError> {
     }
 }
 
-/// As much of the trace as fits, in its order: whole spans, with their resource and scope.
-fn cut(mut batches: Vec<ResourceSpans>, max_bytes: usize) -> Vec<ResourceSpans> {
-    let mut budget = max_bytes;
-    let mut take = |num_bytes: usize| {
-        let fits = num_bytes <= budget;
-        budget = if fits { budget - num_bytes } else { 0 };
-        fits
-    };
-    for batch in &mut batches {
-        let scopes = std::mem::take(&mut batch.scope_spans);
-        if take(2 * FRAME_BYTES + batch.encoded_len()) {
-            batch.scope_spans = scopes.into_iter().filter_map(|scope| cut_scope(scope, &mut take)).collect();
-        }
-    }
-    batches.retain(|batch| !batch.scope_spans.is_empty());
-    batches
-}
-
-fn cut_scope(mut scope: ScopeSpans, take: &mut impl FnMut(usize) -> bool) -> Option<ScopeSpans> {
-    let spans = std::mem::take(&mut scope.spans);
-    if take(2 * FRAME_BYTES + scope.encoded_len()) {
-        scope.spans = spans.into_iter().take_while(|span| take(FRAME_BYTES + span.encoded_len())).collect();
-    }
-    (!scope.spans.is_empty()).then_some(scope)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::otlp::Span;
 
     fn check(query: &str) -> Result<Option<(u64, u64)>, String> {
         let params = Params::of(&format!("/x?{query}").parse().expect("a URI"));
@@ -168,22 +139,5 @@ mod tests {
             assert_eq!(check(query), Err(error.to_string()), "{query}");
         }
         assert!(check("q={").is_err_and(|error| error.starts_with("invalid TraceQL filter: parse error at")));
-    }
-
-    #[test]
-    fn a_cut_trace_is_within_its_size() {
-        let span = || Span { name: "x".repeat(50), ..Span::default() };
-        let scope = || ScopeSpans { spans: vec![span(), span(), span()], ..ScopeSpans::default() };
-        let batch = || ResourceSpans { scope_spans: vec![scope(), scope()], ..ResourceSpans::default() };
-        let whole = Trace { resource_spans: vec![batch(), batch()] };
-        let num_spans = |batches: &[ResourceSpans]| -> usize { batches.iter().flat_map(|b| &b.scope_spans).map(|s| s.spans.len()).sum() };
-        let mut largest = 0;
-        for max in 0..1200 {
-            let trace = Trace { resource_spans: cut(whole.resource_spans.clone(), max) };
-            assert!(trace.encoded_len() <= max);
-            assert!(num_spans(&trace.resource_spans) >= largest);
-            largest = num_spans(&trace.resource_spans);
-        }
-        assert_eq!(largest, 12);
     }
 }

@@ -171,11 +171,6 @@ impl TraceTable {
     pub fn first_row_of(&self, group: usize) -> u32 {
         self.first_row[self.first_of_group[group] as usize]
     }
-
-    /// The trace of a row of the block.
-    pub fn trace_of_row(&self, row: u32) -> u32 {
-        self.first_row.partition_point(|&first| first <= row).saturating_sub(1) as u32
-    }
 }
 
 /// Reads `resources.parquet` or `scopes.parquet`.

@@ -109,7 +109,7 @@ mod tests {
         };
         let text = Metrics::new(Box::new(read)).text();
         assert!(text.contains("# TYPE spans counter\nspans_total{tenant=\"a\\\"b\"} 3.0\n"), "{text}");
-        assert!(text.contains("# TYPE held gauge\nheld 1.5\n"), "{text}");
+        assert!(text.contains("# TYPE held gauge\nheld{} 1.5\n"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
     }
 }

@@ -33,7 +33,6 @@ mod statistics;
 mod unpack;
 mod values;
 mod varint;
-mod view;
 
 #[cfg(test)]
 mod tests;
@@ -43,4 +42,3 @@ pub use column::ColumnReader;
 pub use error::{ReadError, ReadErrorKind};
 pub use layout::MAX_ROWS;
 pub use values::{Decoded, DecodedValues, Dictionary, StringTable};
-pub use view::Role;

@@ -65,14 +65,6 @@ impl DecodedValues {
             _ => None,
         }
     }
-
-    /// Fixed strings of eight bytes as big-endian numbers (span ids); `None` for another type or length.
-    pub fn to_u64_big_endian(&self) -> Option<Vec<u64>> {
-        match self {
-            Self::Fixed(bytes, 8) => Some(bytes.as_chunks::<8>().0.iter().map(|&id| u64::from_be_bytes(id)).collect()),
-            _ => None,
-        }
-    }
 }
 
 /// The distinct values of a dictionary page, by code.
