@@ -245,11 +245,19 @@ fn log_recovery(num_blocks: usize, recovered: &Recovered) {
     let report = &recovered.report;
     tracing::info!(blocks = num_blocks, records = report.records, spans = recovered.num_spans, "data loaded");
     if let Some(cut) = &report.cut {
-        tracing::warn!(
-            segment = cut.segment,
-            bytes = cut.bytes,
-            "the log ended in an unfinished record, which was cut off; it was never acknowledged"
-        );
+        match &cut.kept {
+            None => tracing::warn!(
+                segment = cut.segment,
+                bytes = cut.bytes,
+                "the log ended in an unfinished record, which was cut off; it was never acknowledged"
+            ),
+            Some(path) => tracing::error!(
+                segment = cut.segment,
+                bytes = cut.bytes,
+                kept = %path.display(),
+                "the log is damaged and was cut off there; what followed seems to hold records that may have been acknowledged, and is kept"
+            ),
+        }
     }
     for damaged in &report.damaged {
         tracing::error!(segment = damaged.segment, bytes = damaged.lost_bytes, "a log segment is damaged; acknowledged spans may be lost");

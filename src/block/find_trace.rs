@@ -299,11 +299,11 @@ impl<'a> Details<'a> {
             next_event: 0,
             next_link: 0,
         };
-        if let (Some(table), false) = (block.events()?, traces.events(trace).is_empty()) {
+        if let (Some(table), false) = (block.events(), traces.events(trace).is_empty()) {
             let (group, rows) = locate(table, &traces.events(trace))?;
             details.events = Some(RowReader::read(block, table, group, rows, &DETAIL_LEAVES)?);
         }
-        if let (Some(table), false) = (block.links()?, traces.links(trace).is_empty()) {
+        if let (Some(table), false) = (block.links(), traces.links(trace).is_empty()) {
             let (group, rows) = locate(table, &traces.links(trace))?;
             details.linked_traces = linked_traces(block, table, group, &rows)?;
             details.links = Some(RowReader::read(block, table, group, rows, &DETAIL_LEAVES)?);

@@ -8,7 +8,7 @@ use super::schema::{
     ATTRIBUTES_METADATA, AttributeEntry, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESOURCES_FILE, SCOPES_FILE, TRACES_FILE,
     bloom_file,
 };
-use super::trace_table::TraceTable;
+use super::trace_table::{TraceTable, load_origins};
 use crate::columns::resources::{OriginKind, OriginTable};
 use crate::model::{BlockId, TraceId};
 use bytes::Bytes;
@@ -60,12 +60,35 @@ pub struct Block {
     traces: OnceLock<TraceTable>,
     resources: OnceLock<OriginTable>,
     scopes: OnceLock<OriginTable>,
-    events: OnceLock<Option<Table>>,
-    links: OnceLock<Option<Table>>,
+    side: SideTables,
+}
+
+/// Tables beside that of the spans. Their footers are read with the block, so that one without them is refused then, and not
+/// in every query.
+struct SideTables {
+    traces: Table,
+    resources: Table,
+    scopes: Table,
+    events: Option<Table>,
+    links: Option<Table>,
+}
+
+impl SideTables {
+    fn open(meta: &BlockMeta, files: &dyn RangeRead) -> Result<Self, BlockError> {
+        let table = |file: &str| Table::open(meta, files, file);
+        let if_there = |file: &str| meta.files.iter().any(|listed| listed.name == file).then(|| table(file)).transpose();
+        Ok(SideTables {
+            traces: table(TRACES_FILE)?,
+            resources: table(RESOURCES_FILE)?,
+            scopes: table(SCOPES_FILE)?,
+            events: if_there(EVENTS_FILE)?,
+            links: if_there(LINKS_FILE)?,
+        })
+    }
 }
 
 impl Block {
-    /// Reads what every query needs: indexes and the footer of the spans. Waits for the store.
+    /// Reads what every query needs: indexes and footers. Waits for the store.
     pub fn open(id: BlockId, meta: BlockMeta, files: Arc<dyn RangeRead>) -> Result<Self, BlockError> {
         let first = Arc::clone(&files);
         Self::open_with(id, meta, first.as_ref(), files)
@@ -80,6 +103,7 @@ impl Block {
         let data = Table::open(&meta, first, DATA_FILE)?;
         check_row_groups(&meta, &data.metadata)?;
         check_traces(&meta, &index)?;
+        let side = SideTables::open(&meta, first)?;
         let mut split: Vec<TraceId> = meta.split.iter().filter_map(|id| TraceId::parse(id).ok()).collect();
         split.sort_unstable();
         Ok(Block {
@@ -93,8 +117,7 @@ impl Block {
             traces: OnceLock::new(),
             resources: OnceLock::new(),
             scopes: OnceLock::new(),
-            events: OnceLock::new(),
-            links: OnceLock::new(),
+            side,
         })
     }
 
@@ -130,25 +153,17 @@ impl Block {
 
     /// Summaries of all traces.
     pub fn traces(&self) -> Result<&TraceTable, BlockError> {
-        load_once(&self.traces, || {
-            let table = Table::open(&self.meta, self.files.as_ref(), TRACES_FILE)?;
-            TraceTable::load(&table, self.files.as_ref(), &self.meta)
-        })
+        load_once(&self.traces, || TraceTable::load(&self.side.traces, self.files.as_ref(), &self.meta))
     }
 
     /// Resources of all spans.
     pub fn resources(&self) -> Result<&OriginTable, BlockError> {
-        load_once(&self.resources, || self.load_origins(RESOURCES_FILE, OriginKind::Resource))
+        load_once(&self.resources, || load_origins(&self.side.resources, self.files.as_ref(), OriginKind::Resource))
     }
 
     /// Instrumentation scopes of all spans.
     pub fn scopes(&self) -> Result<&OriginTable, BlockError> {
-        load_once(&self.scopes, || self.load_origins(SCOPES_FILE, OriginKind::Scope))
-    }
-
-    fn load_origins(&self, file: &str, kind: OriginKind) -> Result<OriginTable, BlockError> {
-        let table = Table::open(&self.meta, self.files.as_ref(), file)?;
-        super::trace_table::load_origins(&table, self.files.as_ref(), kind)
+        load_once(&self.scopes, || load_origins(&self.side.scopes, self.files.as_ref(), OriginKind::Scope))
     }
 
     /// The table of spans.
@@ -157,18 +172,13 @@ impl Block {
     }
 
     /// The table of events, if the block has any.
-    pub fn events(&self) -> Result<Option<&Table>, BlockError> {
-        load_once(&self.events, || self.open_if_there(EVENTS_FILE)).map(Option::as_ref)
+    pub fn events(&self) -> Option<&Table> {
+        self.side.events.as_ref()
     }
 
     /// The table of links, if the block has any.
-    pub fn links(&self) -> Result<Option<&Table>, BlockError> {
-        load_once(&self.links, || self.open_if_there(LINKS_FILE)).map(Option::as_ref)
-    }
-
-    fn open_if_there(&self, file: &str) -> Result<Option<Table>, BlockError> {
-        let is_there = self.meta.files.iter().any(|listed| listed.name == file);
-        is_there.then(|| Table::open(&self.meta, self.files.as_ref(), file)).transpose()
+    pub fn links(&self) -> Option<&Table> {
+        self.side.links.as_ref()
     }
 
     /// Where the block's files are read from.
@@ -191,8 +201,14 @@ fn listed<'m>(meta: &'m BlockMeta, name: &str) -> Result<&'m FileMeta, BlockErro
     listed.ok_or_else(|| damaged(super::schema::META_FILE, format!("{name} is not listed")))
 }
 
+/// No index, filter or footer comes near this; a larger length in `meta.json` must not become an allocation.
+const MAX_PART_BYTES: u64 = 1 << 30;
+
 fn read_whole(meta: &BlockMeta, files: &dyn RangeRead, name: &str) -> Result<Bytes, BlockError> {
     let listed = listed(meta, name)?;
+    if listed.bytes > MAX_PART_BYTES {
+        return Err(damaged(super::schema::META_FILE, format!("{name} cannot have {} bytes", listed.bytes)));
+    }
     let mut read = files.read(name, std::slice::from_ref(&(0..listed.bytes)))?;
     let part = read.pop().filter(|part| part.len() as u64 == listed.bytes).ok_or_else(|| damaged(name, "it is too short"))?;
     if crc32c::crc32c(&part) == listed.crc32c { Ok(part) } else { Err(damaged(name, "its checksum is wrong")) }
@@ -308,7 +324,7 @@ fn metadata_entry<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a st
 fn read_footer(files: &dyn RangeRead, listed: &FileMeta) -> Result<Arc<ParquetMetaData>, BlockError> {
     let file = &listed.name;
     let no_footer = || damaged(super::schema::META_FILE, format!("the footer of {file} is not listed"));
-    let footer = listed.footer.filter(|footer| footer.bytes <= listed.bytes).ok_or_else(no_footer)?;
+    let footer = listed.footer.filter(|footer| footer.bytes <= listed.bytes.min(MAX_PART_BYTES)).ok_or_else(no_footer)?;
     let range = listed.bytes - footer.bytes..listed.bytes;
     let part = files.read(file, std::slice::from_ref(&range))?.pop().unwrap_or_default();
     if part.len() as u64 != footer.bytes || crc32c::crc32c(&part) != footer.crc32c {

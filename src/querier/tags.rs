@@ -145,7 +145,7 @@ fn attribute_tables(chunk: &Chunk) -> [(&'static str, &AttributeTable); 3] {
 }
 
 fn block_tables(block: &Block) -> Result<impl Iterator<Item = (&'static str, &Table)>, QueryError> {
-    let tables = [("span", Some(block.data())), ("event", block.events()?), ("link", block.links()?)];
+    let tables = [("span", Some(block.data())), ("event", block.events()), ("link", block.links())];
     Ok(tables.into_iter().filter_map(|(scope, table)| table.map(|table| (scope, table))))
 }
 
@@ -314,7 +314,7 @@ fn detail_values(snapshot: &Snapshot, params: &TagParams, tag: &Attribute, key: 
         }
     }
     for block in blocks_in(snapshot, params) {
-        let table = if is_event { block.events()? } else { block.links()? };
+        let table = if is_event { block.events() } else { block.links() };
         let Some(table) = table else { continue };
         for group in 0..table.num_row_groups() {
             for column in block.attribute_columns(table, group, key)? {

@@ -14,6 +14,8 @@ const MAX_RESERVED_BYTES: usize = 4 << 20;
 
 /// What a sender may still send, in limits and in time, after it has been refused for the size of its body.
 const DISCARDED_LIMITS: usize = 4;
+/// How long a sender may pause within a body (spec/query-api.md §1.1 has the same read timeout).
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much larger than its compressed form a body is taken to be before it is known.
@@ -25,6 +27,9 @@ pub(super) enum CollectError {
     /// More than the limit.
     #[error("http: request body too large")]
     TooLarge,
+    /// The sender has said nothing for too long.
+    #[error("error reading request body: nothing came for {} s", IDLE_TIMEOUT.as_secs())]
+    Stalled,
     /// The connection broke, or the body is not framed as its protocol demands.
     #[error("error reading request body: {0}")]
     Interrupted(axum::Error),
@@ -36,6 +41,10 @@ impl From<CollectError> for BodyError {
             CollectError::TooLarge => BodyError::TooLarge,
             CollectError::Interrupted(error) => {
                 let source = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, error);
+                BodyError::Broken { encoding: Encoding::Identity, source }
+            }
+            CollectError::Stalled => {
+                let source = std::io::Error::new(std::io::ErrorKind::TimedOut, error);
                 BodyError::Broken { encoding: Encoding::Identity, source }
             }
         }
@@ -71,7 +80,8 @@ impl Collector {
     /// Waits for the next piece; false at the end of the body.
     pub(super) async fn more(&mut self) -> Result<bool, CollectError> {
         loop {
-            let Some(frame) = self.body.frame().await else { return Ok(false) };
+            let next = tokio::time::timeout(IDLE_TIMEOUT, self.body.frame());
+            let Some(frame) = next.await.map_err(|_| CollectError::Stalled)? else { return Ok(false) };
             let Ok(piece) = frame.map_err(CollectError::Interrupted)?.into_data() else { continue };
             if piece.len() > self.limit - self.arrived().len() {
                 return Err(CollectError::TooLarge);

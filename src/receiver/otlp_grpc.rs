@@ -163,6 +163,7 @@ fn broken_stream(error: &CollectError, limit: usize) -> Status {
         // The length in the frame was within the limit, or not read yet, and more came than any legal frame has.
         CollectError::TooLarge => too_large(limit.saturating_add(1), limit),
         CollectError::Interrupted(error) => Status::cancelled(error.to_string()),
+        CollectError::Stalled => Status::cancelled(error.to_string()),
     }
 }
 

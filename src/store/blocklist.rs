@@ -99,6 +99,9 @@ pub async fn open(store: &Store, tenant: &TenantId, id: &BlockId) -> Result<Opti
         Err(StoreError::NotFound(_)) => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
+    if meta.block_id != id.to_string() {
+        return Err(format!("meta.json is that of block {}", meta.block_id));
+    }
     let files = store.block_files(tenant, id);
     let id = *id;
     let opened = tokio::task::spawn_blocking(move || Block::open(id, meta, Arc::new(files))).await;

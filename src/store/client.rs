@@ -139,6 +139,10 @@ impl Store {
         for object in listed.objects {
             self.delete(&object.location).await?;
         }
+        if let Some(root) = &self.root {
+            // An empty folder costs an inode and nothing else; the next start sweeps one that stays.
+            let _ = tokio::fs::remove_dir(root.join(folder.as_ref())).await;
+        }
         Ok(())
     }
 

@@ -68,7 +68,7 @@ fn use_group(block: &Block, group: usize) -> Result<(), BlockError> {
 }
 
 fn use_details(block: &Block) -> Result<(), BlockError> {
-    for table in [block.events()?, block.links()?].into_iter().flatten() {
+    for table in [block.events(), block.links()].into_iter().flatten() {
         for group in 0..table.num_row_groups() {
             for entry in table.attributes() {
                 block.attribute_columns(table, group, &entry.key)?;
