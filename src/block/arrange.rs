@@ -5,6 +5,7 @@
 //! `parent_offset` and `subtree` then say all that parent ids and nested sets say (layout E of
 //! shared/design-measurements.md: 24.5 bytes a span against 33.4 for start order).
 
+pub use super::depth_first::SourceRow;
 use super::depth_first::{DepthFirst, Node};
 use crate::columns::Chunk;
 use crate::columns::chunk::NO_ROW;
@@ -15,15 +16,6 @@ use prost::Message;
 
 /// Row groups end at the first trace boundary at or after this many rows (shared/design-measurements.md, recommendation 6).
 pub const ROW_GROUP_ROWS: usize = 128 * 1024;
-
-/// Where a row of the block comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourceRow {
-    /// Position of the chunk among the sources.
-    pub source: u32,
-    /// Row within it.
-    pub row: u32,
-}
 
 /// A trace's place and summary in the block.
 #[derive(Clone, Debug)]

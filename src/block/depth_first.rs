@@ -1,8 +1,16 @@
 //! Putting the spans of one trace into depth-first order.
 
-use super::arrange::SourceRow;
 use std::collections::HashSet;
 use std::hash::Hash;
+
+/// Where a row of the block comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceRow {
+    /// Position of the chunk among the sources.
+    pub source: u32,
+    /// Row within it.
+    pub row: u32,
+}
 
 /// A span as far as its place in the tree goes.
 #[derive(Clone, Copy, Debug)]

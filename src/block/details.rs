@@ -4,11 +4,11 @@
 //! has none.
 
 use super::gather::{AttributePlan, NOT_TAKEN, OrderWriter, RowMap, Scatter, attribute_cells, sparse_cells, sparse_text_cells};
+use super::plan::Plan;
 use super::recode::CodeSpace;
 use super::schema::{EVENTS_FILE, LINKS_FILE, detail, push_attribute_leaves};
 use super::spans::{write_coded, write_order};
 use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
-use super::writer::Plan;
 use crate::columns::{AttributeTable, Chunk, Dictionary, Sparse};
 use bytes::Bytes;
 use parquet::data_type::ByteArray;

@@ -5,7 +5,6 @@
 //! finished chunk, so that footer, offset index and file stay its business.
 
 use super::hybrid::{bit_width, encode};
-use super::table::PAGE_ROWS;
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, PageType, Type as Physical};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
@@ -15,6 +14,9 @@ use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder, PageEncod
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
+
+/// Rows a page (shared/design-measurements.md, recommendation 6).
+pub const PAGE_ROWS: usize = 8 * 1024;
 
 /// Distinct values in PLAIN form.
 #[derive(Clone, Debug, Default)]

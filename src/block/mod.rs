@@ -15,6 +15,7 @@ pub mod index;
 pub mod meta;
 mod origins;
 pub mod parquet;
+mod plan;
 pub mod reader;
 mod recode;
 pub mod schema;

@@ -1,9 +1,9 @@
 //! `traces.parquet`: what a search answer says of a whole trace, so that many searches never open the spans.
 
 use super::arrange::ArrangedTrace;
+use super::plan::Plan;
 use super::schema::{SERVICES_METADATA, trace};
 use super::table::{Cells, Coding, Leaf, LeafType, TableWriter};
-use super::writer::Plan;
 use crate::columns::Dictionary;
 use crate::columns::wire::{put_varint, split_varint};
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! Writing one Parquet file in memory: leaves with an encoding and codec each, row group by row group.
 
-use super::dictionary_chunk::{Coded, Entries, encode_chunk};
+use super::dictionary_chunk::{Coded, Entries, PAGE_ROWS, encode_chunk};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, IntType, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
 use parquet::column::writer::ColumnWriter;
@@ -11,9 +11,6 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnDescPtr, ColumnPath, Type};
 use std::sync::Arc;
-
-/// Rows a page (shared/design-measurements.md, recommendation 6).
-pub const PAGE_ROWS: usize = 8 * 1024;
 
 /// What a leaf holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,13 +4,14 @@
 //! that only one column of one row group is expanded at a time. Putting the files into a store, `meta.json` last, is the
 //! caller's work.
 
-use super::arrange::{Arrangement, ROW_GROUP_ROWS, SourceRow, arrange};
+use super::arrange::{Arrangement, ROW_GROUP_ROWS, arrange};
 use super::bloom::{BloomError, TraceBloom};
 use super::details::write_details;
 use super::gather::{NOT_TAKEN, RowMap};
 use super::index;
 use super::meta::{BlockMeta, FORMAT, FileMeta, FooterMeta, RowGroupMeta, VERSION};
 use super::origins::{Origins, write_origins};
+use super::plan::Plan;
 use super::schema::{DATA_FILE, INDEX_FILE, RESOURCES_FILE, SCOPES_FILE, TRACES_FILE, bloom_file};
 use super::spans::write_spans;
 use super::summaries::write_traces;
@@ -55,35 +56,6 @@ pub enum WriteError {
     /// The Bloom filter could not be built.
     #[error(transparent)]
     Bloom(#[from] BloomError),
-}
-
-/// What all tables of a block are written from.
-pub(super) struct Plan<'a> {
-    pub sources: &'a [&'a Chunk],
-    pub arrangement: &'a Arrangement,
-    /// For each source and row, the row in the block.
-    pub row_map: &'a RowMap,
-    pub resources: &'a Origins,
-    pub scopes: &'a Origins,
-}
-
-impl Plan<'_> {
-    /// The rows of a row group.
-    pub fn rows_of(&self, group: usize) -> std::ops::Range<usize> {
-        let traces = &self.arrangement.traces[self.arrangement.row_groups[group].clone()];
-        let (Some(first), Some(last)) = (traces.first(), traces.last()) else { return 0..0 };
-        first.first_row as usize..(last.first_row + last.num_rows) as usize
-    }
-
-    /// Where the rows of a row group come from.
-    pub fn source_rows(&self, group: usize) -> &[SourceRow] {
-        &self.arrangement.rows[self.rows_of(group)]
-    }
-
-    /// Number of row groups.
-    pub fn num_groups(&self) -> usize {
-        self.arrangement.row_groups.len()
-    }
 }
 
 /// Writes a block; `None` if no span is taken.
