@@ -3,11 +3,12 @@
 
 use super::parquet::{ColumnReader, Decoded, DecodedValues};
 use super::reader::{Block, BlockError, Table};
-use super::schema::{AttributeEntry, ORDER, RESIDUAL, detail, span};
-use super::source::attribute_values;
+use super::schema::{ORDER, RESIDUAL, detail, span};
+use super::source::{decoded_column, decoded_rows};
 use crate::columns::chunk::SpanFields;
+use crate::columns::resources::OriginTable;
 use crate::columns::value::ValueRef;
-use crate::columns::view::{Column, Rows, Values};
+use crate::columns::view::{Column, Values};
 use crate::columns::wire::{Reader, split_varint};
 use crate::columns::{AttributeTable, Chunk, ValueKind};
 use crate::model::TraceId;
@@ -22,17 +23,21 @@ impl Block {
         let group = traces.group_of(trace);
         let rows = within(&traces.rows(trace), traces.first_row_of(group));
         let mut chunk = Chunk::default();
-        let resources = copy_origins(self.resources()?, &mut chunk.resources, self.data())?;
-        let scopes = copy_origins(self.scopes()?, &mut chunk.scopes, self.data())?;
+        let (mut resources, mut scopes) = (UsedOrigins::of(self.resources()?), UsedOrigins::of(self.scopes()?));
         let spans = RowReader::open(self, self.data(), group, rows)?;
         let mut details = Details::read(self, trace)?;
         for row in 0..spans.num_rows() as u32 {
             spans.add_attributes(row, row, &mut chunk.attributes)?;
             spans.add_rare(row, &mut chunk)?;
             details.add_to(&mut chunk, row)?;
-            let fields = span_fields(&spans, row, &resources, &scopes)?;
             let name = spans.text(span::NAME, row)?.unwrap_or_default();
-            let fields = SpanFields { trace_id: self.trace_id(trace), name, ..fields };
+            let fields = SpanFields {
+                trace_id: self.trace_id(trace),
+                name,
+                resource: resources.id(&spans, span::RESOURCE, row, &mut chunk.resources)?,
+                scope: scopes.id(&spans, span::SCOPE, row, &mut chunk.scopes)?,
+                ..span_fields(&spans, row)?
+            };
             chunk.push_span(&fields, 0);
         }
         Ok(chunk)
@@ -44,30 +49,42 @@ fn within(rows: &Range<u32>, first: u32) -> Range<usize> {
     rows.start.saturating_sub(first) as usize..rows.end.saturating_sub(first) as usize
 }
 
-/// Copies a table of resources or scopes and returns the new number of each entry.
-fn copy_origins(
-    from: &crate::columns::resources::OriginTable,
-    to: &mut crate::columns::resources::OriginTable,
-    table: &Table,
-) -> Result<Vec<u32>, BlockError> {
-    let id = |entry: u32| {
-        let (message, schema_url) = from.message(entry);
-        to.intern(message, schema_url).map_err(|_| table.mistyped(span::RESOURCE))
-    };
-    (0..from.len() as u32).map(id).collect()
+/// The resources or scopes of a block, copied as the rows of a trace name them: a block may have thousands, a trace has few.
+struct UsedOrigins<'a> {
+    all: &'a OriginTable,
+    /// The new number of each entry that was copied.
+    copied: HashMap<u32, u32>,
 }
 
-fn span_fields(spans: &RowReader<'_>, row: u32, resources: &[u32], scopes: &[u32]) -> Result<SpanFields<'static>, BlockError> {
+impl<'a> UsedOrigins<'a> {
+    fn of(all: &'a OriginTable) -> Self {
+        UsedOrigins { all, copied: HashMap::new() }
+    }
+
+    /// The number in `to` of what a row names in `leaf`.
+    fn id(&mut self, spans: &RowReader<'_>, leaf: &str, row: u32, to: &mut OriginTable) -> Result<u32, BlockError> {
+        let entry = spans.number(leaf, row)? as u32;
+        if let Some(&id) = self.copied.get(&entry) {
+            return Ok(id);
+        }
+        if entry as usize >= self.all.len() {
+            return Err(spans.table.mistyped(leaf));
+        }
+        let (message, schema_url) = self.all.message(entry);
+        let id = to.intern(message, schema_url).map_err(|_| spans.table.mistyped(leaf))?;
+        self.copied.insert(entry, id);
+        Ok(id)
+    }
+}
+
+/// The numbers of a row's span.
+fn span_fields(spans: &RowReader<'_>, row: u32) -> Result<SpanFields<'static>, BlockError> {
     let number = |leaf: &str| spans.number(leaf, row);
     let start = number(span::START)?;
     let parent_offset = number(span::PARENT_OFFSET)? as u32;
     let parent_id = match parent_offset {
         0 => number(span::PARENT_SPAN_ID)?,
         offset => spans.number(span::SPAN_ID, row.checked_sub(offset).ok_or_else(|| spans.table.mistyped(span::PARENT_OFFSET))?)?,
-    };
-    let origin = |leaf: &str, ids: &[u32]| {
-        let id = number(leaf)? as usize;
-        ids.get(id).copied().ok_or_else(|| spans.table.mistyped(leaf))
     };
     Ok(SpanFields {
         span_id: number(span::SPAN_ID)?,
@@ -76,8 +93,6 @@ fn span_fields(spans: &RowReader<'_>, row: u32, resources: &[u32], scopes: &[u32
         end: start.wrapping_add(number(span::DURATION)?),
         kind: number(span::KIND)? as i32,
         status: number(span::STATUS)? as i32,
-        resource: origin(span::RESOURCE, resources)?,
-        scope: origin(span::SCOPE, scopes)?,
         ..SpanFields::default()
     })
 }
@@ -156,7 +171,9 @@ impl<'a> RowReader<'a> {
         }
         let decoded = decode_together(block, self.table, filled.iter().map(|(_, column)| column), rows)?;
         for ((ordinal, _), decoded) in filled.iter().zip(decoded) {
-            self.attributes[*ordinal] = Some(attribute_column(decoded, &entries[*ordinal]).ok_or_else(|| self.table.mistyped(ORDER))?);
+            let kind = ValueKind::from_name(&entries[*ordinal].kind);
+            let column = kind.and_then(|kind| decoded_column(decoded, kind));
+            self.attributes[*ordinal] = Some(column.ok_or_else(|| self.table.mistyped(ORDER))?);
         }
         Ok(())
     }
@@ -262,19 +279,12 @@ fn decode_together<'c>(
 
 /// A decoded column that is no attribute: text, or numbers as they are.
 fn plain_column(decoded: Decoded) -> Option<Column<'static>> {
-    let rows = decoded.rows.map_or(Rows::All, |rows| Rows::Some(Cow::Owned(rows)));
     let values = match decoded.values {
         DecodedValues::Int32(values) => Values::Enum(Cow::Owned(values)),
         DecodedValues::Int64(values) => Values::Int(Cow::Owned(values)),
-        values => attribute_values(values, ValueKind::Str)?,
+        values => return decoded_column(Decoded { rows: decoded.rows, values }, ValueKind::Str),
     };
-    Some(Column { rows, values })
-}
-
-fn attribute_column(decoded: Decoded, entry: &AttributeEntry) -> Option<Column<'static>> {
-    let rows = decoded.rows.map_or(Rows::All, |rows| Rows::Some(Cow::Owned(rows)));
-    let values = attribute_values(decoded.values, ValueKind::from_name(&entry.kind)?)?;
-    Some(Column { rows, values })
+    Some(Column { rows: decoded_rows(decoded.rows), values })
 }
 
 /// The events and links of a trace, with the next ones to be taken.

@@ -144,7 +144,7 @@ impl Scatter {
         }
     }
 
-    /// Notes the values of one source that fall into the window, by their positions from `first_position` on.
+    /// Notes the values of one source that fall into the window; `stage` is told which value and says its position.
     fn note(&mut self, rows: &[u32], map: &[u32], window: &std::ops::Range<usize>, mut stage: impl FnMut(usize) -> u32) {
         let width = (window.end - window.start) as u32;
         for (at, &row) in rows.iter().enumerate() {

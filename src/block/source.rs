@@ -65,9 +65,7 @@ impl<'a> RowGroupSource<'a> {
             return Ok(self.residual()?.column(key, kind).map(attribute_column));
         };
         let Some(decoded) = self.decode(leaf)? else { return Ok(None) };
-        let rows = decoded.rows.map_or(Rows::All, |rows| Rows::Some(Cow::Owned(rows)));
-        let values = attribute_values(decoded.values, kind).ok_or_else(|| self.block.data().mistyped(leaf))?;
-        Ok(Some(Column { rows, values }))
+        decoded_column(decoded, kind).map(Some).ok_or_else(|| self.block.data().mistyped(leaf))
     }
 
     /// The residual attributes as columns; empty if the file has none.
@@ -206,9 +204,7 @@ fn enum_values(values: DecodedValues) -> Option<Values<'static>> {
 
 fn optional_text(table: &Table, decoded: Option<Decoded>) -> Result<Option<Column<'static>>, BlockError> {
     let Some(decoded) = decoded else { return Ok(None) };
-    let rows = decoded.rows.map_or(Rows::All, |rows| Rows::Some(Cow::Owned(rows)));
-    let values = attribute_values(decoded.values, ValueKind::Str).ok_or_else(|| table.mistyped(span::STATUS_MESSAGE))?;
-    Ok(Some(Column { rows, values }))
+    decoded_column(decoded, ValueKind::Str).map(Some).ok_or_else(|| table.mistyped(span::STATUS_MESSAGE))
 }
 
 impl Block {
@@ -219,9 +215,7 @@ impl Block {
         for entry in table.attributes().iter().filter(|entry| entry.key == key) {
             let Some(decoded) = table.decode(self.files(), group, &entry.leaf)? else { continue };
             let kind = ValueKind::from_name(&entry.kind).ok_or_else(|| table.mistyped(&entry.leaf))?;
-            let rows = decoded.rows.map_or(Rows::All, |rows| Rows::Some(Cow::Owned(rows)));
-            let values = attribute_values(decoded.values, kind).ok_or_else(|| table.mistyped(&entry.leaf))?;
-            columns.push(Column { rows, values });
+            columns.push(decoded_column(decoded, kind).ok_or_else(|| table.mistyped(&entry.leaf))?);
             kinds.push(kind);
         }
         let residual = table.decode(self.files(), group, RESIDUAL)?.map(residual_table).unwrap_or_default();
@@ -246,8 +240,18 @@ fn owned_column(column: AttributeColumn) -> Column<'static> {
     Column { rows: Rows::Some(Cow::Owned(column.rows)), values }
 }
 
+/// Which rows have a value, in the terms of a column.
+pub(super) fn decoded_rows(rows: Option<Vec<u32>>) -> Rows<'static> {
+    rows.map_or(Rows::All, |rows| Rows::Some(Cow::Owned(rows)))
+}
+
+/// What was decoded as a column of attributes of this kind; `None` if the types do not fit.
+pub(super) fn decoded_column(decoded: Decoded, kind: ValueKind) -> Option<Column<'static>> {
+    Some(Column { rows: decoded_rows(decoded.rows), values: attribute_values(decoded.values, kind)? })
+}
+
 /// Decoded values as those of an attribute of this kind; `None` if the types do not fit.
-pub(super) fn attribute_values(values: DecodedValues, kind: ValueKind) -> Option<Values<'static>> {
+fn attribute_values(values: DecodedValues, kind: ValueKind) -> Option<Values<'static>> {
     Some(match (values, kind) {
         (DecodedValues::Codes(codes, strings), ValueKind::Str) => Values::Text(Cow::Owned(codes), Strings::Shared(strings)),
         (DecodedValues::Codes(codes, strings), ValueKind::Any) => Values::Any(Cow::Owned(codes), Strings::Shared(strings)),

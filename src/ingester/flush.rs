@@ -74,14 +74,8 @@ impl Ingester {
         let Some(head) = self.existing_head(tenant) else { return Ok(()) };
         let _only = head.flushing.lock().await;
         let encoded = self.encode(&head, tenant, taking).await?;
-        if encoded.sealed.is_empty() {
-            return Ok(());
-        }
-        let block = match &encoded.new {
-            Some(new) => Some(self.store_block(tenant, new, &encoded).await?),
-            None => None,
-        };
-        let Some(block) = block else { return Ok(()) };
+        let Some(new) = &encoded.new else { return Ok(()) };
+        let block = self.store_block(tenant, new, &encoded).await?;
         head.swap(&encoded.sealed, encoded.rest.clone(), Some(block));
         self.room.notify_waiters();
         let pins = pins_released(&encoded);
