@@ -56,6 +56,7 @@ impl DepthFirst {
     /// Forgets the trace.
     pub fn clear(&mut self) {
         self.nodes.clear();
+        self.by_id.clear();
     }
 
     /// Adds a span of the trace.
@@ -66,16 +67,17 @@ impl DepthFirst {
     /// Leaves out spans that are the same as an earlier one, by what `content` tells of them; returns their number. It is
     /// asked only about spans that share id and start, and once about each.
     pub fn remove_duplicates<C: Eq + Hash>(&mut self, content: impl Fn(SourceRow) -> C) -> usize {
-        self.nodes.sort_by_key(|node| (node.start, node.id));
         self.index();
         let nodes = &self.nodes;
-        let mut twins = Vec::new();
-        let mut seen = HashSet::new();
-        // Of one id, the spans come by start.
-        let id_and_start = |at: &u32| (nodes[*at as usize].id, nodes[*at as usize].start);
-        for alike in self.by_id.chunk_by(|a, b| id_and_start(a) == id_and_start(b)).filter(|alike| alike.len() > 1) {
-            seen.clear();
-            twins.extend(alike.iter().filter(|at| !seen.insert(content(nodes[**at as usize].origin))));
+        let (mut twins, mut seen) = (Vec::new(), HashSet::new());
+        let node = |at: &u32| &nodes[*at as usize];
+        for same_id in self.by_id.chunk_by(|a, b| node(a).id == node(b).id).filter(|same_id| same_id.len() > 1) {
+            let mut same_id = same_id.to_vec();
+            same_id.sort_by_key(|at| node(at).start);
+            for alike in same_id.chunk_by(|a, b| node(a).start == node(b).start).filter(|alike| alike.len() > 1) {
+                seen.clear();
+                twins.extend(alike.iter().filter(|at| !seen.insert(content(node(at).origin))));
+            }
         }
         if !twins.is_empty() {
             twins.sort_unstable();
@@ -84,12 +86,15 @@ impl DepthFirst {
                 at += 1;
                 twins.binary_search(&(at - 1)).is_err()
             });
-            self.index();
         }
         twins.len()
     }
 
     fn index(&mut self) {
+        // Leaving spans out shortens the list and makes the index stale.
+        if self.by_id.len() == self.nodes.len() {
+            return;
+        }
         self.by_id.clear();
         self.by_id.extend(0..self.nodes.len() as u32);
         let nodes = &self.nodes;
@@ -97,9 +102,11 @@ impl DepthFirst {
     }
 
     /// Calls `emit` for each span in depth-first order with the rows back to its parent (0 for none) and the rows of its
-    /// subtree. Roots and orphans come by start; so do the children of a span. Spans in a cycle of parents are never
-    /// reached from a root: the earliest of them is taken for an orphan.
+    /// subtree. Roots and orphans come in the order in which they were added; so do the children of a span (recorded nested-set
+    /// numbers show that this is the order to count in). Spans in a cycle of parents are never reached from a root: the first of
+    /// them is taken for an orphan.
     pub fn run(&mut self, mut emit: impl FnMut(&Node, u32, u32)) {
+        self.index();
         self.link();
         self.out.clear();
         self.place_of.clear();
@@ -132,7 +139,7 @@ impl DepthFirst {
         self.first_child.resize(n, NONE);
         self.next_sibling.clear();
         self.next_sibling.resize(n, NONE);
-        // Backwards, so that each list of children runs by start.
+        // Backwards, so that each list of children runs forwards.
         for at in (0..n).rev() {
             let parent = self.parent[at];
             if parent != NONE {
@@ -218,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn children_follow_their_parent_by_start() {
+    fn children_follow_their_parent_in_order() {
         let nodes = [node(0, 1, 0, 0), node(1, 2, 1, 0), node(2, 3, 1, 0), node(3, 4, 2, 0), node(4, 9, 77, 0)];
         assert_eq!(order(&nodes), [(1, 0, 4), (2, 1, 2), (4, 1, 1), (3, 3, 1), (9, 0, 1)]);
     }
@@ -250,6 +257,14 @@ mod tests {
                     let (parent, _, below) = &out[at - *parent_offset as usize];
                     prop_assert_eq!(parent.id, node.parent_id);
                     prop_assert!(*subtree < *below && *parent_offset < *below);
+                }
+            }
+            // Siblings come as they were added, and so do the spans without a parent that are no cut through a cycle.
+            let parent = |at: usize| (out[at].1 > 0).then(|| at - out[at].1 as usize);
+            let is_cut = |at: usize| parent(at).is_none() && walk.parent_of(out[at].0.origin.row as usize) != NONE;
+            for second in 0..out.len() {
+                for first in (0..second).filter(|first| parent(*first) == parent(second) && !is_cut(*first) && !is_cut(second)) {
+                    prop_assert!(out[first].0.origin.row < out[second].0.origin.row);
                 }
             }
         }

@@ -1,10 +1,10 @@
 //! The spans of one trace, read back into a chunk: only the pages that hold its rows, and only the attribute columns that
 //! it fills.
 
+use super::group_columns::{decoded_column, decoded_rows};
 use super::parquet::{ColumnReader, Decoded, DecodedValues};
 use super::reader::{Block, BlockError, Table};
 use super::schema::{ORDER, RESIDUAL, detail, span};
-use super::source::{decoded_column, decoded_rows};
 use crate::columns::chunk::SpanFields;
 use crate::columns::resources::OriginTable;
 use crate::columns::value::ValueRef;

@@ -5,11 +5,12 @@
 
 pub mod arrange;
 pub mod bloom;
-mod depth_first;
+pub mod depth_first;
 mod details;
 mod dictionary_chunk;
 mod find_trace;
 pub mod gather;
+mod group_columns;
 mod hybrid;
 pub mod index;
 pub mod meta;

@@ -5,8 +5,8 @@ use super::index::TraceIndex;
 use super::meta::{BlockMeta, FileMeta, RowGroupMeta};
 use super::parquet::{ColumnReader, Decoded, DecodedValues, FetchedRanges, ReadError};
 use super::schema::{
-    ATTRIBUTES_METADATA, AttributeEntry, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESOURCES_FILE, SCOPES_FILE, TRACES_FILE,
-    bloom_file,
+    ATTRIBUTES_METADATA, AttributeEntry, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESIDUAL_KEYS_METADATA, RESOURCES_FILE,
+    SCOPES_FILE, TRACES_FILE, bloom_file,
 };
 use super::trace_table::{TraceTable, load_origins};
 use crate::columns::resources::{OriginKind, OriginTable};
@@ -235,6 +235,7 @@ pub struct Table {
     metadata: Arc<ParquetMetaData>,
     leaves: HashMap<String, usize>,
     attributes: Vec<AttributeEntry>,
+    residual_keys: Vec<String>,
 }
 
 impl Table {
@@ -244,7 +245,9 @@ impl Table {
         let leaves = (0..schema.num_columns()).map(|leaf| (schema.column(leaf).name().to_string(), leaf)).collect();
         let listed = metadata_entry(&metadata, ATTRIBUTES_METADATA).unwrap_or("[]");
         let attributes = serde_json::from_str(listed).map_err(|error| damaged(file, error))?;
-        Ok(Table { file: file.to_string(), metadata, leaves, attributes })
+        let listed = metadata_entry(&metadata, RESIDUAL_KEYS_METADATA).unwrap_or("[]");
+        let residual_keys = serde_json::from_str(listed).map_err(|error| damaged(file, error))?;
+        Ok(Table { file: file.to_string(), metadata, leaves, attributes, residual_keys })
     }
 
     /// The file's name.
@@ -255,6 +258,11 @@ impl Table {
     /// Attribute columns; a column's position is its ordinal in the order of attributes.
     pub fn attributes(&self) -> &[AttributeEntry] {
         &self.attributes
+    }
+
+    /// Keys of attributes of which some values have no column of their own.
+    pub fn residual_keys(&self) -> &[String] {
+        &self.residual_keys
     }
 
     /// Number of row groups.

@@ -98,7 +98,6 @@ struct Row {
     id: u64,
     parent_id: u64,
     kind: i32,
-    start: u64,
     offset: usize,
     subtree: usize,
 }
@@ -120,12 +119,11 @@ fn rows_of_group(block: &Block, group: usize) -> Vec<Row> {
     };
     let (offsets, subtrees) = (stored(span::PARENT_OFFSET), stored(span::SUBTREE));
     let (ids, parents) = (numbers(&source, ColumnId::SpanId), numbers(&source, ColumnId::ParentId));
-    let (kinds, starts) = (numbers(&source, ColumnId::Kind), numbers(&source, ColumnId::Start));
+    let kinds = numbers(&source, ColumnId::Kind);
     let row = |at: usize| Row {
         id: ids[at],
         parent_id: parents[at],
         kind: kinds[at] as u32 as i32,
-        start: starts[at],
         offset: offsets[at] as usize,
         subtree: subtrees[at] as usize,
     };
@@ -166,14 +164,6 @@ fn check_structure(rows: &[Row]) -> Result<(), TestCaseError> {
         }
         let below: Vec<usize> = (0..rows.len()).filter(|other| ancestors(*other).any(|ancestor| ancestor == at)).collect();
         prop_assert_eq!(below, Vec::from_iter(at + 1..at + row.subtree));
-    }
-    // Children of one span come by start, and so do the spans that are no child, but for what hangs on a cycle.
-    for first in 0..rows.len() {
-        for second in first + 1..rows.len() {
-            let are_siblings = parent(first) == parent(second);
-            let is_cut = |at: usize| parent(at).is_none() && is_above_or_in_a_cycle(rows, at);
-            prop_assert!(!are_siblings || is_cut(first) != is_cut(second) || rows[first].start <= rows[second].start);
-        }
     }
     Ok(())
 }

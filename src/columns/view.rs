@@ -38,6 +38,21 @@ pub enum ColumnId<'a> {
     Scope,
     /// Ordinal of the trace within the source, every row: `U32`.
     Trace,
+    /// Of a detail: the row of its span, every row, ascending: `U32`.
+    Span,
+    /// Of an event: its time minus the start of its span, every row: `U64`, nanoseconds modulo 2^64.
+    SinceStart,
+    /// Of a link: the linked trace as hex without leading zeros, every row: text.
+    LinkedTrace,
+}
+
+/// What a span may have several of; each kind is a source of its own with a row for each of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Detail {
+    /// Events: attributes, [`ColumnId::Name`], [`ColumnId::SinceStart`], [`ColumnId::Span`].
+    Event,
+    /// Links: attributes, [`ColumnId::LinkedTrace`], [`ColumnId::SpanId`] (of the linked span), [`ColumnId::Span`].
+    Link,
 }
 
 /// Which rows the values of a column belong to.
@@ -175,4 +190,7 @@ pub trait SpanSource {
 
     /// Instrumentation scopes, named by the numbers in [`ColumnId::Scope`].
     fn scopes(&self) -> &[Origin];
+
+    /// The events or links of all spans; `None` if there are none.
+    fn details(&self, of: Detail) -> Result<Option<Box<dyn SpanSource + '_>>, SourceError>;
 }

@@ -1,11 +1,14 @@
 //! What is true of a trace as a whole, whichever units its spans lie in.
 
 use super::QueryError;
+use super::forest::Forest;
+use super::rows::group_tree;
 use super::unit::{Piece, UnitId, Units};
 use crate::columns::chunk::NO_ROW;
-use crate::columns::view::{ColumnId, Values};
+use crate::columns::view::{ColumnId, SourceError, Values};
 use crate::model::{TimeRange, TraceId, UnixNanos};
-use crate::traceql::eval::TraceFacts;
+use crate::traceql::eval::{TraceFacts, TreeNumber};
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -99,8 +102,8 @@ impl<'s> Units<'s> {
         Ok(())
     }
 
-    /// The rows of a piece within its unit.
-    fn rows(&self, piece: Piece) -> Result<Vec<u32>, QueryError> {
+    /// The rows of a piece within its unit, in the order of that unit.
+    pub(super) fn rows(&self, piece: Piece) -> Result<Vec<u32>, QueryError> {
         Ok(match piece.unit {
             UnitId::Chunk(at) => self.snapshot().chunks[at].rows_of(piece.ordinal).collect(),
             UnitId::Group(..) => self.group_rows(piece)?.map(|row| row as u32).collect(),
@@ -116,13 +119,26 @@ pub struct JoinedTraces<'u, 's> {
     units: &'u Units<'s>,
     split: HashSet<TraceId>,
     infos: OnceCell<HashMap<TraceId, TraceInfo<'s>>>,
+    trees: OnceCell<JoinedTrees>,
+}
+
+/// The trees of all traces that have to be joined.
+struct JoinedTrees {
+    forest: Forest,
+    /// By unit: rows there, and their rows in the forest.
+    rows: HashMap<UnitId, Vec<(u32, u32)>>,
 }
 
 impl<'u, 's> JoinedTraces<'u, 's> {
     /// Of a snapshot.
     pub fn of(units: &'u Units<'s>) -> Self {
         let split = units.snapshot().blocks.iter().flat_map(|block| block.split()).copied().collect();
-        JoinedTraces { units, split, infos: OnceCell::new() }
+        JoinedTraces { units, split, infos: OnceCell::new(), trees: OnceCell::new() }
+    }
+
+    /// The units of the same snapshot.
+    pub fn units(&self) -> &'u Units<'s> {
+        self.units
     }
 
     /// Traces that are known to have spans in several blocks.
@@ -153,6 +169,41 @@ impl<'u, 's> JoinedTraces<'u, 's> {
             }
         }
         Ok(self.infos.get_or_init(|| infos))
+    }
+
+    /// The trees of the traces of the head and of split ones; made when a query first asks for numbers of trees.
+    fn trees(&self) -> Result<&JoinedTrees, QueryError> {
+        if let Some(trees) = self.trees.get() {
+            return Ok(trees);
+        }
+        let pieces = self.units.all_pieces(self.split.iter())?;
+        let forest = Forest::join(self.units, pieces.values().map(Vec::as_slice))?;
+        let mut rows: HashMap<UnitId, Vec<(u32, u32)>> = HashMap::new();
+        for row in 0..forest.num_rows() as u32 {
+            let (unit, origin) = forest.origin(row);
+            rows.entry(unit).or_default().push((origin, row));
+        }
+        Ok(self.trees.get_or_init(|| JoinedTrees { forest, rows }))
+    }
+
+    /// A number of the trees for every row of a unit. Rows that repeat a span that is elsewhere keep 0 in the head.
+    fn tree_numbers(&self, unit: UnitId, number: TreeNumber) -> Result<Vec<i64>, QueryError> {
+        let mut numbers = match unit {
+            UnitId::Chunk(at) => vec![0; self.units.snapshot().chunks[at].num_rows()],
+            UnitId::Group(block, group) => group_tree(self.units, unit, &self.units.group_traces(block, group)?)?.numbers(number),
+        };
+        if let UnitId::Group(..) = unit
+            && self.split.is_empty()
+            && self.units.snapshot().chunks.is_empty()
+        {
+            return Ok(numbers);
+        }
+        let trees = self.trees()?;
+        if let Some(rows) = trees.rows.get(&unit) {
+            let joined = trees.forest.tree().numbers(number);
+            rows.iter().for_each(|(row, at)| numbers[*row as usize] = joined[*at as usize]);
+        }
+        Ok(numbers)
     }
 }
 
@@ -190,6 +241,10 @@ impl TraceFacts for UnitFacts<'_, '_> {
 
     fn root_service(&self, ordinal: u32) -> &str {
         self.info(ordinal).root.map_or("", |(service, _)| service)
+    }
+
+    fn tree(&self, number: TreeNumber) -> Result<Cow<'_, [i64]>, SourceError> {
+        self.joined.tree_numbers(self.unit, number).map(Cow::Owned).map_err(|error| SourceError(error.to_string()))
     }
 
     fn id(&self, ordinal: u32) -> TraceId {

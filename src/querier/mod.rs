@@ -7,7 +7,9 @@
 //! anything is said of the trace (start, duration, root, counts).
 
 mod facts;
+mod forest;
 mod results;
+mod rows;
 pub mod search;
 pub mod tags;
 pub mod trace_by_id;

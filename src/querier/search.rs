@@ -1,21 +1,25 @@
 //! Search: which traces match, newest first.
 //!
-//! Units are searched from the newest on. Of a trace that lies in one unit everything is known there. Of one that lies in
-//! several, a unit gives only an upper bound of its start, so these are set aside and resolved afterwards, best bound
-//! first, as long as they can still enter the answer. A unit whose newest trace is older than the worst of a full answer
-//! is not read at all.
+//! Row groups are searched from the newest on, whole traces at once. Of a trace that lies in one row group everything is known
+//! there. One that has spans in the head, or in several blocks, is joined from its pieces first and judged then; to find out
+//! which of these are worth it, each filter's hits in every piece are collected as a mask. Candidates are tried in the order of
+//! an upper bound of their start, as long as they can still enter the answer. A row group whose newest trace is older than the
+//! worst of a full answer is not read at all.
 
-use super::facts::{JoinedTraces, UnitFacts};
+use super::facts::JoinedTraces;
+use super::forest::Forest;
 use super::results::Results;
+use super::rows::{GroupRows, JoinedRows, Matches};
 use super::unit::{Piece, UnitId, Units};
 use super::{QueryError, Snapshot};
 use crate::model::{TimeRange, TraceId};
 use crate::proto::tempopb;
-use crate::traceql::ast::{Body, FieldExpr, Query, SpansetExpr, Stage};
-use crate::traceql::eval::{Bitmap, Filter};
-use std::cell::OnceCell;
+use crate::traceql::ast::Query;
+use crate::traceql::eval::Scalar;
+use crate::traceql::eval::pipeline::{Pipeline, SpanSet, TraceRows};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
 
 /// A search as the API has checked it.
 #[derive(Clone, Debug)]
@@ -32,24 +36,18 @@ pub struct SearchParams {
 
 /// Runs a search. Waits for the store and computes.
 pub fn search(snapshot: &Snapshot, params: &SearchParams) -> Result<tempopb::SearchResponse, QueryError> {
-    let filter = params.query.as_ref().map(|query| Filter::compile(only_filter(query)?).map_err(QueryError::from)).transpose()?;
+    let pipeline = match &params.query {
+        Some(query) => Pipeline::compile(query)?,
+        None => Pipeline::everything(),
+    };
     let units = Units::of(snapshot);
     let joined = JoinedTraces::of(&units);
-    let mut search = Search::new(&units, &joined, filter.as_ref(), params);
-    if filter.as_ref().and_then(Filter::constant) != Some(false) {
+    let matches = Matches::of(&joined, &pipeline);
+    let mut search = Search::new(&matches, &joined, &pipeline, params);
+    if pipeline.can_match() {
         search.run()?;
     }
-    Results::of(&search, params)?.response()
-}
-
-/// The filter of a query that is nothing but a filter.
-fn only_filter(query: &Query) -> Result<&FieldExpr, QueryError> {
-    let unsupported = || QueryError::Unsupported("only a single filter { … } can be searched for yet".to_string());
-    let Body::Pipeline(pipeline) = &query.body else { return Err(unsupported()) };
-    match &pipeline.stages[..] {
-        [Stage::Spansets(SpansetExpr::Filter(filter))] => Ok(filter),
-        _ => Err(unsupported()),
-    }
+    Results::of(search, params)?.response()
 }
 
 /// A trace of the answer: earlier is better.
@@ -61,36 +59,74 @@ pub(super) struct Ranked {
     pub id: TraceId,
 }
 
+/// A trace that matches.
+pub(super) struct FoundTrace {
+    /// Where its spans lie.
+    pub pieces: Vec<Piece>,
+    /// Its spansets, at least one.
+    pub sets: Vec<FoundSet>,
+}
+
+/// A spanset of the answer.
+pub(super) struct FoundSet {
+    /// Unit and row of the spans that are shown, in the order of the trace's tree.
+    pub shown: Vec<(UnitId, u32)>,
+    /// Number of its spans.
+    pub matched: usize,
+    /// What stages have added.
+    pub attributes: Vec<(Arc<str>, Scalar)>,
+}
+
+/// Which filters keep some span of a trace. Filters from the 64th on share a bit.
+type Mask = u64;
+
+fn bit(filter: usize) -> Mask {
+    1 << filter.min(Mask::BITS as usize - 1)
+}
+
+/// A trace that has to be joined before it can be judged.
+#[derive(Clone, Copy)]
+struct Candidate {
+    /// The trace starts no later, Unix nanoseconds.
+    bound: u64,
+    mask: Mask,
+}
+
+/// Candidates that are joined at once: few at first, because the best of them may fill the answer.
+const FIRST_BATCH: usize = 64;
+const LARGEST_BATCH: usize = 4096;
+
 /// A search under way.
 pub(super) struct Search<'u, 's> {
     pub units: &'u Units<'s>,
     pub joined: &'u JoinedTraces<'u, 's>,
-    filter: Option<&'u Filter>,
+    matches: &'u Matches<'u, 's>,
+    pipeline: &'u Pipeline,
     limit: usize,
+    spans_per_span_set: usize,
     range: TimeRange,
-    matches: HashMap<UnitId, OnceCell<Bitmap>>,
     /// The best so far; its greatest element is the worst.
     best: BinaryHeap<Ranked>,
-    /// Pieces of the traces in `best` that lie in one unit.
-    pub homes: HashMap<TraceId, Piece>,
-    /// Traces with several pieces, with an upper bound of their start.
-    pending: BTreeMap<TraceId, u64>,
+    found: HashMap<TraceId, FoundTrace>,
+    candidates: HashMap<TraceId, Candidate>,
+    /// Traces that were joined and judged.
+    judged: HashSet<TraceId>,
 }
 
 impl<'u, 's> Search<'u, 's> {
-    fn new(units: &'u Units<'s>, joined: &'u JoinedTraces<'u, 's>, filter: Option<&'u Filter>, params: &SearchParams) -> Self {
-        let mut matches: HashMap<UnitId, OnceCell<Bitmap>> = units.chunk_ids().map(|unit| (unit, OnceCell::new())).collect();
-        matches.extend(units.groups_newest_first(&TimeRange::ALL).into_iter().map(|unit| (unit, OnceCell::new())));
+    fn new(matches: &'u Matches<'u, 's>, joined: &'u JoinedTraces<'u, 's>, pipeline: &'u Pipeline, params: &SearchParams) -> Self {
         Search {
-            units,
+            units: joined.units(),
             joined,
-            filter,
-            limit: params.limit,
-            range: params.range,
             matches,
+            pipeline,
+            limit: params.limit,
+            spans_per_span_set: params.spans_per_span_set,
+            range: params.range,
             best: BinaryHeap::new(),
-            homes: HashMap::new(),
-            pending: BTreeMap::new(),
+            found: HashMap::new(),
+            candidates: HashMap::new(),
+            judged: HashSet::new(),
         }
     }
 
@@ -98,41 +134,15 @@ impl<'u, 's> Search<'u, 's> {
         for unit in self.units.chunk_ids().collect::<Vec<_>>() {
             self.search_chunk(unit)?;
         }
-        let groups = self.units.groups_newest_first(&self.range);
-        for unit in &groups {
-            if self.is_beaten(self.units.newest_start(*unit)) {
+        self.judge_candidates()?;
+        for unit in self.units.groups_newest_first(&self.range) {
+            if self.is_beaten(self.units.newest_start(unit)) {
                 break;
             }
-            self.search_group(*unit)?;
+            self.search_group(unit)?;
         }
-        self.search_split_outside(&groups)?;
-        self.resolve_pending()
-    }
-
-    /// The rows of a unit that match.
-    pub fn matches(&self, unit: UnitId) -> Result<&Bitmap, QueryError> {
-        let cell = self.matches.get(&unit).ok_or_else(|| QueryError::Internal("a unit outside of the snapshot".to_string()))?;
-        if let Some(bitmap) = cell.get() {
-            return Ok(bitmap);
-        }
-        let source = self.units.source(unit)?.as_source();
-        let bitmap = match self.filter {
-            Some(filter) => filter.select(source, &UnitFacts::of(self.joined, unit))?,
-            None => Bitmap::full(source.num_rows()),
-        };
-        Ok(cell.get_or_init(|| bitmap))
-    }
-
-    /// The matching rows of a piece.
-    pub fn matching_rows(&self, piece: Piece) -> Result<Vec<u32>, QueryError> {
-        let matches = self.matches(piece.unit)?;
-        Ok(match piece.unit {
-            UnitId::Chunk(at) => {
-                let rows = self.units.snapshot().chunks[at].rows_of(piece.ordinal);
-                rows.filter(|row| matches.contains(*row)).collect()
-            }
-            UnitId::Group(..) => matches.iter_in(self.units.group_rows(piece)?).collect(),
-        })
+        self.search_split()?;
+        self.judge_candidates()
     }
 
     /// True if a trace that starts at `start` at the latest cannot enter the answer any more.
@@ -140,109 +150,178 @@ impl<'u, 's> Search<'u, 's> {
         self.best.len() >= self.limit && self.best.peek().is_some_and(|worst| Reverse(start) > worst.start)
     }
 
-    fn add(&mut self, ranked: Ranked, home: Option<Piece>) {
-        self.best.push(ranked);
-        if let Some(home) = home {
-            self.homes.insert(ranked.id, home);
-        }
+    fn add(&mut self, start: u64, id: TraceId, found: FoundTrace) {
+        self.best.push(Ranked { start: Reverse(start), id });
+        self.found.insert(id, found);
         if self.best.len() > self.limit
             && let Some(beaten) = self.best.pop()
         {
-            self.homes.remove(&beaten.id);
+            self.found.remove(&beaten.id);
         }
     }
 
-    /// Traces of the head are in several chunks more often than not, so all of them are resolved later.
+    fn add_candidate(&mut self, id: TraceId, bound: u64, mask: Mask) {
+        if !self.judged.contains(&id) {
+            let candidate = self.candidates.entry(id).or_insert(Candidate { bound, mask: 0 });
+            candidate.bound = candidate.bound.min(bound);
+            candidate.mask |= mask;
+        }
+    }
+
+    /// Traces of the head are in the order of their arrival and often in several chunks, so all of them are joined.
     fn search_chunk(&mut self, unit: UnitId) -> Result<(), QueryError> {
         let UnitId::Chunk(at) = unit else { return Ok(()) };
         let chunk = &self.units.snapshot().chunks[at];
-        let mut is_hit = vec![false; chunk.traces.summaries().len()];
-        self.matches(unit)?.iter().for_each(|row| is_hit[chunk.trace[row as usize] as usize] = true);
-        for (summary, _) in chunk.traces.summaries().iter().zip(is_hit).filter(|(_, is_hit)| *is_hit) {
-            self.add_pending(summary.id, summary.start);
+        let mut masks: Vec<Mask> = vec![0; chunk.traces.summaries().len()];
+        for filter in 0..self.pipeline.filters().len() {
+            let kept = self.matches.matches(unit, filter)?;
+            kept.iter().for_each(|row| masks[chunk.trace[row as usize] as usize] |= bit(filter));
+        }
+        for (summary, mask) in chunk.traces.summaries().iter().zip(masks).filter(|(_, mask)| *mask != 0) {
+            self.add_candidate(summary.id, summary.start, mask);
         }
         Ok(())
-    }
-
-    fn add_pending(&mut self, id: TraceId, start: u64) {
-        let bound = self.pending.entry(id).or_insert(start);
-        *bound = start.min(*bound);
     }
 
     fn search_group(&mut self, unit: UnitId) -> Result<(), QueryError> {
         let UnitId::Group(block, group) = unit else { return Ok(()) };
+        let rows = GroupRows::of(self.matches, block, group)?;
+        let found = self.pipeline.run(&rows)?;
+        self.collect_masks(unit, rows.traces())?;
         let block = &self.units.snapshot().blocks[block];
         let traces = block.traces()?;
-        let first_row = traces.first_row_of(group);
-        let mut hits = Vec::new();
-        {
-            let matches = self.matches(unit)?;
-            for (at, ordinal) in traces.traces_of(group).enumerate() {
-                let rows = traces.rows(ordinal);
-                if matches.any_in((rows.start - first_row) as usize..(rows.end - first_row) as usize) {
-                    hits.push((at as u32, ordinal));
-                }
-            }
-        }
-        for (at, ordinal) in hits {
-            let start = traces.start(ordinal);
+        let first = traces.traces_of(group).start;
+        let ranked = |at: u32| (Reverse(traces.start(first + at)), block.trace_id(first + at), at);
+        let mut hits: Vec<_> = found.traces(rows.traces()).into_iter().map(ranked).collect();
+        hits.sort_unstable();
+        for (Reverse(start), id, at) in hits {
             if self.is_beaten(start) {
-                continue;
+                break;
             }
-            let id = block.trace_id(ordinal);
             let piece = Piece { unit, ordinal: at };
             if self.joined.is_split(&id) {
-                self.add_pending(id, start);
-            } else if self.units.info(&[piece])?.overlaps(&self.range) {
-                self.add(Ranked { start: Reverse(start), id }, Some(piece));
+                continue;
+            }
+            if self.units.info(&[piece])?.overlaps(&self.range) {
+                let sets = found.sets_of(at, rows.traces()).into_iter().map(|set| self.found_set(set, |row| (unit, row))).collect();
+                self.add(start, id, FoundTrace { pieces: vec![piece], sets });
             }
         }
         Ok(())
     }
 
-    /// A trace that was cut in two is inside the range as a whole even if the block with its matching spans is not.
-    fn search_split_outside(&mut self, inside: &[UnitId]) -> Result<(), QueryError> {
-        if self.range == TimeRange::ALL {
+    fn found_set(&self, set: SpanSet, place: impl Fn(u32) -> (UnitId, u32)) -> FoundSet {
+        let shown = set.rows.iter().take(self.spans_per_span_set).map(|row| place(*row)).collect();
+        FoundSet { shown, matched: set.rows.len(), attributes: set.attributes }
+    }
+
+    /// What the row group adds to traces that are in the head, too. Split traces are looked at by themselves.
+    fn collect_masks(&mut self, unit: UnitId, ranges: &[std::ops::Range<usize>]) -> Result<(), QueryError> {
+        let UnitId::Group(block, group) = unit else { return Ok(()) };
+        let num_filters = self.pipeline.filters().len();
+        let is_known = (0..num_filters).all(|filter| self.matches.is_known(unit, filter));
+        // Where a filter was not asked because another one keeps nothing here, only the head can make up for it.
+        if self.units.snapshot().chunks.is_empty() || (!is_known && self.candidates.is_empty()) {
             return Ok(());
         }
-        let inside: HashSet<UnitId> = inside.iter().copied().collect();
+        let kept = (0..num_filters).map(|filter| self.matches.matches(unit, filter)).collect::<Result<Vec<_>, _>>()?;
+        let block = &self.units.snapshot().blocks[block];
+        let traces = block.traces()?;
+        for (ordinal, rows) in traces.traces_of(group).zip(ranges) {
+            let hits = kept.iter().enumerate().filter(|(_, kept)| kept.any_in(rows.clone()));
+            let mask = hits.fold(0, |mask, (filter, _)| mask | bit(filter));
+            if mask != 0 {
+                let id = block.trace_id(ordinal);
+                if self.units.is_in_head(&id) {
+                    self.add_candidate(id, traces.start(ordinal), mask);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Traces that were cut in two between blocks: such a trace may be inside the range as a whole even if the block with its
+    /// matching spans is not.
+    fn search_split(&mut self) -> Result<(), QueryError> {
         for id in self.joined.split().copied().collect::<Vec<_>>() {
             let pieces = self.units.pieces_of(&id)?;
             let info = self.units.info(&pieces)?;
-            if self.pending.contains_key(&id) || !info.overlaps(&self.range) || self.is_beaten(info.start) {
+            if self.judged.contains(&id) || !info.overlaps(&self.range) || self.is_beaten(info.start) {
                 continue;
             }
-            for piece in pieces.into_iter().filter(|piece| matches!(piece.unit, UnitId::Group(..)) && !inside.contains(&piece.unit)) {
-                if !self.matching_rows(piece)?.is_empty() {
-                    self.add_pending(id, info.start);
-                }
+            let mut mask = 0;
+            for piece in pieces {
+                mask |= self.mask_of(piece)?;
             }
+            self.add_candidate(id, info.start, mask);
         }
         Ok(())
     }
 
-    fn resolve_pending(&mut self) -> Result<(), QueryError> {
-        let mut pending: Vec<(TraceId, u64)> = std::mem::take(&mut self.pending).into_iter().collect();
-        pending.sort_unstable_by_key(|(id, bound)| (Reverse(*bound), *id));
-        for (id, bound) in pending {
-            if self.is_beaten(bound) {
+    fn mask_of(&self, piece: Piece) -> Result<Mask, QueryError> {
+        let rows = self.units.rows(piece)?;
+        let mut mask = 0;
+        for filter in 0..self.pipeline.filters().len() {
+            let kept = self.matches.matches(piece.unit, filter)?;
+            if rows.iter().any(|row| kept.contains(*row)) {
+                mask |= bit(filter);
+            }
+        }
+        Ok(mask)
+    }
+
+    /// Joins and judges candidates that may match, best bound first, while they can enter the answer.
+    fn judge_candidates(&mut self) -> Result<(), QueryError> {
+        let may_match = |mask: Mask| self.pipeline.may_match(&|filter| mask & bit(filter) != 0);
+        let possible = self.candidates.iter().filter(|(_, candidate)| may_match(candidate.mask));
+        let mut queue: Vec<(Reverse<u64>, TraceId)> = possible.map(|(id, candidate)| (Reverse(candidate.bound), *id)).collect();
+        queue.sort_unstable();
+        let (mut rest, mut batch) = (&queue[..], FIRST_BATCH);
+        while let Some((Reverse(bound), _)) = rest.first()
+            && !self.is_beaten(*bound)
+        {
+            let (now, later) = rest.split_at(batch.min(rest.len()));
+            self.judge(now)?;
+            (rest, batch) = (later, (2 * batch).min(LARGEST_BATCH));
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, batch: &[(Reverse<u64>, TraceId)]) -> Result<(), QueryError> {
+        let mut joining: Vec<(TraceId, u64, Vec<Piece>)> = Vec::with_capacity(batch.len());
+        for (Reverse(bound), id) in batch {
+            if self.is_beaten(*bound) {
                 break;
             }
-            let info = self.units.info(&self.units.pieces_of(&id)?)?;
-            if info.overlaps(&self.range) {
-                self.add(Ranked { start: Reverse(info.start), id }, None);
+            self.candidates.remove(id);
+            self.judged.insert(*id);
+            let pieces = self.units.pieces_of(id)?;
+            let info = self.units.info(&pieces)?;
+            if info.overlaps(&self.range) && !self.is_beaten(info.start) {
+                joining.push((*id, info.start, pieces));
             }
+        }
+        let forest = Forest::join(self.units, joining.iter().map(|(_, _, pieces)| pieces.as_slice()))?;
+        let rows = JoinedRows::of(self.matches, &forest);
+        let found = self.pipeline.run(&rows)?;
+        for at in found.traces(rows.traces()) {
+            let (id, start, pieces) = &mut joining[at as usize];
+            let sets = found.sets_of(at, rows.traces()).into_iter().map(|set| self.found_set(set, |row| forest.origin(row))).collect();
+            let found = FoundTrace { pieces: std::mem::take(pieces), sets };
+            let (start, id) = (*start, *id);
+            self.add(start, id, found);
         }
         Ok(())
     }
 
     /// The traces of the answer, best first.
-    pub fn ranked(&self) -> Vec<Ranked> {
-        self.best.clone().into_sorted_vec()
+    pub fn take_found(&mut self) -> Vec<(TraceId, FoundTrace)> {
+        let ranked = std::mem::take(&mut self.best).into_sorted_vec();
+        ranked.into_iter().filter_map(|ranked| Some((ranked.id, self.found.remove(&ranked.id)?))).collect()
     }
 
     /// Number of spans that were looked at.
     pub fn num_inspected(&self) -> usize {
-        self.matches.values().filter_map(OnceCell::get).map(Bitmap::len).sum()
+        self.matches.num_inspected()
     }
 }

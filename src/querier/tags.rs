@@ -4,7 +4,6 @@ use super::facts::{JoinedTraces, UnitFacts};
 use super::unit::{UnitId, UnitSource, Units};
 use super::{QueryError, Snapshot};
 use crate::block::reader::{Block, Table};
-use crate::block::schema::RESIDUAL_KEYS_METADATA;
 use crate::columns::resources::Origin;
 use crate::columns::view::{Column, ColumnId, Rows};
 use crate::columns::{AttributeTable, Chunk};
@@ -134,7 +133,7 @@ fn all_names(snapshot: &Snapshot, params: &TagParams, names: &mut Names) -> Resu
         add_origins(names, "instrumentation", block.scopes()?.entries());
         for (scope, table) in block_tables(block)? {
             let keys = table.attributes().iter().map(|entry| entry.key.clone());
-            names.entry(scope).or_default().extend(keys.chain(residual_keys(table)));
+            names.entry(scope).or_default().extend(keys.chain(table.residual_keys().iter().cloned()));
         }
     }
     Ok(())
@@ -147,12 +146,6 @@ fn attribute_tables(chunk: &Chunk) -> [(&'static str, &AttributeTable); 3] {
 fn block_tables(block: &Block) -> Result<impl Iterator<Item = (&'static str, &Table)>, QueryError> {
     let tables = [("span", Some(block.data())), ("event", block.events()), ("link", block.links())];
     Ok(tables.into_iter().filter_map(|(scope, table)| table.map(|table| (scope, table))))
-}
-
-/// Keys of attributes that have no column of their own.
-fn residual_keys(table: &Table) -> Vec<String> {
-    let listed = table.metadata_entry(RESIDUAL_KEYS_METADATA).unwrap_or("[]");
-    serde_json::from_str(listed).unwrap_or_default()
 }
 
 fn add_origins<'a>(names: &mut Names, scope: &'static str, origins: impl IntoIterator<Item = &'a Origin>) {
@@ -184,7 +177,7 @@ fn span_keys(units: &Units<'_>, unit: UnitId) -> BTreeSet<String> {
         UnitId::Chunk(at) => units.snapshot().chunks[at].attributes.columns().iter().map(|column| column.key().to_string()).collect(),
         UnitId::Group(block, _) => {
             let table = units.snapshot().blocks[block].data();
-            table.attributes().iter().map(|entry| entry.key.clone()).chain(residual_keys(table)).collect()
+            table.attributes().iter().map(|entry| entry.key.clone()).chain(table.residual_keys().iter().cloned()).collect()
         }
     }
 }

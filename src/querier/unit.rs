@@ -1,5 +1,6 @@
 //! The units of work of a snapshot.
 
+use super::forest::{GroupLinkage, Linkage};
 use super::{QueryError, Snapshot};
 use crate::block::reader::Block;
 use crate::block::source::RowGroupSource;
@@ -49,7 +50,13 @@ pub struct Piece {
 pub struct Units<'s> {
     snapshot: &'s Snapshot,
     chunks: Vec<UnitSource<'s>>,
-    groups: Vec<Vec<OnceCell<UnitSource<'s>>>>,
+    groups: Vec<Vec<OnceCell<Opened<'s>>>>,
+}
+
+/// A row group that was opened, with what may be asked of it more than once.
+struct Opened<'s> {
+    source: UnitSource<'s>,
+    linkage: OnceCell<GroupLinkage>,
 }
 
 impl<'s> Units<'s> {
@@ -102,15 +109,31 @@ impl<'s> Units<'s> {
     pub fn source(&self, unit: UnitId) -> Result<&UnitSource<'s>, QueryError> {
         match unit {
             UnitId::Chunk(at) => Ok(&self.chunks[at]),
-            UnitId::Group(block, group) => {
-                let cell = &self.groups[block][group];
-                if let Some(source) = cell.get() {
-                    return Ok(source);
-                }
-                let opened = RowGroupSource::open(&self.snapshot.blocks[block], group)?;
-                Ok(cell.get_or_init(|| UnitSource::Group(Box::new(opened))))
-            }
+            UnitId::Group(block, group) => Ok(&self.opened(block, group)?.source),
         }
+    }
+
+    fn opened(&self, block: usize, group: usize) -> Result<&Opened<'s>, QueryError> {
+        let cell = &self.groups[block][group];
+        if let Some(opened) = cell.get() {
+            return Ok(opened);
+        }
+        let source = UnitSource::Group(Box::new(RowGroupSource::open(&self.snapshot.blocks[block], group)?));
+        Ok(cell.get_or_init(|| Opened { source, linkage: OnceCell::new() }))
+    }
+
+    /// How the spans of a unit hang together.
+    pub(super) fn linkage(&self, unit: UnitId) -> Result<Linkage<'_>, QueryError> {
+        let (block, group) = match unit {
+            UnitId::Chunk(at) => return Ok(Linkage::of_chunk(&self.snapshot.chunks[at])),
+            UnitId::Group(block, group) => (block, group),
+        };
+        let opened = self.opened(block, group)?;
+        if let Some(linkage) = opened.linkage.get() {
+            return Ok(linkage.as_linkage());
+        }
+        let linkage = GroupLinkage::read(opened.source.as_source())?;
+        Ok(opened.linkage.get_or_init(|| linkage).as_linkage())
     }
 
     /// The trace of a unit's ordinal.
@@ -133,6 +156,17 @@ impl<'s> Units<'s> {
         let traces = self.snapshot.blocks[block].traces()?;
         let (rows, first) = (traces.rows(self.block_ordinal(piece)?), traces.first_row_of(group));
         Ok((rows.start - first) as usize..(rows.end - first) as usize)
+    }
+
+    /// The rows of each trace of a row group, counted from the group's first.
+    pub(super) fn group_traces(&self, block: usize, group: usize) -> Result<Vec<Range<usize>>, QueryError> {
+        let traces = self.snapshot.blocks[block].traces()?;
+        let first = traces.first_row_of(group);
+        let rows = |trace| {
+            let rows = traces.rows(trace);
+            (rows.start - first) as usize..(rows.end - first) as usize
+        };
+        Ok(traces.traces_of(group).map(rows).collect())
     }
 
     /// All pieces of a trace.

@@ -442,6 +442,21 @@ impl MetricsFunction {
     }
 }
 
+impl FieldExpr {
+    /// Calls `visit` with every attribute in the expression, from left to right.
+    pub fn each_attribute(&self, visit: &mut impl FnMut(&Attribute)) {
+        match self {
+            Self::Static(_) => {}
+            Self::Attribute(attribute) => visit(attribute),
+            Self::Unary { operand, .. } | Self::IsNil(operand) | Self::NotNil(operand) => operand.each_attribute(visit),
+            Self::Binary { left, right, .. } => {
+                left.each_attribute(visit);
+                right.each_attribute(visit);
+            }
+        }
+    }
+}
+
 impl BinaryOp {
     /// Whether this is `+ - * / % ^`.
     pub fn is_arithmetic(self) -> bool {

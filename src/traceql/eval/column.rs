@@ -2,12 +2,14 @@
 
 use super::EvalError;
 use super::condition::span_id_text;
+use super::details::DetailValues;
 use super::place::{Context, Place, SpanColumn, TraceFact, TraceFacts, resource_value, scope_value};
 use super::scalar::Scalar;
 use crate::columns::resources::Origin;
 use crate::columns::value::ValueRef;
 use crate::columns::view::{Column, ColumnId, Rows, Strings, Values};
 use crate::traceql::ast::{Kind, Status};
+use std::borrow::Cow;
 
 /// A column much longer than the list of rows asked for is searched, not walked.
 const SEARCH_FACTOR: usize = 16;
@@ -24,6 +26,10 @@ pub(super) enum AttributeColumns<'s> {
     Intrinsic(SpanColumn, Option<Decoder<'s>>),
     /// The number of each row's trace.
     Trace(TraceFact, &'s dyn TraceFacts, Option<Column<'s>>),
+    /// A number of each row.
+    Tree(Cow<'s, [i64]>),
+    /// Of the events or links of a row the first that has the attribute counts (spec/traceql.md §5.4).
+    Detail(DetailValues),
 }
 
 impl<'s> AttributeColumns<'s> {
@@ -45,6 +51,8 @@ impl<'s> AttributeColumns<'s> {
                 Self::Intrinsic(*column, values.map(|values| Decoder::new(values, expected_rows)))
             }
             Place::Trace(fact) => Self::trace(*fact, context, expected_rows)?,
+            Place::Tree(number) => Self::Tree(context.traces.tree(*number)?),
+            Place::Detail(of, inner) => Self::Detail(DetailValues::read(*of, inner, &[], context)?),
         })
     }
 
@@ -105,6 +113,10 @@ impl<'s> AttributeColumns<'s> {
             }
             Self::Trace(fact, traces, column) => {
                 column.iter().for_each(|column| fill(&mut out, rows, column, |at| trace_value(*fact, *traces, column, at)));
+            }
+            Self::Tree(numbers) => out.iter_mut().zip(rows).for_each(|(value, &row)| *value = Scalar::Int(numbers[row as usize])),
+            Self::Detail(values) => {
+                out.iter_mut().zip(rows).for_each(|(value, &row)| *value = values.of(row).first().cloned().unwrap_or_default());
             }
         }
         out
@@ -192,10 +204,10 @@ impl<'s> Decoder<'s> {
 
     fn intrinsic(&self, which: SpanColumn, at: usize) -> Scalar {
         match (which, &self.column.values) {
-            (SpanColumn::Name | SpanColumn::StatusMessage, _) => self.value(at),
+            (SpanColumn::Name | SpanColumn::StatusMessage | SpanColumn::LinkedTrace, _) => self.value(at),
             (SpanColumn::Status, Values::Enum(codes)) => Scalar::Status(Status::from_otlp_code(codes[at])),
             (SpanColumn::Kind, Values::Enum(kinds)) => Scalar::Kind(Kind::from_otlp_kind(kinds[at])),
-            (SpanColumn::Duration, Values::U64(nanos)) => Scalar::duration(nanos[at]),
+            (SpanColumn::Duration | SpanColumn::SinceStart, Values::U64(nanos)) => Scalar::duration(nanos[at]),
             (SpanColumn::SpanId | SpanColumn::ParentId, Values::U64(ids)) => Scalar::Str(span_id_text(ids[at]).into()),
             _ => Scalar::Nil,
         }

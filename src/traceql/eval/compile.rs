@@ -18,12 +18,23 @@ use super::literal;
 use super::node::Node;
 use super::place::Place;
 use super::scalar::{self, Scalar};
-use crate::traceql::ast::{Attribute, BinaryOp, FieldExpr, Scope, Static, UnaryOp};
+use crate::columns::view::Detail;
+use crate::traceql::ast::{Attribute, BinaryOp, Body, FieldExpr, Pipeline, Query, Scope, SpansetExpr, Stage, Static, UnaryOp};
+
+/// Whether the conditions of a filter on events have to hold on one and the same event; links likewise (spec/traceql.md §5.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Correlation {
+    /// If the filter is a conjunction: the rule for a query without operators between spansets, aggregates and `by`.
+    SameDetail,
+    /// Each condition may hold on another one.
+    AnyDetail,
+}
 
 /// A filter's condition, and what spans have to fulfil to be looked at by its computed parts (none: nothing).
-pub(super) fn filter(expression: &FieldExpr) -> Result<(Node, Vec<Leaf>), EvalError> {
+pub(super) fn filter(expression: &FieldExpr, correlation: Correlation) -> Result<(Node, Vec<Leaf>), EvalError> {
     let is_conjunction = is_conjunction(expression);
-    let node = Conditions { is_conjunction }.top(expression)?;
+    let is_correlated = is_conjunction && correlation == Correlation::SameDetail;
+    let node = Conditions { is_conjunction, is_correlated }.top(expression)?;
     let mut leaves = Vec::new();
     if !is_conjunction && node.can_fail() {
         collect_leaves(expression, &mut leaves)?;
@@ -131,6 +142,7 @@ fn is_boolean(expression: &FieldExpr) -> bool {
 /// Compiles the conditions of one filter.
 struct Conditions {
     is_conjunction: bool,
+    is_correlated: bool,
 }
 
 impl Conditions {
@@ -192,6 +204,10 @@ impl Conditions {
         }
         operands.retain(|node| !matches!(node, Node::Const(_)));
         let mut operands = merged(operands, op == BinaryOp::And);
+        if self.is_correlated {
+            correlate(&mut operands, Detail::Event);
+            correlate(&mut operands, Detail::Link);
+        }
         if op == BinaryOp::And || !operands.iter().any(Node::can_fail) {
             operands.sort_by_key(Node::cost);
         }
@@ -289,6 +305,21 @@ fn folded(expression: Expr) -> Expr {
     }
 }
 
+/// Replaces the conditions on events by one that asks all of them of the same event; likewise for links.
+fn correlate(operands: &mut Vec<Node>, of: Detail) {
+    let is_of = |node: &Node| matches!(node, Node::Leaf(Leaf { place: Place::Detail(detail, _), .. }) if *detail == of);
+    if operands.iter().filter(|node| is_of(node)).count() < 2 {
+        return;
+    }
+    let inner = |node: &Node| match node {
+        Node::Leaf(leaf) => leaf.of_detail(of),
+        _ => None,
+    };
+    let conditions = operands.iter().filter_map(inner).collect();
+    operands.retain(|node| !is_of(node));
+    operands.push(Node::SameDetail(of, conditions));
+}
+
 /// Joins the conditions on the same attribute that are one list (§6.9).
 fn merged(operands: Vec<Node>, negated: bool) -> Vec<Node> {
     let mut out: Vec<Node> = Vec::with_capacity(operands.len());
@@ -305,6 +336,19 @@ fn merged(operands: Vec<Node>, negated: bool) -> Vec<Node> {
         }
     }
     out
+}
+
+/// What one and the same event (or link) of a span has to fulfil for the span to be found; nothing where each condition may hold on
+/// another one. In the terms of the details' own source.
+pub(super) fn same_detail_conditions(query: &Query, of: Detail) -> Result<Vec<Leaf>, EvalError> {
+    let Body::Pipeline(Pipeline { stages }) = &query.body else { return Ok(Vec::new()) };
+    let mut filters = stages.iter().filter(|stage| !matches!(stage, Stage::Select(_) | Stage::Coalesce));
+    let (Some(Stage::Spansets(SpansetExpr::Filter(filter))), None) = (filters.next(), filters.next()) else { return Ok(Vec::new()) };
+    let mut leaves = Vec::new();
+    if is_conjunction(filter) {
+        collect_leaves(filter, &mut leaves)?;
+    }
+    Ok(leaves.iter().filter_map(|leaf| leaf.of_detail(of)).collect())
 }
 
 /// What one condition of [`super::result`] asks of its attribute; `None` if nothing passes.

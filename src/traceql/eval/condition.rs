@@ -53,7 +53,7 @@ pub(super) enum Test {
     Double(Compare<f64>),
     /// Nanoseconds against an int or duration literal; wide enough for both signs and the wrapped durations of §1.
     Nanos(Compare<i128>),
-    /// Nanoseconds against a float literal.
+    /// Nanoseconds, or a number of the tree, against a float literal.
     NanosDouble(Compare<f64>),
     Status(OneOf<Status>),
     Kind(OneOf<Kind>),
@@ -191,7 +191,7 @@ impl Test {
             (Test::Int(compare), Scalar::Int(int)) => compare.passes(int),
             (Test::Double(compare), Scalar::Float(double)) => compare.passes(double),
             (Test::Nanos(compare), Scalar::Duration(nanos)) => compare.passes(&i128::from(*nanos)),
-            (Test::NanosDouble(compare), Scalar::Duration(nanos)) => compare.passes(&(*nanos as f64)),
+            (Test::NanosDouble(compare), Scalar::Duration(number) | Scalar::Int(number)) => compare.passes(&(*number as f64)),
             (Test::Status(compare), Scalar::Status(status)) => compare.passes(status),
             (Test::Kind(compare), Scalar::Kind(kind)) => compare.passes(kind),
             _ => false,
@@ -273,6 +273,7 @@ impl Condition for Test {
             (Test::Double(compare), Values::Double(values)) => compare.rows(rows, values, |double| double),
             (Test::Nanos(compare), Values::U64(values)) => compare.rows(rows, values, i128::from),
             (Test::NanosDouble(compare), Values::U64(values)) => compare.rows(rows, values, |nanos| nanos as f64),
+            (Test::NanosDouble(compare), Values::Int(values)) => compare.rows(rows, values, |number| number as f64),
             (Test::Status(words), Values::Enum(values)) => pick(rows, values.len(), |at| words.passes(&Status::from_otlp_code(values[at]))),
             (Test::Kind(words), Values::Enum(values)) => pick(rows, values.len(), |at| words.passes(&Kind::from_otlp_kind(values[at]))),
             (Test::SpanId(test), Values::U64(values)) => span_id_rows(test, rows, values),

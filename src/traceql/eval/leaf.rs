@@ -3,11 +3,12 @@
 use super::EvalError;
 use super::bitmap::Bitmap;
 use super::condition::{AnyValue, Numbers, Test, TextTest, pick};
+use super::details;
 use super::place::{Context, Place, SpanColumn, TraceFact, TraceFacts, resource_value, scope_value};
 use super::scalar::Scalar;
 use crate::columns::resources::Origin;
 use crate::columns::value::ValueKind;
-use crate::columns::view::{Column, ColumnId, Condition, Values};
+use crate::columns::view::{Column, ColumnId, Condition, Detail, Rows, Values};
 
 /// A condition on one attribute.
 #[derive(Clone, Debug)]
@@ -31,9 +32,19 @@ impl Leaf {
         Leaf { place, asks: Asks::Passes(Test::Present) }
     }
 
+    /// A condition on events (or links) in the terms of their own source; `None` for one on anything else.
+    pub(super) fn of_detail(&self, of: Detail) -> Option<Leaf> {
+        match &self.place {
+            Place::Detail(detail, inner) if *detail == of => Some(Leaf { place: Place::clone(inner), asks: self.asks.clone() }),
+            _ => None,
+        }
+    }
+
     /// About how much work it is, relative to the other conditions of an expression.
     pub(super) fn cost(&self) -> u32 {
         let place = match &self.place {
+            Place::Detail(..) => 4,
+            Place::Tree(_) => 6,
             Place::Resource(_) | Place::Scope(_) | Place::ScopeName | Place::ScopeVersion => 1,
             Place::Column(_) => 2,
             Place::Span(_) | Place::Trace(_) => 3,
@@ -75,6 +86,11 @@ fn passing(place: &Place, test: &Test, context: Context<'_>) -> Result<Bitmap, E
             let condition = TraceTest { fact: *fact, test, traces: context.traces };
             select(context, ColumnId::Trace, &condition)
         }
+        Place::Tree(number) => {
+            let column = Column { rows: Rows::All, values: Values::Int(context.traces.tree(*number)?) };
+            Ok(Bitmap::from_rows(context.source.num_rows(), &test.rows(&column)))
+        }
+        Place::Detail(of, inner) => details::spans_with(*of, context, |details| passing(inner, test, details)),
     }
 }
 
@@ -91,6 +107,7 @@ fn without_value(place: &Place, context: Context<'_>) -> Result<Bitmap, EvalErro
             rows.or_with(&span_lacks);
             Ok(rows)
         }
+        Place::Detail(of, inner) => details::spans_with(*of, context, |details| without_value(inner, details)),
         _ => {
             let mut rows = passing(place, &Test::Present, context)?;
             rows.negate();

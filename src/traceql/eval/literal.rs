@@ -12,11 +12,13 @@ pub(super) fn test(place: &Place, op: BinaryOp, literal: &Static) -> Result<Opti
     Ok(match place {
         Place::Span(_) | Place::Resource(_) | Place::Unscoped(_) | Place::Scope(_) => attribute_test(op, literal)?,
         Place::ScopeName | Place::ScopeVersion => text_test(op, literal)?.map(Test::Text),
-        Place::Column(SpanColumn::Name | SpanColumn::StatusMessage) => text_test(op, literal)?.map(Test::Text),
+        Place::Column(SpanColumn::Name | SpanColumn::StatusMessage | SpanColumn::LinkedTrace) => text_test(op, literal)?.map(Test::Text),
         Place::Trace(TraceFact::RootName | TraceFact::RootService) => text_test(op, literal)?.map(Test::Text),
         Place::Trace(TraceFact::Id) => text_test(op, literal)?.map(without_leading_zeros).map(Test::Text),
         Place::Column(SpanColumn::SpanId | SpanColumn::ParentId) => text_test(op, literal)?.map(Test::SpanId),
-        Place::Column(SpanColumn::Duration) | Place::Trace(TraceFact::Duration) => duration_test(op, literal),
+        Place::Column(SpanColumn::Duration | SpanColumn::SinceStart) | Place::Trace(TraceFact::Duration) => duration_test(op, literal),
+        Place::Tree(_) => tree_test(op, literal),
+        Place::Detail(_, inner) => return test(inner, op, literal),
         Place::Column(SpanColumn::Status) => match literal {
             Static::Status(status) => one_of(op, *status).map(Test::Status),
             _ => None,
@@ -60,6 +62,14 @@ fn duration_test(op: BinaryOp, literal: &Static) -> Option<Test> {
     match literal {
         Static::Int(nanos) | Static::Duration(nanos) => compare(op, i128::from(*nanos)).map(Test::Nanos),
         Static::Float(nanos) => compare(op, *nanos).map(Test::NanosDouble),
+        _ => None,
+    }
+}
+
+fn tree_test(op: BinaryOp, literal: &Static) -> Option<Test> {
+    match literal {
+        Static::Int(int) | Static::Duration(int) => compare(op, *int).map(Test::Int),
+        Static::Float(double) => compare(op, *double).map(Test::NanosDouble),
         _ => None,
     }
 }

@@ -9,29 +9,35 @@
 //!
 //! - [`bitmap`]: sets of rows;
 //! - `place`: where the value of an attribute lies; `column`: its values for many rows; `scalar`: one value, and the operators;
-//! - `condition`, `literal`: typed tests; `leaf`: a test on a place;
+//! - `condition`, `literal`: typed tests; `leaf`: a test on a place; `details`: conditions on events and links;
 //! - `expression`: computed values; `node`: booleans; `compile`: the way from the syntax tree to all of these;
 //! - [`result`]: which attributes an answer shows, and their values.
 //!
-//! Nothing here does IO by itself or knows what a source is made of. Conditions on events, links and nested-set numbers are not
-//! known yet and are refused by name when a filter is compiled.
+//! - [`pipeline`]: the stages of a search over the spans of many traces; `relations`, [`tree`]: operators between spansets.
+//!
+//! Nothing here does IO by itself or knows what a source is made of.
 
 pub mod bitmap;
 mod column;
 mod compile;
 mod condition;
+mod details;
 mod expression;
 mod leaf;
 mod literal;
 mod node;
+pub mod pipeline;
 mod place;
+mod relations;
 pub mod result;
 mod scalar;
 #[cfg(test)]
 mod tests;
+pub mod tree;
 
 pub use bitmap::Bitmap;
-pub use place::TraceFacts;
+pub use compile::Correlation;
+pub use place::{TraceFacts, TreeNumber};
 pub use scalar::Scalar;
 
 use crate::columns::view::{SourceError, SpanSource};
@@ -76,10 +82,21 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Compiles a filter that validation has accepted. Fails on what is not supported, and on patterns that are no regex.
+    /// Compiles a filter that validation has accepted and that is the whole query. Fails on what is not supported, and on patterns
+    /// that are no regex.
     pub fn compile(expression: &FieldExpr) -> Result<Self, EvalError> {
-        let (node, conditions) = compile::filter(expression)?;
+        Self::compile_part(expression, Correlation::SameDetail)
+    }
+
+    /// As [`compile`](Self::compile), for a filter that may be one of several in a query.
+    pub fn compile_part(expression: &FieldExpr, correlation: Correlation) -> Result<Self, EvalError> {
+        let (node, conditions) = compile::filter(expression, correlation)?;
         Ok(Filter { node, conditions })
+    }
+
+    /// The filter that keeps every span.
+    pub fn everything() -> Self {
+        Filter { node: Node::Const(true), conditions: Vec::new() }
     }
 
     /// The answer that needs no data: `Some(false)` for a filter that keeps nothing, `Some(true)` for one that keeps every span.

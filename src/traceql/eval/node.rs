@@ -2,9 +2,11 @@
 
 use super::EvalError;
 use super::bitmap::Bitmap;
+use super::details;
 use super::expression::Expr;
 use super::leaf::Leaf;
 use super::place::Context;
+use crate::columns::view::Detail;
 use std::cell::OnceCell;
 
 /// An expression that is true or false on every span.
@@ -14,6 +16,8 @@ pub(super) enum Node {
     Const(bool),
     /// One condition on one attribute.
     Leaf(Leaf),
+    /// One and the same event (or link) of the span fulfils all conditions, which are told in the terms of its own source.
+    SameDetail(Detail, Vec<Leaf>),
     /// All of them; cheapest first.
     And(Vec<Node>),
     /// Some of them.
@@ -76,6 +80,11 @@ impl Node {
                 rows.and_with(question);
                 Ok(rows)
             }
+            Node::SameDetail(of, conditions) => {
+                let mut rows = details::spans_with(*of, run.context, |details| details::fulfilling(conditions, details))?;
+                rows.and_with(question);
+                Ok(rows)
+            }
             Node::And(operands) => {
                 let mut rows = question.clone();
                 for operand in operands {
@@ -115,6 +124,7 @@ impl Node {
         match self {
             Node::Const(_) => 0,
             Node::Leaf(leaf) => leaf.cost(),
+            Node::SameDetail(_, conditions) => conditions.iter().map(Leaf::cost).fold(4, u32::saturating_add),
             Node::And(operands) | Node::Or(operands) => operands.iter().map(Node::cost).fold(0, u32::saturating_add),
             Node::Not(operand) => operand.cost(),
             Node::Computed(_) => COMPUTED_COST,

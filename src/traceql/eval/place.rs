@@ -3,8 +3,9 @@
 use super::EvalError;
 use super::scalar::Scalar;
 use crate::columns::resources::Origin;
-use crate::columns::view::{ColumnId, SpanSource};
+use crate::columns::view::{ColumnId, Detail, SourceError, SpanSource};
 use crate::traceql::ast::{Attribute, Intrinsic, Scope};
+use std::borrow::Cow;
 
 /// What the evaluator needs to know of the traces of a source; a trace is named by its number in [`ColumnId::Trace`].
 pub trait TraceFacts {
@@ -16,6 +17,21 @@ pub trait TraceFacts {
     fn root_service(&self, ordinal: u32) -> &str;
     /// The trace's id.
     fn id(&self, ordinal: u32) -> crate::model::TraceId;
+    /// A number of every span of the source that tells its place in the tree of its whole trace.
+    fn tree(&self, number: TreeNumber) -> Result<Cow<'_, [i64]>, SourceError>;
+}
+
+/// Numbers of the nested-set form of a trace's tree (spec/traceql.md §8.1); 0 for spans that hang on no root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TreeNumber {
+    /// Counted up on the way down.
+    Left,
+    /// Counted up on the way back.
+    Right,
+    /// The parent's left number, -1 for roots.
+    Parent,
+    /// Number of direct children; also of spans that hang on no root, if the trace has one.
+    Children,
 }
 
 /// The data that an expression is evaluated over.
@@ -44,6 +60,10 @@ pub(super) enum Place {
     Column(SpanColumn),
     /// A fact of the whole trace.
     Trace(TraceFact),
+    /// A number of the trace's tree.
+    Tree(TreeNumber),
+    /// A place of the span's events or links, told in the terms of their source.
+    Detail(Detail, Box<Place>),
 }
 
 /// The columns behind the intrinsics of a span.
@@ -56,6 +76,10 @@ pub(super) enum SpanColumn {
     Duration,
     SpanId,
     ParentId,
+    /// Of events.
+    SinceStart,
+    /// Of links.
+    LinkedTrace,
 }
 
 /// The intrinsics of a trace.
@@ -80,8 +104,8 @@ impl Place {
                 Scope::Span => Ok(Place::Span(key.clone())),
                 Scope::Resource => Ok(Place::Resource(key.clone())),
                 Scope::Instrumentation => Ok(Place::Scope(key.clone())),
-                Scope::Event => Err(EvalError::Unsupported("event attributes")),
-                Scope::Link => Err(EvalError::Unsupported("link attributes")),
+                Scope::Event => Ok(Place::Detail(Detail::Event, Box::new(Place::Span(key.clone())))),
+                Scope::Link => Ok(Place::Detail(Detail::Link, Box::new(Place::Span(key.clone())))),
                 Scope::Parent | Scope::ParentSpan | Scope::ParentResource => Err(EvalError::Unsupported("parent attributes")),
             },
         }
@@ -102,11 +126,14 @@ impl Place {
             Intrinsic::TraceId => Place::Trace(TraceFact::Id),
             Intrinsic::InstrumentationName => Place::ScopeName,
             Intrinsic::InstrumentationVersion => Place::ScopeVersion,
-            Intrinsic::ChildCount | Intrinsic::NestedSetLeft | Intrinsic::NestedSetRight | Intrinsic::NestedSetParent => {
-                return Err(EvalError::Unsupported("nested-set numbers"));
-            }
-            Intrinsic::EventName | Intrinsic::EventTimeSinceStart => return Err(EvalError::Unsupported("event intrinsics")),
-            Intrinsic::LinkTraceId | Intrinsic::LinkSpanId => return Err(EvalError::Unsupported("link intrinsics")),
+            Intrinsic::ChildCount => Place::Tree(TreeNumber::Children),
+            Intrinsic::NestedSetLeft => Place::Tree(TreeNumber::Left),
+            Intrinsic::NestedSetRight => Place::Tree(TreeNumber::Right),
+            Intrinsic::NestedSetParent => Place::Tree(TreeNumber::Parent),
+            Intrinsic::EventName => detail(Detail::Event, SpanColumn::Name),
+            Intrinsic::EventTimeSinceStart => detail(Detail::Event, SpanColumn::SinceStart),
+            Intrinsic::LinkTraceId => detail(Detail::Link, SpanColumn::LinkedTrace),
+            Intrinsic::LinkSpanId => detail(Detail::Link, SpanColumn::SpanId),
             Intrinsic::Parent => return Err(EvalError::Unsupported("the parent intrinsic")),
         })
     }
@@ -115,10 +142,14 @@ impl Place {
     pub(super) fn is_never_nil(&self) -> bool {
         match self {
             Place::Resource(key) => key == SERVICE_NAME,
-            Place::ScopeName | Place::ScopeVersion | Place::Column(_) | Place::Trace(_) => true,
-            Place::Span(_) | Place::Unscoped(_) | Place::Scope(_) => false,
+            Place::ScopeName | Place::ScopeVersion | Place::Column(_) | Place::Trace(_) | Place::Tree(_) => true,
+            Place::Span(_) | Place::Unscoped(_) | Place::Scope(_) | Place::Detail(..) => false,
         }
     }
+}
+
+fn detail(of: Detail, column: SpanColumn) -> Place {
+    Place::Detail(of, Box::new(Place::Column(column)))
 }
 
 impl SpanColumn {
@@ -132,6 +163,8 @@ impl SpanColumn {
             SpanColumn::Duration => ColumnId::Duration,
             SpanColumn::SpanId => ColumnId::SpanId,
             SpanColumn::ParentId => ColumnId::ParentId,
+            SpanColumn::SinceStart => ColumnId::SinceStart,
+            SpanColumn::LinkedTrace => ColumnId::LinkedTrace,
         }
     }
 

@@ -6,10 +6,11 @@
 
 use super::column::AttributeColumns;
 use super::condition::Test;
-use super::leaf::Asks;
-use super::place::{Context, Place, SpanColumn, TraceFacts};
+use super::details::DetailValues;
+use super::leaf::{Asks, Leaf};
+use super::place::{Context, Place, SpanColumn, TraceFacts, TreeNumber};
 use super::{EvalError, Scalar, compile};
-use crate::columns::view::SpanSource;
+use crate::columns::view::{Detail, SpanSource};
 use crate::traceql::ast::{
     Aggregate, Attribute, Body, FieldExpr, Intrinsic, Pipeline, Query, ScalarExpr, ScalarFilter, SpansetExpr, Stage,
 };
@@ -102,6 +103,8 @@ impl<'s> AttributeReader<'s> {
 pub struct Answer {
     attributes: Vec<Shown>,
     name: Option<Shown>,
+    /// What an event has to fulfil for its attributes to be shown; links likewise.
+    details: [(Detail, Vec<Leaf>); 2],
 }
 
 /// One attribute of an answer; an unscoped one counts as two, and the same attribute is shown once however it is written.
@@ -142,36 +145,70 @@ impl Answer {
                 Shown::add(&mut attributes, attribute, &usage)?;
             }
         }
+        if has_operators(query) {
+            // An operator between spansets needs the numbers of every span, so they are there to be shown (recorded).
+            attributes.iter_mut().filter(|shown| is_nested_set(&shown.place)).for_each(|shown| shown.is_whole = true);
+        }
         let name = attributes.iter().position(|shown| shown.place == Place::Column(SpanColumn::Name));
-        Ok(Answer { name: name.map(|at| attributes.remove(at)), attributes })
+        let conditions = |of| compile::same_detail_conditions(query, of);
+        let details = [(Detail::Event, conditions(Detail::Event)?), (Detail::Link, conditions(Detail::Link)?)];
+        Ok(Answer { name: name.map(|at| attributes.remove(at)), attributes, details })
     }
 
     /// Reads the columns that the answer needs from one source.
     pub fn reader<'s>(&'s self, source: &'s dyn SpanSource, traces: &'s dyn TraceFacts) -> Result<AnswerReader<'s>, EvalError> {
-        let read = |shown: &Shown| AttributeColumns::read(&shown.place, Context { source, traces }, 0);
+        let read = |shown: &Shown| self.read(shown, Context { source, traces });
         let attributes = self.attributes.iter().map(read).collect::<Result<_, _>>()?;
         Ok(AnswerReader { answer: self, attributes, names: self.name.as_ref().map(read).transpose()? })
+    }
+
+    fn read<'s>(&self, shown: &Shown, context: Context<'s>) -> Result<ShownValues<'s>, EvalError> {
+        if let Place::Detail(of, inner) = &shown.place {
+            let conditions = self.details.iter().find(|(detail, _)| detail == of).map_or(&[][..], |(_, conditions)| conditions);
+            return Ok(ShownValues::Details(DetailValues::read(*of, inner, conditions, context)?));
+        }
+        Ok(ShownValues::Span(AttributeColumns::read(&shown.place, context, 0)?))
+    }
+}
+
+/// The values of one attribute of an answer.
+enum ShownValues<'s> {
+    /// One for each span.
+    Span(AttributeColumns<'s>),
+    /// Those of all events or links of a span; the last one that may be shown is (spec/traceql.md §5.4).
+    Details(DetailValues),
+}
+
+impl ShownValues<'_> {
+    fn of(&self, shown: &Shown, row: u32) -> Option<ResultValue> {
+        match self {
+            ShownValues::Span(columns) => shown.of(columns.value(row)),
+            ShownValues::Details(values) => match values.of(row) {
+                [] => shown.of(Scalar::Nil),
+                values => values.iter().rev().find_map(|value| shown.of(value.clone())),
+            },
+        }
     }
 }
 
 /// What an answer shows of the spans of one source.
 pub struct AnswerReader<'s> {
     answer: &'s Answer,
-    attributes: Vec<AttributeColumns<'s>>,
-    names: Option<AttributeColumns<'s>>,
+    attributes: Vec<ShownValues<'s>>,
+    names: Option<ShownValues<'s>>,
 }
 
 impl AnswerReader<'_> {
     /// The attributes of a span with their response keys, in the order in which the query names them.
     pub fn attributes(&self, row: u32) -> Vec<(&str, ResultValue)> {
         let pairs = self.answer.attributes.iter().zip(&self.attributes);
-        pairs.filter_map(|(shown, columns)| Some((&*shown.key, shown.of(columns.value(row))?))).collect()
+        pairs.filter_map(|(shown, values)| Some((&*shown.key, values.of(shown, row)?))).collect()
     }
 
     /// The span's name, if the answer shows it.
     pub fn name(&self, row: u32) -> Option<String> {
         let (shown, names) = (self.answer.name.as_ref()?, self.names.as_ref()?);
-        match shown.of(names.value(row)) {
+        match names.of(shown, row) {
             Some(ResultValue::Str(name)) => Some(name),
             _ => None,
         }
@@ -240,6 +277,21 @@ type Uses<'q> = Vec<(&'q Attribute, Usage<'q>)>;
 fn is_listed(attribute: &Attribute) -> bool {
     use Intrinsic::{Duration, Name, RootName, RootServiceName, SpanId, TraceDuration, TraceId};
     !matches!(attribute, Attribute::Intrinsic(Name | Duration | TraceDuration | RootName | RootServiceName | TraceId | SpanId))
+}
+
+fn has_operators(query: &Query) -> bool {
+    fn any(pipeline: &Pipeline) -> bool {
+        pipeline.stages.iter().any(|stage| match stage {
+            Stage::Spansets(SpansetExpr::Binary { .. }) => true,
+            Stage::Spansets(SpansetExpr::Wrapped(inner)) => any(inner),
+            _ => false,
+        })
+    }
+    matches!(&query.body, Body::Pipeline(pipeline) if any(pipeline))
+}
+
+fn is_nested_set(place: &Place) -> bool {
+    matches!(place, Place::Tree(TreeNumber::Left | TreeNumber::Right | TreeNumber::Parent))
 }
 
 fn is_name(attribute: &Attribute) -> bool {

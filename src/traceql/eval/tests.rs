@@ -5,16 +5,18 @@ mod conformance;
 mod random;
 mod reference;
 
-use super::TraceFacts;
+use super::{TraceFacts, TreeNumber};
 use crate::columns::Chunk;
 use crate::columns::chunk::NO_ROW;
 use crate::columns::decode;
+use crate::columns::view::SourceError;
 use crate::model::TraceId;
 use crate::proto::otlp::{
     AnyValue, ArrayValue, ExportTraceServiceRequest, InstrumentationScope, KeyValue, Resource, ResourceSpans, ScopeSpans, Span, Value,
 };
 use crate::traceql::ast::{Body, FieldExpr, SpansetExpr, Stage};
 use prost::Message;
+use std::borrow::Cow;
 
 /// The facts of a chunk's traces, taken from their summaries.
 struct Facts<'a>(&'a Chunk);
@@ -41,6 +43,10 @@ impl TraceFacts for Facts<'_> {
 
     fn id(&self, ordinal: u32) -> TraceId {
         self.0.traces.summaries()[ordinal as usize].id
+    }
+
+    fn tree(&self, _number: TreeNumber) -> Result<Cow<'_, [i64]>, SourceError> {
+        Err(SourceError("a chunk alone does not know its trees".to_owned()))
     }
 }
 

@@ -1,0 +1,211 @@
+//! The columns of one row group of one of a block's tables: spans, events or links.
+
+use super::parquet::{Decoded, DecodedValues};
+use super::reader::{Block, BlockError, Table};
+use super::schema::RESIDUAL;
+use crate::columns::source::attribute_column;
+use crate::columns::value::{KeyValueRef, ValueRef};
+use crate::columns::view::{Column, Condition, Rows, Strings, Values};
+use crate::columns::wire::Reader;
+use crate::columns::{AttributeColumn, AttributeTable, ColumnValues, ValueKind};
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+/// A row group of a table. Rows are counted from its start.
+pub(super) struct GroupColumns<'a> {
+    pub(super) block: &'a Block,
+    pub(super) table: &'a Table,
+    pub(super) group: usize,
+    /// Attributes without a column of their own, read when one is asked for.
+    residual: OnceLock<AttributeTable>,
+}
+
+impl<'a> GroupColumns<'a> {
+    pub(super) fn new(block: &'a Block, table: &'a Table, group: usize) -> Self {
+        GroupColumns { block, table, group, residual: OnceLock::new() }
+    }
+
+    pub(super) fn num_rows(&self) -> usize {
+        self.table.num_rows(self.group)
+    }
+
+    /// A column that need not be there.
+    pub(super) fn decode(&self, leaf: &str) -> Result<Option<Decoded>, BlockError> {
+        self.table.decode(self.block.files(), self.group, leaf)
+    }
+
+    /// A column with a value in every row.
+    pub(super) fn dense(
+        &self,
+        leaf: &str,
+        convert: fn(DecodedValues) -> Option<Values<'static>>,
+    ) -> Result<Option<Column<'static>>, BlockError> {
+        let decoded = self.table.decode_dense(self.block.files(), self.group, leaf)?;
+        let values = convert(decoded).ok_or_else(|| self.table.mistyped(leaf))?;
+        Ok(Some(Column { rows: Rows::All, values }))
+    }
+
+    /// A text column that need not be there.
+    pub(super) fn optional_text(&self, leaf: &str) -> Result<Option<Column<'static>>, BlockError> {
+        let Some(decoded) = self.decode(leaf)? else { return Ok(None) };
+        decoded_column(decoded, ValueKind::Str).map(Some).ok_or_else(|| self.table.mistyped(leaf))
+    }
+
+    fn attribute_leaf(&self, key: &str, kind: ValueKind) -> Option<&str> {
+        let entries = self.table.attributes();
+        entries.iter().find(|entry| entry.key == key && entry.kind == kind.name()).map(|entry| entry.leaf.as_str())
+    }
+
+    /// An attribute of one kind.
+    pub(super) fn attribute(&self, key: &str, kind: ValueKind) -> Result<Option<Column<'_>>, BlockError> {
+        let Some(leaf) = self.attribute_leaf(key, kind) else {
+            return Ok(self.residual()?.column(key, kind).map(attribute_column));
+        };
+        let Some(decoded) = self.decode(leaf)? else { return Ok(None) };
+        decoded_column(decoded, kind).map(Some).ok_or_else(|| self.table.mistyped(leaf))
+    }
+
+    /// The kinds that an attribute has here.
+    pub(super) fn attribute_kinds(&self, key: &str) -> Vec<ValueKind> {
+        let kinds = [ValueKind::Str, ValueKind::Int, ValueKind::Double, ValueKind::Bool, ValueKind::Any];
+        let has = |kind: &ValueKind| {
+            // A residual that cannot be read fails the query when the column is asked for.
+            self.attribute_leaf(key, *kind).is_some()
+                || self.may_be_residual(key) && self.residual().map_or(true, |residual| residual.column(key, *kind).is_some())
+        };
+        kinds.into_iter().filter(has).collect()
+    }
+
+    /// Whether the key is among those listed as residual ones: reading the residual for nothing is dear.
+    fn may_be_residual(&self, key: &str) -> bool {
+        self.table.residual_keys().iter().any(|residual| residual == key)
+    }
+
+    /// The residual attributes as columns; empty if the file has none.
+    fn residual(&self) -> Result<&AttributeTable, BlockError> {
+        if let Some(table) = self.residual.get() {
+            return Ok(table);
+        }
+        let table = self.decode(RESIDUAL)?.map(residual_table).unwrap_or_default();
+        Ok(self.residual.get_or_init(|| table))
+    }
+
+    /// Rows of a text column that pass, from its dictionary alone where that suffices.
+    pub(super) fn select_text(&self, leaf: &str, condition: &dyn Condition) -> Result<Vec<u32>, BlockError> {
+        let Some(column) = self.table.column(self.group, leaf)? else { return Ok(Vec::new()) };
+        if column.is_all_null() {
+            return Ok(Vec::new());
+        }
+        let damage = |error| self.table.damage(&error);
+        if column.is_fully_dictionary_coded() {
+            let fetched = self.table.fetch(self.block.files(), column.bytes_of_dictionary())?;
+            let dictionary = column.dictionary(&fetched).map_err(damage)?;
+            if dictionary.is_some_and(|dictionary| !dictionary.strings().any(|text| condition.text(text))) {
+                return Ok(Vec::new());
+            }
+        }
+        let fetched = self.table.fetch(self.block.files(), column.bytes_of_all())?;
+        column.select_strings(&fetched, 0..column.num_rows(), |text| condition.text(text)).map_err(damage)
+    }
+
+    /// Rows of an attribute column that pass, from statistics alone where they suffice.
+    pub(super) fn select_attribute(&self, key: &str, kind: ValueKind, condition: &dyn Condition) -> Result<Vec<u32>, BlockError> {
+        let Some(leaf) = self.attribute_leaf(key, kind) else {
+            return Ok(self.residual()?.column(key, kind).map(|column| condition.rows(&attribute_column(column))).unwrap_or_default());
+        };
+        match kind {
+            ValueKind::Str | ValueKind::Any => return self.select_text(leaf, condition),
+            ValueKind::Int => {
+                let column = self.table.column(self.group, leaf)?;
+                let bounds = column.and_then(|column| column.int_bounds());
+                if bounds.is_some_and(|(min, max)| !condition.may_pass_int(min, max)) {
+                    return Ok(Vec::new());
+                }
+            }
+            ValueKind::Double | ValueKind::Bool => {}
+        }
+        Ok(self.attribute(key, kind)?.map(|column| condition.rows(&column)).unwrap_or_default())
+    }
+}
+
+impl Block {
+    /// The attribute columns of a key in a row group of one of the block's tables, one for each kind of its values, residual
+    /// ones included. Of a key that a row repeats the first value of a kind counts, as in a chunk.
+    pub fn attribute_columns(&self, table: &Table, group: usize, key: &str) -> Result<Vec<Column<'static>>, BlockError> {
+        let (mut columns, mut kinds) = (Vec::new(), Vec::new());
+        for entry in table.attributes().iter().filter(|entry| entry.key == key) {
+            let Some(decoded) = table.decode(self.files(), group, &entry.leaf)? else { continue };
+            let kind = ValueKind::from_name(&entry.kind).ok_or_else(|| table.mistyped(&entry.leaf))?;
+            columns.push(decoded_column(decoded, kind).ok_or_else(|| table.mistyped(&entry.leaf))?);
+            kinds.push(kind);
+        }
+        let residual = table.decode(self.files(), group, RESIDUAL)?.map(residual_table).unwrap_or_default();
+        let is_further_kind = |column: &AttributeColumn| column.key() == key && !kinds.contains(&column.kind());
+        columns.extend(residual.into_columns().into_iter().filter(is_further_kind).map(owned_column));
+        Ok(columns)
+    }
+}
+
+fn owned_column(column: AttributeColumn) -> Column<'static> {
+    let shared = |dictionary: &crate::columns::Dictionary| {
+        let (ends, bytes) = dictionary.parts();
+        Strings::Shared(Arc::new((ends.to_vec(), bytes.to_vec())))
+    };
+    let values = match column.values {
+        ColumnValues::Str(codes, dictionary) => Values::Text(Cow::Owned(codes), shared(&dictionary)),
+        ColumnValues::Any(codes, dictionary) => Values::Any(Cow::Owned(codes), shared(&dictionary)),
+        ColumnValues::Int(values) => Values::Int(Cow::Owned(values)),
+        ColumnValues::Double(values) => Values::Double(Cow::Owned(values)),
+        ColumnValues::Bool(values) => Values::Bool(Cow::Owned(values)),
+    };
+    Column { rows: Rows::Some(Cow::Owned(column.rows)), values }
+}
+
+/// Which rows have a value, in the terms of a column.
+pub(super) fn decoded_rows(rows: Option<Vec<u32>>) -> Rows<'static> {
+    rows.map_or(Rows::All, |rows| Rows::Some(Cow::Owned(rows)))
+}
+
+/// What was decoded as a column of attributes of this kind; `None` if the types do not fit.
+pub(super) fn decoded_column(decoded: Decoded, kind: ValueKind) -> Option<Column<'static>> {
+    Some(Column { rows: decoded_rows(decoded.rows), values: attribute_values(decoded.values, kind)? })
+}
+
+/// Decoded values as those of an attribute of this kind; `None` if the types do not fit.
+fn attribute_values(values: DecodedValues, kind: ValueKind) -> Option<Values<'static>> {
+    Some(match (values, kind) {
+        (DecodedValues::Codes(codes, strings), ValueKind::Str) => Values::Text(Cow::Owned(codes), Strings::Shared(strings)),
+        (DecodedValues::Codes(codes, strings), ValueKind::Any) => Values::Any(Cow::Owned(codes), Strings::Shared(strings)),
+        (DecodedValues::Int64(values), ValueKind::Int) => Values::Int(Cow::Owned(values)),
+        (DecodedValues::Double(values), ValueKind::Double) => Values::Double(Cow::Owned(values)),
+        (DecodedValues::Bool(values), ValueKind::Bool) => Values::Bool(Cow::Owned(values)),
+        _ => return None,
+    })
+}
+
+/// Decoded values as texts; `None` if they are none.
+pub(super) fn text_values(values: DecodedValues) -> Option<Values<'static>> {
+    attribute_values(values, ValueKind::Str)
+}
+
+/// Builds columns from the residual messages of a row group. Of a repeated key the first value counts.
+fn residual_table(decoded: Decoded) -> AttributeTable {
+    let mut table = AttributeTable::default();
+    let DecodedValues::Codes(codes, strings) = decoded.values else { return table };
+    let strings = Strings::Shared(Arc::clone(&strings));
+    for (at, code) in codes.iter().enumerate() {
+        let row = decoded.rows.as_ref().map_or(at as u32, |rows| rows[at]);
+        let mut reader = Reader::new(strings.get(*code));
+        while let Ok(Some((1, field))) = reader.next_field() {
+            let Some((key, value)) = field.bytes(1).ok().and_then(key_and_value) else { continue };
+            table.add_value(row, key, value);
+        }
+        table.end_row();
+    }
+    table
+}
+
+fn key_and_value(message: &[u8]) -> Option<(&[u8], ValueRef<'_>)> {
+    let parts = KeyValueRef::read(message).ok()?;
+    Some((parts.key, ValueRef::read(parts.value?).ok()?))
+}

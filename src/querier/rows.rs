@@ -1,0 +1,170 @@
+//! What a pipeline runs over: the traces of a row group where they lie, or traces joined from their pieces.
+
+use super::QueryError;
+use super::facts::{JoinedTraces, UnitFacts};
+use super::forest::Forest;
+use super::unit::{UnitId, UnitSource, Units};
+use crate::columns::view::SourceError;
+use crate::traceql::eval::pipeline::{Pipeline, TraceRows};
+use crate::traceql::eval::tree::Tree;
+use crate::traceql::eval::{Bitmap, EvalError, Scalar};
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What the filters of a pipeline keep in each unit; found out once.
+pub(super) struct Matches<'u, 's> {
+    units: &'u Units<'s>,
+    joined: &'u JoinedTraces<'u, 's>,
+    pipeline: &'u Pipeline,
+    found: RefCell<HashMap<(UnitId, usize), Arc<Bitmap>>>,
+}
+
+impl<'u, 's> Matches<'u, 's> {
+    /// Of a pipeline over a snapshot's units.
+    pub fn of(joined: &'u JoinedTraces<'u, 's>, pipeline: &'u Pipeline) -> Self {
+        Matches { units: joined.units(), joined, pipeline, found: RefCell::default() }
+    }
+
+    /// The rows of a unit that a filter keeps.
+    pub fn matches(&self, unit: UnitId, filter: usize) -> Result<Arc<Bitmap>, EvalError> {
+        if let Some(found) = self.found.borrow().get(&(unit, filter)) {
+            return Ok(Arc::clone(found));
+        }
+        let source = self.units.source(unit).map_err(source_error)?.as_source();
+        let found = Arc::new(self.pipeline.filters()[filter].select(source, &UnitFacts::of(self.joined, unit))?);
+        self.found.borrow_mut().insert((unit, filter), Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// Whether it is known what a filter keeps in a unit.
+    pub fn is_known(&self, unit: UnitId, filter: usize) -> bool {
+        self.found.borrow().contains_key(&(unit, filter))
+    }
+
+    /// Number of spans that a filter was asked of.
+    pub fn num_inspected(&self) -> usize {
+        let found = self.found.borrow();
+        let units: HashMap<UnitId, usize> = found.iter().map(|((unit, _), rows)| (*unit, rows.len())).collect();
+        units.values().sum()
+    }
+
+    fn values(&self, unit: UnitId, expression: usize, rows: &[u32]) -> Result<Vec<Scalar>, EvalError> {
+        let source = self.units.source(unit).map_err(source_error)?.as_source();
+        self.pipeline.expressions()[expression].values(source, &UnitFacts::of(self.joined, unit), rows)
+    }
+}
+
+fn source_error(error: QueryError) -> EvalError {
+    EvalError::Source(SourceError(error.to_string()))
+}
+
+/// The traces of a row group.
+pub(super) struct GroupRows<'m, 'u, 's> {
+    matches: &'m Matches<'u, 's>,
+    unit: UnitId,
+    traces: Vec<Range<usize>>,
+    tree: OnceCell<Tree>,
+}
+
+impl<'m, 'u, 's> GroupRows<'m, 'u, 's> {
+    /// Of a row group of a block.
+    pub fn of(matches: &'m Matches<'u, 's>, block: usize, group: usize) -> Result<Self, QueryError> {
+        let traces = matches.units.group_traces(block, group)?;
+        Ok(GroupRows { matches, unit: UnitId::Group(block, group), traces, tree: OnceCell::new() })
+    }
+}
+
+impl TraceRows for GroupRows<'_, '_, '_> {
+    fn num_rows(&self) -> usize {
+        self.traces.last().map_or(0, |rows| rows.end)
+    }
+
+    fn traces(&self) -> &[Range<usize>] {
+        &self.traces
+    }
+
+    fn matches(&self, filter: usize) -> Result<Arc<Bitmap>, EvalError> {
+        self.matches.matches(self.unit, filter)
+    }
+
+    fn values(&self, expression: usize, rows: &[u32]) -> Result<Vec<Scalar>, EvalError> {
+        self.matches.values(self.unit, expression, rows)
+    }
+
+    fn tree(&self) -> Result<&Tree, EvalError> {
+        if let Some(tree) = self.tree.get() {
+            return Ok(tree);
+        }
+        let tree = group_tree(self.matches.units, self.unit, &self.traces).map_err(source_error)?;
+        Ok(self.tree.get_or_init(|| tree))
+    }
+}
+
+/// The trees of a row group's traces, as they are in the block.
+pub(super) fn group_tree(units: &Units<'_>, unit: UnitId, traces: &[Range<usize>]) -> Result<Tree, QueryError> {
+    let UnitSource::Group(source) = units.source(unit)? else {
+        return Err(QueryError::Internal("a chunk has no trees".to_string()));
+    };
+    let columns = source.tree()?;
+    let ends = traces.iter().map(|rows| rows.end as u32);
+    Ok(Tree::new(std::iter::once(0).chain(ends).collect(), &columns.parent_offset, columns.subtree, &columns.orphans))
+}
+
+/// Traces joined from their pieces.
+pub(super) struct JoinedRows<'m, 'u, 's> {
+    matches: &'m Matches<'u, 's>,
+    forest: &'m Forest,
+}
+
+impl<'m, 'u, 's> JoinedRows<'m, 'u, 's> {
+    /// Of a forest of the same snapshot.
+    pub fn of(matches: &'m Matches<'u, 's>, forest: &'m Forest) -> Self {
+        JoinedRows { matches, forest }
+    }
+}
+
+impl TraceRows for JoinedRows<'_, '_, '_> {
+    fn num_rows(&self) -> usize {
+        self.forest.num_rows()
+    }
+
+    fn traces(&self) -> &[Range<usize>] {
+        self.forest.traces()
+    }
+
+    fn matches(&self, filter: usize) -> Result<Arc<Bitmap>, EvalError> {
+        let units = self.forest.units().iter().map(|unit| self.matches.matches(*unit, filter));
+        let by_unit = units.collect::<Result<Vec<_>, _>>()?;
+        let mut found = Bitmap::empty(self.num_rows());
+        for row in 0..self.num_rows() as u32 {
+            let (unit, origin) = self.forest.place(row);
+            if by_unit[unit].contains(origin) {
+                found.insert(row);
+            }
+        }
+        Ok(Arc::new(found))
+    }
+
+    fn values(&self, expression: usize, rows: &[u32]) -> Result<Vec<Scalar>, EvalError> {
+        // By unit: rows there, and where their values go.
+        let mut wanted: Vec<Vec<(u32, u32)>> = vec![Vec::new(); self.forest.units().len()];
+        for (at, row) in rows.iter().enumerate() {
+            let (unit, origin) = self.forest.place(*row);
+            wanted[unit].push((origin, at as u32));
+        }
+        let mut values = vec![Scalar::Nil; rows.len()];
+        for (unit, mut wanted) in self.forest.units().iter().zip(wanted) {
+            wanted.sort_unstable();
+            let rows: Vec<u32> = wanted.iter().map(|(row, _)| *row).collect();
+            let found = self.matches.values(*unit, expression, &rows)?;
+            wanted.into_iter().zip(found).for_each(|((_, at), value)| values[at as usize] = value);
+        }
+        Ok(values)
+    }
+
+    fn tree(&self) -> Result<&Tree, EvalError> {
+        Ok(self.forest.tree())
+    }
+}
