@@ -5,7 +5,7 @@ use super::reader::{Block, BlockError, Table};
 use super::schema::RESIDUAL;
 use crate::columns::source::attribute_column;
 use crate::columns::value::{KeyValueRef, ValueRef};
-use crate::columns::view::{Column, Condition, Rows, Strings, Values};
+use crate::columns::view::{Column, Condition, Rows, Strings, Values, Wanted};
 use crate::columns::wire::Reader;
 use crate::columns::{AttributeColumn, AttributeTable, ColumnValues, ValueKind};
 use std::borrow::Cow;
@@ -30,24 +30,34 @@ impl<'a> GroupColumns<'a> {
     }
 
     /// A column that need not be there.
-    pub(super) fn decode(&self, leaf: &str) -> Result<Option<Decoded>, BlockError> {
-        self.table.decode(self.block.files(), self.group, leaf)
+    pub(super) fn decode(&self, leaf: &str, wanted: Wanted<'_>) -> Result<Option<Decoded>, BlockError> {
+        match wanted {
+            Wanted::Some(rows) if rows.len() < self.num_rows() / ROWS_OF_ONE_READ => {
+                self.table.decode_some(self.block.files(), self.group, leaf, rows)
+            }
+            Wanted::All | Wanted::Some(_) => self.table.decode(self.block.files(), self.group, leaf),
+        }
     }
 
     /// A column with a value in every row.
     pub(super) fn dense(
         &self,
         leaf: &str,
+        wanted: Wanted<'_>,
         convert: fn(DecodedValues) -> Option<Values<'static>>,
     ) -> Result<Option<Column<'static>>, BlockError> {
-        let decoded = self.table.decode_dense(self.block.files(), self.group, leaf)?;
-        let values = convert(decoded).ok_or_else(|| self.table.mistyped(leaf))?;
-        Ok(Some(Column { rows: Rows::All, values }))
+        let decoded = self.decode(leaf, wanted)?.ok_or_else(|| self.table.mistyped(leaf))?;
+        // All rows were read if all have a value and nobody asked for less.
+        if decoded.rows.as_ref().is_some_and(|rows| wanted.count(self.num_rows()) != rows.len()) {
+            return Err(self.table.mistyped(leaf));
+        }
+        let values = convert(decoded.values).ok_or_else(|| self.table.mistyped(leaf))?;
+        Ok(Some(Column { rows: decoded_rows(decoded.rows), values }))
     }
 
     /// A text column that need not be there.
-    pub(super) fn optional_text(&self, leaf: &str) -> Result<Option<Column<'static>>, BlockError> {
-        let Some(decoded) = self.decode(leaf)? else { return Ok(None) };
+    pub(super) fn optional_text(&self, leaf: &str, wanted: Wanted<'_>) -> Result<Option<Column<'static>>, BlockError> {
+        let Some(decoded) = self.decode(leaf, wanted)? else { return Ok(None) };
         decoded_column(decoded, ValueKind::Str).map(Some).ok_or_else(|| self.table.mistyped(leaf))
     }
 
@@ -57,11 +67,11 @@ impl<'a> GroupColumns<'a> {
     }
 
     /// An attribute of one kind.
-    pub(super) fn attribute(&self, key: &str, kind: ValueKind) -> Result<Option<Column<'_>>, BlockError> {
+    pub(super) fn attribute(&self, key: &str, kind: ValueKind, wanted: Wanted<'_>) -> Result<Option<Column<'_>>, BlockError> {
         let Some(leaf) = self.attribute_leaf(key, kind) else {
             return Ok(self.residual()?.column(key, kind).map(attribute_column));
         };
-        let Some(decoded) = self.decode(leaf)? else { return Ok(None) };
+        let Some(decoded) = self.decode(leaf, wanted)? else { return Ok(None) };
         decoded_column(decoded, kind).map(Some).ok_or_else(|| self.table.mistyped(leaf))
     }
 
@@ -86,7 +96,7 @@ impl<'a> GroupColumns<'a> {
         if let Some(table) = self.residual.get() {
             return Ok(table);
         }
-        let table = self.decode(RESIDUAL)?.map(residual_table).unwrap_or_default();
+        let table = self.decode(RESIDUAL, Wanted::All)?.map(residual_table).unwrap_or_default();
         Ok(self.residual.get_or_init(|| table))
     }
 
@@ -100,12 +110,13 @@ impl<'a> GroupColumns<'a> {
         if column.is_fully_dictionary_coded() {
             let fetched = self.table.fetch(self.block.files(), column.bytes_of_dictionary())?;
             let dictionary = column.dictionary(&fetched).map_err(damage)?;
-            if dictionary.is_some_and(|dictionary| !dictionary.strings().any(|text| condition.text(text))) {
+            let passes = |text: &[u8]| condition.text(text);
+            if dictionary.is_some_and(|dictionary| !dictionary.may_hold(condition.required()) || !dictionary.strings().any(passes)) {
                 return Ok(Vec::new());
             }
         }
         let fetched = self.table.fetch(self.block.files(), column.bytes_of_all())?;
-        column.select_strings(&fetched, 0..column.num_rows(), |text| condition.text(text)).map_err(damage)
+        column.select_strings(&fetched, 0..column.num_rows(), condition.required(), |text| condition.text(text)).map_err(damage)
     }
 
     /// Rows of an attribute column that pass, from statistics alone where they suffice.
@@ -114,19 +125,47 @@ impl<'a> GroupColumns<'a> {
             return Ok(self.residual()?.column(key, kind).map(|column| condition.rows(&attribute_column(column))).unwrap_or_default());
         };
         match kind {
-            ValueKind::Str | ValueKind::Any => return self.select_text(leaf, condition),
-            ValueKind::Int => {
-                let column = self.table.column(self.group, leaf)?;
-                let bounds = column.and_then(|column| column.int_bounds());
-                if bounds.is_some_and(|(min, max)| !condition.may_pass_int(min, max)) {
-                    return Ok(Vec::new());
-                }
+            ValueKind::Str | ValueKind::Any => self.select_text(leaf, condition),
+            ValueKind::Int | ValueKind::Double | ValueKind::Bool => {
+                self.select_numbers(leaf, condition, |values| attribute_values(values, kind))
             }
-            ValueKind::Double | ValueKind::Bool => {}
         }
-        Ok(self.attribute(key, kind)?.map(|column| condition.rows(&column)).unwrap_or_default())
+    }
+
+    /// Rows of a column of numbers that pass, by its entries where all of them are in a dictionary; `convert` gives decoded values
+    /// their meaning.
+    pub(super) fn select_numbers(
+        &self,
+        leaf: &str,
+        condition: &dyn Condition,
+        convert: impl Fn(DecodedValues) -> Option<Values<'static>>,
+    ) -> Result<Vec<u32>, BlockError> {
+        let Some(column) = self.table.column(self.group, leaf)? else { return Ok(Vec::new()) };
+        if column.is_all_null() || column.int_bounds().is_some_and(|(min, max)| !condition.may_pass_int(min, max)) {
+            return Ok(Vec::new());
+        }
+        let (mistyped, damage) = (|| self.table.mistyped(leaf), |error| self.table.damage(&error));
+        if !column.is_fully_dictionary_coded() {
+            let fetched = self.table.fetch(self.block.files(), column.bytes_of_all())?;
+            let decoded = column.decode_all(&fetched).map_err(damage)?;
+            let values = convert(decoded.values).ok_or_else(mistyped)?;
+            return Ok(condition.rows(&Column { rows: decoded_rows(decoded.rows), values }));
+        }
+        let fetched = self.table.fetch(self.block.files(), column.bytes_of_dictionary())?;
+        let entries = column.dictionary(&fetched).map_err(damage)?.and_then(DecodedValues::of_dictionary).ok_or_else(mistyped)?;
+        let mut passes = vec![false; entries.len()];
+        let values = convert(entries).ok_or_else(mistyped)?;
+        condition.rows(&Column { rows: Rows::All, values }).into_iter().for_each(|entry| passes[entry as usize] = true);
+        if !passes.contains(&true) {
+            return Ok(Vec::new());
+        }
+        let fetched = self.table.fetch(self.block.files(), column.bytes_of_all())?;
+        column.select_entries(&fetched, &passes).map_err(damage)
     }
 }
+
+/// Fewer wanted rows than one in so many are decoded by themselves, from the pages that hold them.
+const ROWS_OF_ONE_READ: usize = 256;
 
 impl Block {
     /// The attribute columns of a key in a row group of one of the block's tables, one for each kind of its values, residual

@@ -293,6 +293,13 @@ impl Table {
         column.decode_all(&fetched).map(Some).map_err(|error| self.damage(&error))
     }
 
+    /// As [`decode`](Self::decode), only some ascending rows.
+    pub fn decode_some(&self, files: &dyn RangeRead, group: usize, leaf: &str, rows: &[u32]) -> Result<Option<Decoded>, BlockError> {
+        let Some(column) = self.column(group, leaf)? else { return Ok(None) };
+        let fetched = self.fetch(files, column.bytes_of_some(rows))?;
+        column.decode_some(&fetched, rows).map(Some).map_err(|error| self.damage(&error))
+    }
+
     /// As [`decode`](Self::decode) for a column that every such file has.
     pub fn decode_required(&self, files: &dyn RangeRead, group: usize, leaf: &str) -> Result<Decoded, BlockError> {
         self.decode(files, group, leaf)?.ok_or_else(|| damaged(&self.file, format!("column {leaf} is missing")))

@@ -8,7 +8,7 @@ use super::trace_table::TraceTable;
 use crate::columns::ValueKind;
 use crate::columns::resources::Origin;
 use crate::columns::source::{since_start, trace_id_texts};
-use crate::columns::view::{Column, ColumnId, Condition, Detail, Rows, SourceError, SpanSource, Values};
+use crate::columns::view::{Column, ColumnId, Condition, Detail, Rows, SourceError, SpanSource, Values, Wanted};
 use crate::model::TraceId;
 use std::borrow::Cow;
 
@@ -86,6 +86,25 @@ impl<'a> RowGroupSource<'a> {
         Column { rows: Rows::All, values: Values::U32(Cow::Owned(ordinals)) }
     }
 
+    fn read(&self, id: ColumnId<'_>, wanted: Wanted<'_>) -> Result<Option<Column<'_>>, BlockError> {
+        let dense = |leaf: &str, convert| self.columns.dense(leaf, wanted, convert);
+        match id {
+            ColumnId::Attribute { key, kind } => self.columns.attribute(key, kind, wanted),
+            ColumnId::Name => dense(span::NAME, text_values),
+            ColumnId::Kind => dense(span::KIND, enum_values),
+            ColumnId::Status => dense(span::STATUS, enum_values),
+            ColumnId::StatusMessage => self.columns.optional_text(span::STATUS_MESSAGE, wanted),
+            ColumnId::Start => dense(span::START, u64_values),
+            ColumnId::Duration => dense(span::DURATION, u64_values),
+            ColumnId::SpanId => dense(span::SPAN_ID, u64_values),
+            ColumnId::ParentId => self.parents(),
+            ColumnId::Resource => dense(span::RESOURCE, u32_values),
+            ColumnId::Scope => dense(span::SCOPE, u32_values),
+            ColumnId::Trace => Ok(Some(self.trace_ordinals())),
+            ColumnId::Span | ColumnId::SinceStart | ColumnId::LinkedTrace => Ok(None),
+        }
+    }
+
     fn open_details(&self, of: Detail) -> Result<Option<DetailSource<'_>>, BlockError> {
         let GroupColumns { block, group, .. } = self.columns;
         let table = match of {
@@ -140,22 +159,11 @@ impl SpanSource for RowGroupSource<'_> {
     }
 
     fn column(&self, id: ColumnId<'_>) -> Result<Option<Column<'_>>, SourceError> {
-        let dense = |leaf: &str, convert| self.columns.dense(leaf, convert);
-        Ok(match id {
-            ColumnId::Attribute { key, kind } => self.columns.attribute(key, kind)?,
-            ColumnId::Name => dense(span::NAME, text_values)?,
-            ColumnId::Kind => dense(span::KIND, enum_values)?,
-            ColumnId::Status => dense(span::STATUS, enum_values)?,
-            ColumnId::StatusMessage => self.columns.optional_text(span::STATUS_MESSAGE)?,
-            ColumnId::Start => dense(span::START, u64_values)?,
-            ColumnId::Duration => dense(span::DURATION, u64_values)?,
-            ColumnId::SpanId => dense(span::SPAN_ID, u64_values)?,
-            ColumnId::ParentId => self.parents()?,
-            ColumnId::Resource => dense(span::RESOURCE, u32_values)?,
-            ColumnId::Scope => dense(span::SCOPE, u32_values)?,
-            ColumnId::Trace => Some(self.trace_ordinals()),
-            ColumnId::Span | ColumnId::SinceStart | ColumnId::LinkedTrace => None,
-        })
+        Ok(self.read(id, Wanted::All)?)
+    }
+
+    fn column_of(&self, id: ColumnId<'_>, rows: &[u32]) -> Result<Option<Column<'_>>, SourceError> {
+        Ok(self.read(id, Wanted::Some(rows))?)
     }
 
     fn attribute_kinds(&self, key: &str) -> Vec<ValueKind> {
@@ -167,6 +175,11 @@ impl SpanSource for RowGroupSource<'_> {
             ColumnId::Attribute { key, kind } => Ok(self.columns.select_attribute(key, kind, condition)?),
             ColumnId::Name => Ok(self.columns.select_text(span::NAME, condition)?),
             ColumnId::StatusMessage => Ok(self.columns.select_text(span::STATUS_MESSAGE, condition)?),
+            ColumnId::Kind => Ok(self.columns.select_numbers(span::KIND, condition, enum_values)?),
+            ColumnId::Status => Ok(self.columns.select_numbers(span::STATUS, condition, enum_values)?),
+            ColumnId::Duration => Ok(self.columns.select_numbers(span::DURATION, condition, u64_values)?),
+            ColumnId::Resource => Ok(self.columns.select_numbers(span::RESOURCE, condition, u32_values)?),
+            ColumnId::Scope => Ok(self.columns.select_numbers(span::SCOPE, condition, u32_values)?),
             _ => Ok(self.column(id)?.map(|column| condition.rows(&column)).unwrap_or_default()),
         }
     }
@@ -207,15 +220,15 @@ impl<'a> DetailSource<'a> {
     }
 
     fn since_start(&self) -> Result<Option<Column<'_>>, BlockError> {
-        let times = self.columns.dense(detail::TIME, u64_values)?.map(|column| column.values);
-        let starts = self.spans.columns.dense(span::START, u64_values)?.map(|column| column.values);
+        let times = self.columns.dense(detail::TIME, Wanted::All, u64_values)?.map(|column| column.values);
+        let starts = self.spans.columns.dense(span::START, Wanted::All, u64_values)?.map(|column| column.values);
         let (Some(Values::U64(times)), Some(Values::U64(starts))) = (times, starts) else { return Ok(None) };
         let values = Values::U64(Cow::Owned(since_start(&times, &self.span_rows, &starts)));
         Ok(Some(Column { rows: Rows::All, values }))
     }
 
     fn linked_traces(&self) -> Result<Option<Column<'_>>, BlockError> {
-        let Some(decoded) = self.columns.decode(detail::TRACE_ID)? else { return Ok(None) };
+        let Some(decoded) = self.columns.decode(detail::TRACE_ID, Wanted::All)? else { return Ok(None) };
         let DecodedValues::Fixed(bytes, 16) = decoded.values else { return Err(self.columns.table.mistyped(detail::TRACE_ID)) };
         let ids: Vec<TraceId> = bytes.chunks_exact(16).filter_map(TraceId::from_slice).collect();
         Ok(Some(Column { rows: Rows::All, values: trace_id_texts(&ids) }))
@@ -229,11 +242,11 @@ impl SpanSource for DetailSource<'_> {
 
     fn column(&self, id: ColumnId<'_>) -> Result<Option<Column<'_>>, SourceError> {
         Ok(match (id, self.of) {
-            (ColumnId::Attribute { key, kind }, _) => self.columns.attribute(key, kind)?,
+            (ColumnId::Attribute { key, kind }, _) => self.columns.attribute(key, kind, Wanted::All)?,
             (ColumnId::Span, _) => Some(Column { rows: Rows::All, values: Values::U32(Cow::Borrowed(&self.span_rows)) }),
-            (ColumnId::Name, Detail::Event) => self.columns.dense(detail::NAME, text_values)?,
+            (ColumnId::Name, Detail::Event) => self.columns.dense(detail::NAME, Wanted::All, text_values)?,
             (ColumnId::SinceStart, Detail::Event) => self.since_start()?,
-            (ColumnId::SpanId, Detail::Link) => self.columns.dense(detail::SPAN_ID, u64_values)?,
+            (ColumnId::SpanId, Detail::Link) => self.columns.dense(detail::SPAN_ID, Wanted::All, u64_values)?,
             (ColumnId::LinkedTrace, Detail::Link) => self.linked_traces()?,
             _ => None,
         })

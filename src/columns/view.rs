@@ -158,10 +158,41 @@ impl<'a> Column<'a> {
 pub trait Condition {
     /// Whether a text (or the bytes of an `AnyValue`, for a column of kind `Any`) passes.
     fn text(&self, value: &[u8]) -> bool;
+    /// Bytes that every text (or `AnyValue`) that passes contains, so that where they are not nothing passes; may be none.
+    fn required(&self) -> &[u8] {
+        &[]
+    }
     /// Whether any integer between `min` and `max` (both included) may pass; `true` when unknown.
     fn may_pass_int(&self, min: i64, max: i64) -> bool;
     /// The rows of a column whose values pass, ascending.
     fn rows(&self, column: &Column<'_>) -> Vec<u32>;
+}
+
+/// Which rows of a source are asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'r> {
+    /// All of them.
+    All,
+    /// These, ascending.
+    Some(&'r [u32]),
+}
+
+impl Wanted<'_> {
+    /// The column, as far as it is wanted.
+    pub fn column<'s>(self, source: &'s dyn SpanSource, id: ColumnId<'_>) -> Result<Option<Column<'s>>, SourceError> {
+        match self {
+            Wanted::All => source.column(id),
+            Wanted::Some(rows) => source.column_of(id, rows),
+        }
+    }
+
+    /// Number of rows, of `all`.
+    pub fn count(self, all: usize) -> usize {
+        match self {
+            Wanted::All => all,
+            Wanted::Some(rows) => rows.len(),
+        }
+    }
 }
 
 /// The data could not be read.
@@ -176,6 +207,11 @@ pub trait SpanSource {
 
     /// A column, read whole; `None` if no row has a value.
     fn column(&self, id: ColumnId<'_>) -> Result<Option<Column<'_>>, SourceError>;
+
+    /// As [`column`](Self::column) for some ascending rows; the values of others may be missing.
+    fn column_of(&self, id: ColumnId<'_>, _rows: &[u32]) -> Result<Option<Column<'_>>, SourceError> {
+        self.column(id)
+    }
 
     /// The kinds that a span attribute has here.
     fn attribute_kinds(&self, key: &str) -> Vec<ValueKind>;

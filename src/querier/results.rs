@@ -57,9 +57,12 @@ impl<'u, 's> Results<'u, 's> {
         let Some(answer) = &self.answer else { return Ok(()) };
         let source = self.search.units.source(unit)?.as_source();
         let facts = UnitFacts::of(self.search.joined, unit);
-        let reader = answer.reader(source, &facts)?;
-        let (ids, starts) = (dense(source, ColumnId::SpanId)?, dense(source, ColumnId::Start)?);
-        let durations = dense(source, ColumnId::Duration)?;
+        let mut rows: Vec<u32> = wanted.iter().map(|(_, row)| *row).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let reader = answer.reader(source, &facts, &rows)?;
+        let dense = |id| dense(source, id, &rows);
+        let (ids, starts, durations) = (dense(ColumnId::SpanId)?, dense(ColumnId::Start)?, dense(ColumnId::Duration)?);
         for ((trace, set, at), row) in wanted {
             spans[*trace][*set][*at] = Span {
                 span_id: SpanId(number(&ids, *row)).to_string(),
@@ -123,13 +126,13 @@ fn span_set((set, spans): (&FoundSet, Vec<Span>)) -> SpanSet {
     SpanSet { spans, matched: set.matched as u32, attributes: set.attributes.iter().map(attribute).collect() }
 }
 
-fn dense<'c>(source: &'c dyn SpanSource, id: ColumnId<'_>) -> Result<Column<'c>, QueryError> {
-    source.column(id)?.ok_or_else(|| QueryError::Internal(format!("column {id:?} is missing")))
+fn dense<'c>(source: &'c dyn SpanSource, id: ColumnId<'_>, rows: &[u32]) -> Result<Column<'c>, QueryError> {
+    source.column_of(id, rows)?.ok_or_else(|| QueryError::Internal(format!("column {id:?} is missing")))
 }
 
 fn number(column: &Column<'_>, row: u32) -> u64 {
-    match &column.values {
-        Values::U64(values) => values[row as usize],
+    match (&column.values, column.position(row)) {
+        (Values::U64(values), Some(at)) => values[at],
         _ => 0,
     }
 }

@@ -52,7 +52,7 @@ fn evaluate(op: BinaryOp, left: &Static, right: &Static) -> Option<Static> {
         (BinaryOp::And, Static::Bool(left), Static::Bool(right)) => Some(*left && *right),
         (BinaryOp::Or, Static::Bool(left), Static::Bool(right)) => Some(*left || *right),
         (BinaryOp::Regex | BinaryOp::NotRegex, Static::Str(text), Static::Str(pattern)) => {
-            let is_match = compile_regex(pattern).ok()?.is_match(text);
+            let is_match = compile_regex(pattern).ok()?.is_match(text.as_bytes());
             Some(is_match == (op == BinaryOp::Regex))
         }
         _ => compare(op, left, right),

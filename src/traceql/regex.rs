@@ -4,7 +4,8 @@
 //! only, `[[a]` is a plain class, a brace that is no repetition is literal, `\Q…\E` and octal escapes exist, and what only the
 //! crate knows (`**`, `(?x)`, `\<`, set operations) is refused or taken literally as RE2 does. All groups become non-capturing.
 
-use regex::{Regex, RegexBuilder};
+use super::pattern::Pattern;
+use regex::bytes::RegexBuilder;
 
 /// A pattern that is no regular expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,10 +26,12 @@ const NAMED_CLASSES: [&str; 14] =
     ["alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word", "xdigit"];
 
 /// Compiles a pattern so that it has to match a whole text and its dot also matches line breaks.
-pub fn compile_regex(pattern: &str) -> Result<Regex, InvalidPattern> {
+pub fn compile_regex(pattern: &str) -> Result<Pattern, InvalidPattern> {
     let translated = translate(pattern).ok_or(InvalidPattern)?;
-    let mut builder = RegexBuilder::new(&format!("^(?s:{translated})$"));
-    builder.nest_limit(MAX_NESTING).size_limit(MAX_COMPILED_BYTES).build().map_err(|_| InvalidPattern)
+    let anchored = format!("^(?s:{translated})$");
+    let mut builder = RegexBuilder::new(&anchored);
+    let regex = builder.nest_limit(MAX_NESTING).size_limit(MAX_COMPILED_BYTES).build().map_err(|_| InvalidPattern)?;
+    Ok(Pattern::new(regex, &anchored))
 }
 
 /// The pattern in the crate's syntax; `None` if RE2 would refuse it. What both refuse may pass.
@@ -343,7 +346,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn matches(pattern: &str, text: &str) -> bool {
-        compile_regex(pattern).is_ok_and(|regex| regex.is_match(text))
+        compile_regex(pattern).is_ok_and(|regex| regex.is_match(text.as_bytes()))
     }
 
     #[test]

@@ -139,6 +139,47 @@ impl ColumnReader {
         Ok(Decoded { rows: present, values: values.finish() })
     }
 
+    /// Bytes of the file that [`Self::decode_some`] needs.
+    pub fn bytes_of_some(&self, wanted: &[u32]) -> Vec<Range<u64>> {
+        self.bytes_of_pages(span_of(wanted), |page| self.holds_any(page, wanted))
+    }
+
+    /// Decodes the values of some ascending rows, which the answer names by their own numbers. Needs [`Self::bytes_of_some`].
+    ///
+    /// Error: `Misuse` if a row is after the last row.
+    pub fn decode_some(&self, fetched: &FetchedRanges, wanted: &[u32]) -> Result<Decoded, ReadError> {
+        let rows = span_of(wanted);
+        if self.have_no_value(&rows)? {
+            return Ok(Decoded { rows: Some(Vec::new()), values: ValuesBuilder::new(self.physical, None, 0).finish() });
+        }
+        let mut values = ValuesBuilder::new(self.physical, self.dictionary(fetched)?, wanted.len());
+        let mut present = Vec::with_capacity(wanted.len());
+        self.visit_pages(
+            fetched,
+            rows.clone(),
+            |page| self.holds_any(page, wanted),
+            |page, page_rows| {
+                let first = rows.start + page_rows.base as usize;
+                let from = wanted.partition_point(|&row| (row as usize) < first);
+                for &row in wanted[from..].iter().take_while(|&&row| (row as usize) < first + page_rows.len()) {
+                    if let Some(value) = page_rows.value_of(row as usize - first) {
+                        values.append(page, value, 1)?;
+                        present.push(row);
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        Ok(Decoded { rows: Some(present), values: values.finish() })
+    }
+
+    /// Whether a page that the offset index tells has any of the rows.
+    fn holds_any(&self, page: usize, wanted: &[u32]) -> bool {
+        let Some(rows) = self.layout.pages.as_ref().map(|pages| &pages[page].rows) else { return true };
+        let first = wanted.partition_point(|&row| (row as usize) < rows.start);
+        wanted.get(first).is_some_and(|&row| (row as usize) < rows.end)
+    }
+
     /// Calls with each page that holds any of the rows and is kept (by its number, if the offset index is known). The caller has checked
     /// the rows ([`Self::have_no_value`]).
     pub(super) fn visit_pages(
@@ -226,6 +267,11 @@ impl ColumnReader {
     pub fn is_optional(&self) -> bool {
         self.is_optional
     }
+}
+
+/// From the first to the last of ascending rows.
+fn span_of(rows: &[u32]) -> Range<usize> {
+    rows.first().map_or(0, |&first| first as usize)..rows.last().map_or(0, |&last| last as usize + 1)
 }
 
 /// Physical type, and whether rows may be null.

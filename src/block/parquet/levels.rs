@@ -124,6 +124,13 @@ impl<'a> PageRows<'a> {
         Self { range, base, bitmap, skip, take }
     }
 
+    /// The number within the page of the value of a wanted row, if it has one.
+    pub(super) fn value_of(&self, row: usize) -> Option<usize> {
+        let Some(bitmap) = self.bitmap else { return Some(self.skip + row) };
+        let at = self.range.start + row;
+        (bitmap.count(at..at + 1) == 1).then(|| self.skip + bitmap.count(self.range.start..at))
+    }
+
     /// Number of wanted rows.
     pub(super) fn len(&self) -> usize {
         self.range.len()

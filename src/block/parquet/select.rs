@@ -13,6 +13,7 @@ use super::plain;
 use super::rle::{Run, Runs, check_codes, visit_runs};
 use super::unpack::unpack;
 use super::values::Dictionary;
+use memchr::memmem::Finder;
 use std::ops::Range;
 
 /// Codes are unpacked so many at a time: a packed run of the crate's writer (504 values), which stays in the first-level cache.
@@ -22,14 +23,18 @@ impl ColumnReader {
     /// Rows whose byte string passes: dictionary-coded ones by `passes[code]`, plain ones by the closure. Ascending, counted from the start
     /// of the range. Needs [`Self::bytes_of_rows`].
     ///
+    /// Every string that passes contains the `required` bytes, which may be none.
+    ///
     /// Errors: `Misuse` unless the column is one of byte strings and the table has an entry for each of [`Self::dictionary`].
     pub fn select_codes(
         &self,
         fetched: &FetchedRanges,
         rows: Range<usize>,
         passes: &[bool],
+        required: &[u8],
         mut plain_passes: impl FnMut(&[u8]) -> bool,
     ) -> Result<Vec<u32>, ReadError> {
+        let required = Finder::new(required);
         let physical = self.physical;
         if !matches!(physical, Physical::Bytes | Physical::Fixed(_)) {
             return Err(ReadError::misuse("selection of strings in a column of another type"));
@@ -48,6 +53,8 @@ impl ColumnReader {
             |page, values, base, out| match (page.encoding, physical) {
                 (Encoding::Dictionary, _) => scan_codes(page, values, passes, base, out),
                 (Encoding::Plain, Physical::Fixed(width)) => scan_fixed(page, values, width, &mut plain_passes, base, out),
+                // The strings stand in the page as they are, so one look at the whole page tells that none has these bytes.
+                (Encoding::Plain, _) if !required.needle().is_empty() && required.find(page.values).is_none() => Ok(()),
                 (Encoding::Plain, _) => scan_strings(page, values, &mut plain_passes, base, out),
                 (other, _) => Err(other_encoding(other)),
             },
@@ -60,6 +67,7 @@ impl ColumnReader {
         &self,
         fetched: &FetchedRanges,
         rows: Range<usize>,
+        required: &[u8],
         mut passes: impl FnMut(&[u8]) -> bool,
     ) -> Result<Vec<u32>, ReadError> {
         if self.have_no_value(&rows)? {
@@ -72,7 +80,27 @@ impl ColumnReader {
         if self.is_fully_dictionary_coded() && !table.contains(&true) {
             return Ok(Vec::new());
         }
-        self.select_codes(fetched, rows, &table, passes)
+        self.select_codes(fetched, rows, &table, required, passes)
+    }
+
+    /// Rows whose value passes by the table, which has an entry for each of [`Self::dictionary`]; of a chunk whose values are all in
+    /// the dictionary. Ascending. Needs [`Self::bytes_of_all`].
+    ///
+    /// Errors: `Misuse` for another table, `Unsupported` for a page in another encoding.
+    pub fn select_entries(&self, fetched: &FetchedRanges, passes: &[bool]) -> Result<Vec<u32>, ReadError> {
+        let num_codes = self.dictionary(fetched)?.map_or(0, Dictionary::len);
+        if passes.len() != num_codes {
+            return Err(ReadError::misuse(format!("table of {} codes for a dictionary of {num_codes}", passes.len())));
+        }
+        self.select(
+            fetched,
+            0..self.num_rows(),
+            |_| true,
+            |page, values, base, out| match page.encoding {
+                Encoding::Dictionary => scan_codes(page, values, passes, base, out),
+                other => Err(other_encoding(other)),
+            },
+        )
     }
 
     /// Rows whose integer (`INT32` or `INT64`, read as signed) passes. Ascending, counted from the start of the range.

@@ -33,6 +33,16 @@ pub enum DecodedValues {
 }
 
 impl DecodedValues {
+    /// The entries of a dictionary of numbers, as if they were a column; `None` for one of byte strings.
+    pub fn of_dictionary(dictionary: &Dictionary) -> Option<Self> {
+        match dictionary {
+            Dictionary::Int32(entries) => Some(Self::Int32(entries.clone())),
+            Dictionary::Int64(entries) => Some(Self::Int64(entries.clone())),
+            Dictionary::Double(entries) => Some(Self::Double(entries.clone())),
+            Dictionary::Strings(_) | Dictionary::Fixed(..) => None,
+        }
+    }
+
     /// Number of values; that of strings of no bytes is not known here and given as 0.
     pub fn len(&self) -> usize {
         match self {
@@ -97,6 +107,14 @@ impl Dictionary {
     /// True if there is no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// False if no byte string has these bytes in it.
+    pub fn may_hold(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Strings(table) => bytes.is_empty() || memchr::memmem::find(&table.1, bytes).is_some(),
+            _ => true,
+        }
     }
 
     /// The byte strings by code; none for a column of numbers.

@@ -7,7 +7,7 @@ use super::place::{Context, Place, SpanColumn, TraceFact, TraceFacts, resource_v
 use super::scalar::Scalar;
 use crate::columns::resources::Origin;
 use crate::columns::value::ValueRef;
-use crate::columns::view::{Column, ColumnId, Rows, Strings, Values};
+use crate::columns::view::{Column, ColumnId, Rows, SourceError, Strings, Values, Wanted};
 use crate::traceql::ast::{Kind, Status};
 use std::borrow::Cow;
 
@@ -34,64 +34,23 @@ pub(super) enum AttributeColumns<'s> {
 
 impl<'s> AttributeColumns<'s> {
     /// Reads what is needed for the values of `place`. With many rows to come, what rows share is prepared once.
-    pub(super) fn read(place: &Place, context: Context<'s>, expected_rows: usize) -> Result<Self, EvalError> {
-        let source = context.source;
+    pub(super) fn read(place: &Place, context: Context<'s>, wanted: Wanted<'_>) -> Result<Self, EvalError> {
+        let reading = Reading { context, wanted };
         Ok(match place {
-            Place::Span(key) => Self::span(key, context, expected_rows)?,
-            Place::Resource(key) => Self::resource(key, context)?,
-            Place::Unscoped(key) => {
-                let span = Self::span(key, context, expected_rows)?;
-                Self::Shadowing(Box::new(span), Box::new(Self::resource(key, context)?))
-            }
-            Place::Scope(key) => Self::scope(context, |origin| scope_value(origin, key))?,
-            Place::ScopeName => Self::scope(context, |origin| Scalar::Str((&*origin.name).into()))?,
-            Place::ScopeVersion => Self::scope(context, |origin| Scalar::Str((&*origin.version).into()))?,
+            Place::Span(key) => reading.span(key)?,
+            Place::Resource(key) => reading.resource(key)?,
+            Place::Unscoped(key) => Self::Shadowing(Box::new(reading.span(key)?), Box::new(reading.resource(key)?)),
+            Place::Scope(key) => reading.scope(|origin| scope_value(origin, key))?,
+            Place::ScopeName => reading.scope(|origin| Scalar::Str((&*origin.name).into()))?,
+            Place::ScopeVersion => reading.scope(|origin| Scalar::Str((&*origin.version).into()))?,
             Place::Column(column) => {
-                let values = source.column(column.id())?;
-                Self::Intrinsic(*column, values.map(|values| Decoder::new(values, expected_rows)))
+                let values = reading.column(column.id())?;
+                Self::Intrinsic(*column, values.map(|values| Decoder::new(values, reading.num_rows())))
             }
-            Place::Trace(fact) => Self::trace(*fact, context, expected_rows)?,
+            Place::Trace(fact) => reading.trace(*fact)?,
             Place::Tree(number) => Self::Tree(context.traces.tree(*number)?),
             Place::Detail(of, inner) => Self::Detail(DetailValues::read(*of, inner, &[], context)?),
         })
-    }
-
-    fn span(key: &str, context: Context<'s>, expected_rows: usize) -> Result<Self, EvalError> {
-        let mut kinds = context.source.attribute_kinds(key);
-        // A span with a key twice, as values of two kinds, reads as the same one whatever the source.
-        kinds.sort_unstable();
-        let mut columns = Vec::with_capacity(kinds.len());
-        for kind in kinds {
-            let column = context.source.column(ColumnId::Attribute { key, kind })?;
-            columns.extend(column.map(|column| Decoder::new(column, expected_rows)));
-        }
-        Ok(Self::Span(columns))
-    }
-
-    fn resource(key: &str, context: Context<'s>) -> Result<Self, EvalError> {
-        let values = context.source.resources().iter().map(|origin| resource_value(origin, key)).collect();
-        Self::numbered(ColumnId::Resource, values, context)
-    }
-
-    fn scope(context: Context<'s>, value: impl Fn(&Origin) -> Scalar) -> Result<Self, EvalError> {
-        Self::numbered(ColumnId::Scope, context.source.scopes().iter().map(value).collect(), context)
-    }
-
-    fn numbered(id: ColumnId<'_>, values: Vec<Scalar>, context: Context<'s>) -> Result<Self, EvalError> {
-        let has_value = values.iter().any(|value| !value.is_nil());
-        Ok(Self::Numbered(if has_value { context.source.column(id)? } else { None }, values))
-    }
-
-    fn trace(fact: TraceFact, context: Context<'s>, expected_rows: usize) -> Result<Self, EvalError> {
-        let column = context.source.column(ColumnId::Trace)?;
-        if let Some(Column { values: Values::U32(ordinals), .. }) = &column
-            && expected_rows >= MANY_ROWS
-        {
-            let num_traces = ordinals.iter().max().map_or(0, |last| last + 1);
-            let facts = (0..num_traces).map(|ordinal| fact.of(context.traces, ordinal)).collect();
-            return Ok(Self::Numbered(column, facts));
-        }
-        Ok(Self::Trace(fact, context.traces, column))
     }
 
     /// The values of ascending rows, nil where there is none.
@@ -125,6 +84,60 @@ impl<'s> AttributeColumns<'s> {
     /// The value of one row.
     pub(super) fn value(&self, row: u32) -> Scalar {
         self.values(&[row]).pop().unwrap_or_default()
+    }
+}
+
+/// What is read, and for which rows.
+struct Reading<'s, 'r> {
+    context: Context<'s>,
+    wanted: Wanted<'r>,
+}
+
+impl<'s> Reading<'s, '_> {
+    fn num_rows(&self) -> usize {
+        self.wanted.count(self.context.source.num_rows())
+    }
+
+    fn column(&self, id: ColumnId<'_>) -> Result<Option<Column<'s>>, SourceError> {
+        self.wanted.column(self.context.source, id)
+    }
+
+    fn span(&self, key: &str) -> Result<AttributeColumns<'s>, EvalError> {
+        let mut kinds = self.context.source.attribute_kinds(key);
+        // A span with a key twice, as values of two kinds, reads as the same one whatever the source.
+        kinds.sort_unstable();
+        let mut columns = Vec::with_capacity(kinds.len());
+        for kind in kinds {
+            let column = self.column(ColumnId::Attribute { key, kind })?;
+            columns.extend(column.map(|column| Decoder::new(column, self.num_rows())));
+        }
+        Ok(AttributeColumns::Span(columns))
+    }
+
+    fn resource(&self, key: &str) -> Result<AttributeColumns<'s>, EvalError> {
+        let values = self.context.source.resources().iter().map(|origin| resource_value(origin, key)).collect();
+        self.numbered(ColumnId::Resource, values)
+    }
+
+    fn scope(&self, value: impl Fn(&Origin) -> Scalar) -> Result<AttributeColumns<'s>, EvalError> {
+        self.numbered(ColumnId::Scope, self.context.source.scopes().iter().map(value).collect())
+    }
+
+    fn numbered(&self, id: ColumnId<'_>, values: Vec<Scalar>) -> Result<AttributeColumns<'s>, EvalError> {
+        let has_value = values.iter().any(|value| !value.is_nil());
+        Ok(AttributeColumns::Numbered(if has_value { self.column(id)? } else { None }, values))
+    }
+
+    fn trace(&self, fact: TraceFact) -> Result<AttributeColumns<'s>, EvalError> {
+        let column = self.column(ColumnId::Trace)?;
+        if let Some(Column { values: Values::U32(ordinals), .. }) = &column
+            && self.num_rows() >= MANY_ROWS
+        {
+            let num_traces = ordinals.iter().max().map_or(0, |last| last + 1);
+            let facts = (0..num_traces).map(|ordinal| fact.of(self.context.traces, ordinal)).collect();
+            return Ok(AttributeColumns::Numbered(column, facts));
+        }
+        Ok(AttributeColumns::Trace(fact, self.context.traces, column))
     }
 }
 

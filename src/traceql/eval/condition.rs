@@ -7,8 +7,8 @@ use super::scalar::Scalar;
 use crate::columns::value::{ValueKind, ValueRef};
 use crate::columns::view::{Column, Condition, Rows, Strings, Values};
 use crate::model::SpanId;
+use crate::traceql::Pattern;
 use crate::traceql::ast::{Kind, Status};
-use regex::Regex;
 
 /// A comparison with literals of one type; equality comes with a list, because chains of it are merged (§6.9).
 #[derive(Clone, Debug)]
@@ -33,9 +33,9 @@ pub(super) enum OneOf<T> {
 pub(super) enum TextTest {
     Compare(Compare<Box<[u8]>>),
     /// Some pattern matches the whole text.
-    MatchesAny(Vec<Regex>),
+    MatchesAny(Vec<Pattern>),
     /// No pattern matches the whole text.
-    MatchesNone(Vec<Regex>),
+    MatchesNone(Vec<Pattern>),
 }
 
 /// A condition on a value.
@@ -162,14 +162,23 @@ impl TextTest {
         true
     }
 
+    /// Bytes that every passing text contains; may be none.
+    fn required(&self) -> &[u8] {
+        match self {
+            TextTest::Compare(Compare::In(list)) if list.len() == 1 => &list[0],
+            TextTest::MatchesAny(patterns) if patterns.len() == 1 => patterns[0].required(),
+            _ => &[],
+        }
+    }
+
     /// Whether one look at a value is dear.
     pub(super) fn is_regex(&self) -> bool {
         !matches!(self, TextTest::Compare(_))
     }
 }
 
-fn matches_any(patterns: &[Regex], text: &[u8]) -> bool {
-    std::str::from_utf8(text).is_ok_and(|text| patterns.iter().any(|pattern| pattern.is_match(text)))
+fn matches_any(patterns: &[Pattern], text: &[u8]) -> bool {
+    patterns.iter().any(|pattern| pattern.is_match(text))
 }
 
 /// A span id as it is compared: 16 lower-case hex digits.
@@ -251,6 +260,13 @@ impl Condition for Test {
         }
     }
 
+    fn required(&self) -> &[u8] {
+        match self {
+            Test::Text(test) => test.required(),
+            _ => &[],
+        }
+    }
+
     fn may_pass_int(&self, min: i64, max: i64) -> bool {
         // An unsigned column may tell bounds that wrapped; then nothing is known.
         let (low, high) = (i128::from(min), i128::from(max));
@@ -288,6 +304,11 @@ pub(super) struct AnyValue<'t>(pub(super) &'t Test);
 impl Condition for AnyValue<'_> {
     fn text(&self, value: &[u8]) -> bool {
         self.0.passes(&Scalar::from(ValueRef::Any(value)))
+    }
+
+    /// A text is written as it is in the message of a list that holds it.
+    fn required(&self) -> &[u8] {
+        self.0.required()
     }
 
     fn may_pass_int(&self, _min: i64, _max: i64) -> bool {

@@ -6,7 +6,7 @@ use super::column::AttributeColumns;
 use super::leaf::Leaf;
 use super::place::{Context, Place};
 use super::scalar::Scalar;
-use crate::columns::view::{ColumnId, Detail, SourceError, Values};
+use crate::columns::view::{ColumnId, Detail, SourceError, Values, Wanted};
 
 /// The spans that have an event (or link) among those that `select` finds. Spans without events fulfil nothing.
 pub(super) fn spans_with(
@@ -60,7 +60,7 @@ impl DetailValues {
         let rows = fulfilling(conditions, details)?.to_rows();
         let mut read = DetailValues::default();
         let spans = span_rows(details)?;
-        let values = AttributeColumns::read(inner, details, rows.len())?.values(&rows);
+        let values = AttributeColumns::read(inner, details, Wanted::Some(&rows))?.values(&rows);
         for (row, value) in rows.into_iter().zip(values).filter(|(_, value)| !value.is_nil()) {
             read.spans.push(spans[row as usize]);
             read.values.push(value);

@@ -10,6 +10,7 @@ use super::condition::TextTest;
 use super::node::{Node, Run};
 use super::place::Place;
 use super::scalar::{self, Scalar};
+use crate::columns::view::Wanted;
 use crate::traceql::ast::{BinaryOp, UnaryOp};
 
 /// An expression with a value on every span.
@@ -102,7 +103,7 @@ impl Expr {
         let bind = |operand: &'a Expr| operand.bind(run, rows).map(Box::new);
         Ok(match self {
             Expr::Const(value) => Bound::Const(value),
-            Expr::Attribute(place) => Bound::Attribute(AttributeColumns::read(place, run.context, rows.len())?),
+            Expr::Attribute(place) => Bound::Attribute(AttributeColumns::read(place, run.context, Wanted::Some(rows))?),
             Expr::Condition(node) => Bound::Condition(node.select(run, &Bitmap::from_rows(run.num_rows(), rows))?),
             Expr::Regex(operand, test) => Bound::Regex(bind(operand)?, test),
             Expr::NotNil(operand) => Bound::NotNil(bind(operand)?),

@@ -10,7 +10,7 @@ use super::details::DetailValues;
 use super::leaf::{Asks, Leaf};
 use super::place::{Context, Place, SpanColumn, TraceFacts, TreeNumber};
 use super::{EvalError, Scalar, compile};
-use crate::columns::view::{Detail, SpanSource};
+use crate::columns::view::{Detail, SpanSource, Wanted};
 use crate::traceql::ast::{
     Aggregate, Attribute, Body, FieldExpr, Intrinsic, Pipeline, Query, ScalarExpr, ScalarFilter, SpansetExpr, Stage,
 };
@@ -83,7 +83,7 @@ pub struct AttributeReader<'s> {
 impl<'s> AttributeReader<'s> {
     /// Reads the columns of an attribute.
     pub fn open(source: &'s dyn SpanSource, traces: &'s dyn TraceFacts, attribute: &Attribute) -> Result<Self, EvalError> {
-        let columns = AttributeColumns::read(&Place::of(attribute)?, Context { source, traces }, 0)?;
+        let columns = AttributeColumns::read(&Place::of(attribute)?, Context { source, traces }, Wanted::All)?;
         Ok(AttributeReader { columns })
     }
 
@@ -155,19 +155,24 @@ impl Answer {
         Ok(Answer { name: name.map(|at| attributes.remove(at)), attributes, details })
     }
 
-    /// Reads the columns that the answer needs from one source.
-    pub fn reader<'s>(&'s self, source: &'s dyn SpanSource, traces: &'s dyn TraceFacts) -> Result<AnswerReader<'s>, EvalError> {
-        let read = |shown: &Shown| self.read(shown, Context { source, traces });
+    /// Reads the columns that the answer needs from one source, for some ascending rows.
+    pub fn reader<'s>(
+        &'s self,
+        source: &'s dyn SpanSource,
+        traces: &'s dyn TraceFacts,
+        rows: &[u32],
+    ) -> Result<AnswerReader<'s>, EvalError> {
+        let read = |shown: &Shown| self.read(shown, Context { source, traces }, rows);
         let attributes = self.attributes.iter().map(read).collect::<Result<_, _>>()?;
         Ok(AnswerReader { answer: self, attributes, names: self.name.as_ref().map(read).transpose()? })
     }
 
-    fn read<'s>(&self, shown: &Shown, context: Context<'s>) -> Result<ShownValues<'s>, EvalError> {
+    fn read<'s>(&self, shown: &Shown, context: Context<'s>, rows: &[u32]) -> Result<ShownValues<'s>, EvalError> {
         if let Place::Detail(of, inner) = &shown.place {
             let conditions = self.details.iter().find(|(detail, _)| detail == of).map_or(&[][..], |(_, conditions)| conditions);
             return Ok(ShownValues::Details(DetailValues::read(*of, inner, conditions, context)?));
         }
-        Ok(ShownValues::Span(AttributeColumns::read(&shown.place, context, 0)?))
+        Ok(ShownValues::Span(AttributeColumns::read(&shown.place, context, Wanted::Some(rows))?))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Tests of the evaluator as a whole: recorded answers, a table of cases, and a row-by-row evaluator to compare with.
 
 mod cases;
-mod conformance;
 mod random;
 mod reference;
 

@@ -19,7 +19,9 @@ fn read_all(reader: &ColumnReader, fetched: &FetchedRanges) {
                 assert!(codes.iter().all(|&code| (code as usize) < table.0.len()));
             }
         }
-        let _ = reader.select_strings(fetched, range.clone(), |string| string.len() > 2);
+        let _ = reader.select_strings(fetched, range.clone(), &[], |string: &[u8]| string.len() > 2);
+        let some: Vec<u32> = range.clone().step_by(3).map(|row| row as u32).collect();
+        let _ = reader.decode_some(fetched, &some);
         let _ = reader.select_ints(fetched, range.clone(), &|_, _| true, |value| value > 2);
         let _ = reader.select_doubles(fetched, range.clone(), |value| value > 2.0);
         let _ = reader.select_bools(fetched, range, |value| value);

@@ -58,12 +58,50 @@ fn check_selection(file: &File, reader: &ColumnReader, rows: Range<usize>, value
     let (found, expected) = match values {
         Values::Bool(values) => (reader.select_bools(&fetched, rows, |v| !v), passing(values, |v| !v)),
         Values::Double(values) => (reader.select_doubles(&fetched, rows, |v| v > 0.5), passing(values, |v| *v > 0.5)),
-        Values::Bytes(values) => (reader.select_strings(&fetched, rows, |v| v.len() > 3), passing(values, |v| v.len() > 3)),
-        Values::Fixed(values) => (reader.select_strings(&fetched, rows, |v| v[0] & 1 == 0), passing(values, |v| v[0] & 1 == 0)),
+        Values::Bytes(values) => {
+            let needle = values.iter().flatten().map(|v| &v[..v.len().min(2)]).next_back().unwrap_or_default();
+            let holds = |v: &[u8]| v.len() > 1 && v.windows(needle.len().max(1)).any(|part| needle.is_empty() || part == needle);
+            (reader.select_strings(&fetched, rows, needle, holds), passing(values, |v| holds(v)))
+        }
+        Values::Fixed(values) => (reader.select_strings(&fetched, rows, &[], |v| v[0] & 1 == 0), passing(values, |v| v[0] & 1 == 0)),
         Values::Int32(values) => (select_at_least(file, reader, rows, 1), passing(values, |v| *v >= 1)),
         Values::Int64(values) => (select_at_least(file, reader, rows, 1 << 40), passing(values, |v| *v >= 1 << 40)),
     };
     assert_eq!(found, Ok(expected));
+}
+
+/// Single rows, decoded from the bytes that they need.
+fn check_some(file: &File, reader: &ColumnReader, wanted: &[u32], all: &Values) {
+    fn only<T: Clone>(all: &[Option<T>], wanted: &[u32]) -> Vec<Option<T>> {
+        let kept = |(row, value): (u32, &Option<T>)| value.clone().filter(|_| wanted.contains(&row));
+        (0..).zip(all).map(kept).collect()
+    }
+    let decoded = reader.decode_some(&file.fetch(reader.bytes_of_some(wanted)), wanted).expect("sound file");
+    let (expected, len) = match all {
+        Values::Bool(values) => (Values::Bool(only(values, wanted)), values.len()),
+        Values::Int32(values) => (Values::Int32(only(values, wanted)), values.len()),
+        Values::Int64(values) => (Values::Int64(only(values, wanted)), values.len()),
+        Values::Double(values) => (Values::Double(only(values, wanted)), values.len()),
+        Values::Bytes(values) => (Values::Bytes(only(values, wanted)), values.len()),
+        Values::Fixed(values) => (Values::Fixed(only(values, wanted)), values.len()),
+    };
+    assert!(same(&rows_of(&decoded, len), &expected));
+}
+
+/// Selection by the entries of a dictionary of numbers.
+fn check_entries(file: &File, reader: &ColumnReader, values: &Values) {
+    let Values::Int64(values) = values else { return };
+    if reader.is_all_null() {
+        return;
+    }
+    let fetched = file.fetch(reader.bytes_of_all());
+    let entries = reader.dictionary(&fetched).expect("sound file").and_then(DecodedValues::of_dictionary);
+    if let (Some(DecodedValues::Int64(entries)), true) = (entries, reader.is_fully_dictionary_coded()) {
+        let passes: Vec<bool> = entries.iter().map(|entry| entry % 2 == 0).collect();
+        let expected: Vec<u32> =
+            (0..).zip(values).filter(|(_, value)| value.is_some_and(|value| value % 2 == 0)).map(|(row, _)| row).collect();
+        assert_eq!(reader.select_entries(&fetched, &passes), Ok(expected));
+    }
 }
 
 /// Only with the bytes that pruning leaves.
@@ -114,10 +152,10 @@ fn codes_of_a_mixed_chunk_go_on_after_the_dictionary() {
 
     // Only plain strings pass, then only coded ones.
     let table = |pass| vec![pass; dictionary_len];
-    let plain = reader.select_codes(&fetched, 0..300, &table(false), |_| true).expect("sound");
-    let coded = reader.select_codes(&fetched, 0..300, &table(true), |_| false).expect("sound");
+    let plain = reader.select_codes(&fetched, 0..300, &table(false), &[], |_| true).expect("sound");
+    let coded = reader.select_codes(&fetched, 0..300, &table(true), &[], |_| false).expect("sound");
     assert_eq!((plain.len(), coded.len()), (num_plain, 240 - num_plain));
-    let short = reader.select_codes(&fetched, 0..300, &[], |_| false).map_err(|error| error.kind());
+    let short = reader.select_codes(&fetched, 0..300, &[], &[], |_| false).map_err(|error| error.kind());
     assert_eq!(short, Err(ReadErrorKind::Misuse));
 }
 
@@ -138,8 +176,11 @@ proptest! {
                 let reader = file.reader(group);
                 let decoded = reader.decode_rows(&file.fetch(reader.bytes_of_rows(part.clone())), part.clone()).expect("sound file");
                 prop_assert!(same(&rows_of(&decoded, part.len()), &values.slice(part.clone())));
-                check_selection(&file, &reader, part.clone(), &values.slice(part));
+                check_selection(&file, &reader, part.clone(), &values.slice(part.clone()));
+                let some: Vec<u32> = part.step_by(1 + rows.len() % 5).map(|row| row as u32).collect();
+                check_some(&file, &file.reader(group), &some, &rows_of(&all, rows.len()));
             }
+            check_entries(&file, &file.reader(group), &values);
         }
     }
 

@@ -185,15 +185,6 @@ fn values_that_operators_cannot_work_on_fail_the_search() {
 }
 
 #[test]
-fn what_is_unknown_is_refused_by_name() {
-    for query in ["{ event.a = 1 }", "{ event:name != nil }", "{ link:spanID = \"\" }", "{ nestedSetLeft > 1 }", "{ span:childCount = 1 }"]
-    {
-        let result = Filter::compile(&filter_of(query));
-        assert!(matches!(result, Err(EvalError::Unsupported(_))), "{query}: {result:?}");
-    }
-}
-
-#[test]
 fn constant_filters_need_no_data() {
     let constant = |query| Filter::compile(&filter_of(query)).ok().and_then(|filter| filter.constant());
     assert_eq!(constant("{ }"), Some(true));
@@ -231,7 +222,7 @@ fn shown(query: &str, row: u32) -> Vec<(String, ResultValue)> {
     let (chunk, query) = (shop(), crate::traceql::compile(query).expect("valid query"));
     let answer = Answer::compile(&query).expect("supported");
     let facts = Facts(&chunk);
-    let reader = answer.reader(&chunk, &facts).expect("readable");
+    let reader = answer.reader(&chunk, &facts, &[row]).expect("readable");
     let mut shown: Vec<(String, ResultValue)> = reader.attributes(row).into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     shown.extend(reader.name(row).map(|name| ("(name)".to_owned(), ResultValue::Str(name))));
     shown
