@@ -7,7 +7,7 @@ use crate::columns::source::attribute_column;
 use crate::columns::value::{KeyValueRef, ValueRef};
 use crate::columns::view::{Column, Condition, Rows, Strings, Values, Wanted};
 use crate::columns::wire::Reader;
-use crate::columns::{AttributeColumn, AttributeTable, ColumnValues, ValueKind};
+use crate::columns::{AttributeTable, ValueKind};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
@@ -73,6 +73,33 @@ impl<'a> GroupColumns<'a> {
         };
         let Some(decoded) = self.decode(leaf, wanted)? else { return Ok(None) };
         decoded_column(decoded, kind).map(Some).ok_or_else(|| self.table.mistyped(leaf))
+    }
+
+    /// The values of an attribute of one kind, without their rows.
+    pub(super) fn attribute_entries(&self, key: &str, kind: ValueKind) -> Result<Option<Column<'_>>, BlockError> {
+        match self.attribute_leaf(key, kind) {
+            Some(leaf) => self.entries(leaf, |values| attribute_values(values, kind)),
+            None => self.attribute(key, kind, Wanted::All),
+        }
+    }
+
+    /// The values of a column without their rows: those of the dictionary, if it has all of them.
+    pub(super) fn entries(
+        &self,
+        leaf: &str,
+        convert: impl Fn(DecodedValues) -> Option<Values<'static>>,
+    ) -> Result<Option<Column<'static>>, BlockError> {
+        let Some(column) = self.table.column(self.group, leaf)?.filter(|column| !column.is_all_null()) else { return Ok(None) };
+        let damage = |error| self.table.damage(&error);
+        let values = if column.is_fully_dictionary_coded() {
+            let fetched = self.table.fetch(self.block.files(), column.bytes_of_dictionary())?;
+            column.dictionary(&fetched).map_err(damage)?.and_then(DecodedValues::of_entries)
+        } else {
+            let fetched = self.table.fetch(self.block.files(), column.bytes_of_all())?;
+            Some(column.decode_all(&fetched).map_err(damage)?.values)
+        };
+        let values = values.and_then(convert).ok_or_else(|| self.table.mistyped(leaf))?;
+        Ok(Some(Column { rows: Rows::All, values }))
     }
 
     /// The kinds that an attribute has here.
@@ -166,39 +193,6 @@ impl<'a> GroupColumns<'a> {
 
 /// Fewer wanted rows than one in so many are decoded by themselves, from the pages that hold them.
 const ROWS_OF_ONE_READ: usize = 256;
-
-impl Block {
-    /// The attribute columns of a key in a row group of one of the block's tables, one for each kind of its values, residual
-    /// ones included. Of a key that a row repeats the first value of a kind counts, as in a chunk.
-    pub fn attribute_columns(&self, table: &Table, group: usize, key: &str) -> Result<Vec<Column<'static>>, BlockError> {
-        let (mut columns, mut kinds) = (Vec::new(), Vec::new());
-        for entry in table.attributes().iter().filter(|entry| entry.key == key) {
-            let Some(decoded) = table.decode(self.files(), group, &entry.leaf)? else { continue };
-            let kind = ValueKind::from_name(&entry.kind).ok_or_else(|| table.mistyped(&entry.leaf))?;
-            columns.push(decoded_column(decoded, kind).ok_or_else(|| table.mistyped(&entry.leaf))?);
-            kinds.push(kind);
-        }
-        let residual = table.decode(self.files(), group, RESIDUAL)?.map(residual_table).unwrap_or_default();
-        let is_further_kind = |column: &AttributeColumn| column.key() == key && !kinds.contains(&column.kind());
-        columns.extend(residual.into_columns().into_iter().filter(is_further_kind).map(owned_column));
-        Ok(columns)
-    }
-}
-
-fn owned_column(column: AttributeColumn) -> Column<'static> {
-    let shared = |dictionary: &crate::columns::Dictionary| {
-        let (ends, bytes) = dictionary.parts();
-        Strings::Shared(Arc::new((ends.to_vec(), bytes.to_vec())))
-    };
-    let values = match column.values {
-        ColumnValues::Str(codes, dictionary) => Values::Text(Cow::Owned(codes), shared(&dictionary)),
-        ColumnValues::Any(codes, dictionary) => Values::Any(Cow::Owned(codes), shared(&dictionary)),
-        ColumnValues::Int(values) => Values::Int(Cow::Owned(values)),
-        ColumnValues::Double(values) => Values::Double(Cow::Owned(values)),
-        ColumnValues::Bool(values) => Values::Bool(Cow::Owned(values)),
-    };
-    Column { rows: Rows::Some(Cow::Owned(column.rows)), values }
-}
 
 /// Which rows have a value, in the terms of a column.
 pub(super) fn decoded_rows(rows: Option<Vec<u32>>) -> Rows<'static> {

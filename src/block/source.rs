@@ -166,6 +166,14 @@ impl SpanSource for RowGroupSource<'_> {
         Ok(self.read(id, Wanted::Some(rows))?)
     }
 
+    fn entries(&self, id: ColumnId<'_>) -> Result<Option<Column<'_>>, SourceError> {
+        match id {
+            ColumnId::Attribute { key, kind } => Ok(self.columns.attribute_entries(key, kind)?),
+            ColumnId::Name => Ok(self.columns.entries(span::NAME, text_values)?),
+            _ => self.column(id),
+        }
+    }
+
     fn attribute_kinds(&self, key: &str) -> Vec<ValueKind> {
         self.columns.attribute_kinds(key)
     }
@@ -250,6 +258,14 @@ impl SpanSource for DetailSource<'_> {
             (ColumnId::LinkedTrace, Detail::Link) => self.linked_traces()?,
             _ => None,
         })
+    }
+
+    fn entries(&self, id: ColumnId<'_>) -> Result<Option<Column<'_>>, SourceError> {
+        match id {
+            ColumnId::Attribute { key, kind } => Ok(self.columns.attribute_entries(key, kind)?),
+            ColumnId::Name => Ok(self.columns.entries(detail::NAME, text_values)?),
+            _ => self.column(id),
+        }
     }
 
     fn attribute_kinds(&self, key: &str) -> Vec<ValueKind> {

@@ -145,6 +145,24 @@ impl<'a> Column<'a> {
         })
     }
 
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match &self.values {
+            Values::Text(codes, _) | Values::Any(codes, _) => codes.len(),
+            Values::Int(values) => values.len(),
+            Values::Double(values) => values.len(),
+            Values::Bool(values) => values.len(),
+            Values::Enum(values) => values.len(),
+            Values::U32(values) => values.len(),
+            Values::U64(values) => values.len(),
+        }
+    }
+
+    /// True if there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Where the row's value stands among the values.
     pub fn position(&self, row: u32) -> Option<usize> {
         match &self.rows {
@@ -210,6 +228,11 @@ pub trait SpanSource {
 
     /// As [`column`](Self::column) for some ascending rows; the values of others may be missing.
     fn column_of(&self, id: ColumnId<'_>, _rows: &[u32]) -> Result<Option<Column<'_>>, SourceError> {
+        self.column(id)
+    }
+
+    /// The values of a column, each at least once, in any order and without their rows.
+    fn entries(&self, id: ColumnId<'_>) -> Result<Option<Column<'_>>, SourceError> {
         self.column(id)
     }
 

@@ -33,6 +33,14 @@ pub enum DecodedValues {
 }
 
 impl DecodedValues {
+    /// The entries of a dictionary, as if they were a column; `None` for byte strings of one length.
+    pub fn of_entries(dictionary: &Dictionary) -> Option<Self> {
+        match dictionary {
+            Dictionary::Strings(table) => Some(Self::Codes((0..table.0.len() as u32).collect(), StringTable::clone(table))),
+            numbers => Self::of_dictionary(numbers),
+        }
+    }
+
     /// The entries of a dictionary of numbers, as if they were a column; `None` for one of byte strings.
     pub fn of_dictionary(dictionary: &Dictionary) -> Option<Self> {
         match dictionary {

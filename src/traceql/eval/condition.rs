@@ -282,7 +282,7 @@ impl Condition for Test {
         match (self, &column.values) {
             (test, Values::Text(codes, strings)) => coded_rows(rows, codes, strings, |text| test.text(text)),
             (test, Values::Any(codes, strings)) => coded_rows(rows, codes, strings, |message| AnyValue(test).text(message)),
-            (Test::Present, values) => pick(rows, count(values), |_| true),
+            (Test::Present, _) => pick(rows, column.len(), |_| true),
             (Test::True | Test::HasTrue, Values::Bool(values)) => pick(rows, values.len(), |at| values[at]),
             (Test::Bool(compare), Values::Bool(values)) => compare.rows(rows, values, |bit| bit),
             (Test::Int(compare), Values::Int(values)) => compare.rows(rows, values, |int| int),
@@ -339,18 +339,6 @@ impl Condition for Numbers {
             Values::U32(values) => pick(&column.rows, values.len(), |at| self.0.get(values[at] as usize) == Some(&true)),
             _ => Vec::new(),
         }
-    }
-}
-
-fn count(values: &Values<'_>) -> usize {
-    match values {
-        Values::Text(codes, _) | Values::Any(codes, _) => codes.len(),
-        Values::Int(values) => values.len(),
-        Values::Double(values) => values.len(),
-        Values::Bool(values) => values.len(),
-        Values::Enum(values) => values.len(),
-        Values::U32(values) => values.len(),
-        Values::U64(values) => values.len(),
     }
 }
 
