@@ -101,7 +101,11 @@ fn bucket(store: &Store) -> Vec<Reading> {
             behaviour: Behaviour::Counter,
             values: requests.into_iter().map(by_method).collect(),
         },
-        counter("conmoto_bucket_request_failures", "Requests without an answer, or with one of status 500 and above", counts.failures.get()),
+        counter(
+            "conmoto_bucket_request_failures",
+            "Requests without an answer, or with one of status 500 and above",
+            counts.failures.get(),
+        ),
         counter("conmoto_bucket_blocks_uploaded", "Blocks moved from local disk to the bucket", counts.uploads.get()),
         counter("conmoto_bucket_upload_failures", "Moves that failed and are tried again", counts.upload_failures.get()),
         counter("conmoto_block_cache_hits", "Reads of block files that were served from memory", counts.cache_hits.get()),

@@ -150,12 +150,10 @@ fn s3(settings: &S3Settings, env: Env<'_>) -> Result<Bucket, BackendError> {
             let builder = builder.with_access_key_id(id).with_secret_access_key(secret.reveal());
             if token.is_empty() { builder } else { builder.with_token(token.reveal()) }
         }
-        S3Source::Role(variables) => {
-            variables.into_iter().fold(builder, |builder, (key, value)| match key.parse::<AmazonS3ConfigKey>() {
-                Ok(key) => builder.with_config(key, value),
-                Err(_) => builder,
-            })
-        }
+        S3Source::Role(variables) => variables.into_iter().fold(builder, |builder, (key, value)| match key.parse::<AmazonS3ConfigKey>() {
+            Ok(key) => builder.with_config(key, value),
+            Err(_) => builder,
+        }),
     };
     let client = encrypted(builder, &settings.encryption)?.build()?;
     let labels = labels(&settings.metadata, &settings.tags, [(Attribute::StorageClass, settings.storage_class.as_str())]);
@@ -285,7 +283,8 @@ fn azure(settings: &AzureSettings, env: Env<'_>) -> Result<Bucket, BackendError>
         (AzureConfigKey::AuthorityId, given("", "AZURE_TENANT_ID")),
         (AzureConfigKey::FederatedTokenFile, given("", "AZURE_FEDERATED_TOKEN_FILE")),
     ];
-    builder = identity.into_iter().filter(|(_, value)| !value.is_empty()).fold(builder, |builder, (key, value)| builder.with_config(key, value));
+    builder =
+        identity.into_iter().filter(|(_, value)| !value.is_empty()).fold(builder, |builder, (key, value)| builder.with_config(key, value));
     let place = Place {
         service: Service::Azure,
         bucket: settings.container.clone(),

@@ -1,7 +1,7 @@
 //! Which blocks a tenant has, as immutable snapshots.
 
 use super::client::{Store, StoreError};
-use super::files::Uncached;
+use super::files::Opening;
 use super::paths;
 use crate::block::BlockMeta;
 use crate::block::reader::Block;
@@ -191,6 +191,6 @@ pub async fn open(store: &Store, tenant: &TenantId, id: &BlockId) -> Result<Opti
     }
     let files = Arc::new(store.block_files(tenant, id).of(&meta));
     let id = *id;
-    let opened = tokio::task::spawn_blocking(move || Block::open_with(id, meta, &Uncached(Arc::clone(&files)), files)).await;
+    let opened = tokio::task::spawn_blocking(move || Block::open_with(id, meta, &Opening(Arc::clone(&files)), files)).await;
     opened.map_err(|error| error.to_string())?.map(Some).map_err(|error| error.to_string())
 }

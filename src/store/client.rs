@@ -2,6 +2,7 @@
 
 use super::backend::{Bucket, Labels, Place};
 use super::cache::ChunkCache;
+use super::explain::told;
 use super::files::BlockFiles;
 use super::instruments::StoreInstruments;
 use super::paths;
@@ -23,7 +24,7 @@ pub enum StoreError {
     #[error("{0} does not exist")]
     NotFound(Path),
     /// Anything else; trying again may help.
-    #[error("could not {operation} {path}: {source}")]
+    #[error("could not {operation} {}: {}", shown(.path), told(.source))]
     Unavailable {
         /// What was tried.
         operation: &'static str,
@@ -326,6 +327,11 @@ impl Store {
     pub(super) fn objects(&self) -> &dyn ObjectStore {
         &*self.objects
     }
+}
+
+/// The path of everything is empty, which is no word for a message.
+fn shown(path: &Path) -> &str {
+    if path.as_ref().is_empty() { "the store" } else { path.as_ref() }
 }
 
 fn failure(operation: &'static str, path: &Path, source: object_store::Error) -> StoreError {

@@ -94,7 +94,11 @@ fn from_shared_file(env: Env<'_>) -> Result<Option<S3Source>, BackendError> {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
-            return Err(BackendError::File { key: "the shared credentials file", path: path.display().to_string(), reason: error.to_string() });
+            return Err(BackendError::File {
+                key: "the shared credentials file",
+                path: path.display().to_string(),
+                reason: error.to_string(),
+            });
         }
     };
     let profile = given(env, "AWS_PROFILE").unwrap_or_else(|| "default".to_owned());

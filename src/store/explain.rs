@@ -6,6 +6,7 @@
 use super::backend::{Place, Service};
 use super::probe::Step;
 use std::error::Error;
+use std::time::SystemTime;
 
 /// An error and everything behind it, as one text without repetitions.
 pub(super) fn told(error: &dyn Error) -> String {
@@ -23,8 +24,16 @@ pub(super) fn told(error: &dyn Error) -> String {
 }
 
 /// What to do about an answer; `None` if it is not a known one.
-pub(super) fn explain(place: &Place, step: Step, answer: &str) -> Option<String> {
-    without_answer(place, answer).or_else(|| by_code(place, step, answer)).or_else(|| by_status(place, step, answer))
+pub(super) fn explain(place: &Place, step: Step, answer: &str, clocks: Clocks) -> Option<String> {
+    without_answer(place, answer).or_else(|| by_code(place, step, answer, clocks)).or_else(|| by_status(place, step, answer))
+}
+
+/// The moment of an answer, here and there.
+#[derive(Clone, Copy)]
+pub(super) struct Clocks {
+    pub here: SystemTime,
+    /// Unknown if the service did not say.
+    pub there: Option<SystemTime>,
 }
 
 /// Failures before the service could say anything.
@@ -51,7 +60,10 @@ fn without_answer(place: &Place, answer: &str) -> Option<String> {
         () if has("InvalidContentType") || has("WRONG_VERSION_NUMBER") || has("corrupt message") => {
             format!("{endpoint} does not speak TLS: set {section}.insecure: true, or give the port that does")
         }
-        () if has("HTTP request to an HTTPS server") || has("plain HTTP request was sent to HTTPS port") || has("invalid HTTP version parsed") => {
+        () if has("HTTP request to an HTTPS server")
+            || has("plain HTTP request was sent to HTTPS port")
+            || has("invalid HTTP version parsed") =>
+        {
             format!("{endpoint} wants TLS: set {section}.insecure: false")
         }
         () if has("UnknownIssuer") || has("invalid peer certificate") || has("NotValidForName") || has("No CA certificates") => format!(
@@ -65,7 +77,7 @@ fn without_answer(place: &Place, answer: &str) -> Option<String> {
 }
 
 /// The codes of S3, which GCS has too; Azure's differ in name.
-fn by_code(place: &Place, step: Step, answer: &str) -> Option<String> {
+fn by_code(place: &Place, step: Step, answer: &str, clocks: Clocks) -> Option<String> {
     let bucket = &place.bucket;
     let section = section(place.service);
     let code = element(answer, "Code")?;
@@ -84,7 +96,7 @@ fn by_code(place: &Place, step: Step, answer: &str) -> Option<String> {
         "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
             format!("the session token from {} has expired or is not valid", place.credentials)
         }
-        "RequestTimeTooSkewed" => skewed(answer),
+        "RequestTimeTooSkewed" => skewed(clocks),
         "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException" => wrong_region(place, answer),
         "AccessDenied" | "AuthorizationFailure" | "AuthorizationPermissionMismatch" | "AllAccessDisabled" => denied(place, step),
         "KMS.NotFoundException" | "KMS.DisabledException" => format!("the key of {section}.sse.kms_key_id cannot be used"),
@@ -122,13 +134,16 @@ fn wrong_region(place: &Place, answer: &str) -> String {
     let named = element(answer, "Region").map(|region| format!(" {region}")).unwrap_or_default();
     let endpoint = element(answer, "Endpoint").map(|endpoint| format!(", endpoint {endpoint}")).unwrap_or_default();
     let section = section(place.service);
-    format!("bucket {} is in another region than {}: set {section}.region to that of the bucket{named}{endpoint}", place.bucket, place.region)
+    format!(
+        "bucket {} is in another region than {}: set {section}.region to that of the bucket{named}{endpoint}",
+        place.bucket, place.region
+    )
 }
 
-fn skewed(answer: &str) -> String {
-    let ours = element(answer, "RequestTime").unwrap_or("unknown");
-    let theirs = element(answer, "ServerTime").unwrap_or("unknown");
-    format!("the clocks differ too much: here it is {ours}, there it is {theirs}: set the clock of this machine (NTP)")
+fn skewed(Clocks { here, there }: Clocks) -> String {
+    let shown = httpdate::fmt_http_date;
+    let there = there.map_or("unknown".to_owned(), shown);
+    format!("the clocks differ too much: here it is {}, there it is {there}: set the clock of this machine (NTP)", shown(here))
 }
 
 /// The text of an XML element in an answer.
@@ -172,9 +187,14 @@ mod tests {
         }
     }
 
+    fn clocks() -> Clocks {
+        let here = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(784_111_777);
+        Clocks { here, there: Some(here + std::time::Duration::from_secs(3600)) }
+    }
+
     /// The answer must say all of it.
     fn assert_explained(step: Step, answer: &str, expected: &[&str]) {
-        let fix = explain(&place(), step, answer).unwrap_or_else(|| panic!("not explained: {answer}"));
+        let fix = explain(&place(), step, answer, clocks()).unwrap_or_else(|| panic!("not explained: {answer}"));
         assert!(expected.iter().all(|text| fix.contains(text)), "{fix}");
     }
 
@@ -202,16 +222,17 @@ mod tests {
         assert_explained(Step::Put, &body("404 Not Found", "NoSuchBucket", ""), &["no bucket traces", "storage.trace.s3.bucket"]);
         assert_explained(Step::Put, &body("403 Forbidden", "InvalidAccessKeyId", ""), &["AWS_ACCESS_KEY_ID, is not known"]);
         assert_explained(Step::Put, &body("403 Forbidden", "SignatureDoesNotMatch", ""), &["secret_key", "us-east-1"]);
-        let times = "<RequestTime>20260101T000000Z</RequestTime><ServerTime>2026-01-01T01:00:00Z</ServerTime>";
-        assert_explained(
-            Step::Put,
-            &body("403 Forbidden", "RequestTimeTooSkewed", times),
-            &["here it is 20260101T000000Z", "there it is 2026-01-01T01:00:00Z"],
-        );
+        // The first is the example of RFC 9110 §5.6.7.
+        let clocks = ["here it is Sun, 06 Nov 1994 08:49:37 GMT", "there it is Sun, 06 Nov 1994 09:49:37 GMT"];
+        assert_explained(Step::Put, &body("403 Forbidden", "RequestTimeTooSkewed", ""), &clocks);
         let region = "<Region>eu-west-1</Region>";
         assert_explained(Step::Put, &body("400 Bad Request", "AuthorizationHeaderMalformed", region), &["region", "bucket eu-west-1"]);
-        assert_explained(Step::Put, "Received redirect without LOCATION, this normally indicates an incorrectly configured region", &["region"]);
-        assert_eq!(explain(&place(), Step::Put, &body("418", "Teapot", "")), None);
+        assert_explained(
+            Step::Put,
+            "Received redirect without LOCATION, this normally indicates an incorrectly configured region",
+            &["region"],
+        );
+        assert_eq!(explain(&place(), Step::Put, &body("418", "Teapot", ""), clocks()), None);
     }
 
     #[test]

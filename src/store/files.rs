@@ -10,6 +10,7 @@ use super::client::{Remote, Store, StoreError};
 use super::paths;
 use crate::block::BlockMeta;
 use crate::block::reader::{RangeRead, ReadFailure};
+use crate::block::schema::INDEX_FILE;
 use crate::model::{BlockId, TenantId};
 use bytes::{Bytes, BytesMut};
 use std::collections::HashMap;
@@ -54,7 +55,9 @@ impl BlockFiles {
         let Some(remote) = self.store.remote() else { return self.store.get_ranges(&path, ranges).await };
         if self.may_be_spooled.load(Relaxed) {
             match remote.spool.get_ranges(&path, ranges).await {
-                Err(StoreError::NotFound(_)) => self.may_be_spooled.store(remote.spool.block_exists(&self.tenant, &self.id).await?, Relaxed),
+                Err(StoreError::NotFound(_)) => {
+                    self.may_be_spooled.store(remote.spool.block_exists(&self.tenant, &self.id).await?, Relaxed)
+                }
                 other => return other,
             }
         }
@@ -84,12 +87,16 @@ impl RangeRead for BlockFiles {
     }
 }
 
-/// The files of a block, read past the cache: what the reader keeps in its own memory need not be there twice.
-pub(super) struct Uncached(pub Arc<BlockFiles>);
+/// The files of a block while it is opened. Index, filters and footers are kept by the reader, so they need not be in the
+/// cache, too; but a short file is fetched whole instead of its footer alone, so that what is read of it later is there.
+pub(super) struct Opening(pub Arc<BlockFiles>);
 
-impl RangeRead for Uncached {
+impl RangeRead for Opening {
     fn read(&self, file: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, ReadFailure> {
-        self.0.runtime.block_on(self.0.read_async(file, ranges, false)).map_err(|error| ReadFailure(error.to_string()))
+        let is_kept_whole = file == INDEX_FILE || file.starts_with("bloom-");
+        let is_short = self.0.sizes.get().and_then(|sizes| sizes.get(file)).is_some_and(|bytes| *bytes <= CHUNK_BYTES);
+        let read = self.0.read_async(file, ranges, is_short && !is_kept_whole);
+        self.0.runtime.block_on(read).map_err(|error| ReadFailure(error.to_string()))
     }
 }
 
@@ -121,7 +128,11 @@ impl Reading<'_> {
             }
         }
         let counts = &self.remote.instruments;
-        if missing.is_empty() { counts.cache_hits.inc(1) } else { counts.cache_misses.inc(1) }
+        if missing.is_empty() {
+            counts.cache_hits.inc(1)
+        } else {
+            counts.cache_misses.inc(1)
+        }
         self.fetch(missing, &mut chunks).await?;
         Ok(ranges.iter().map(|range| join(range, &chunks)).collect())
     }

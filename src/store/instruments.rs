@@ -1,6 +1,8 @@
 //! What the store counts of itself.
 
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -43,4 +45,6 @@ pub struct StoreInstruments {
     pub polls: Count,
     /// Readings that failed; the list stays as it was.
     pub poll_failures: Count,
+    /// What the service's clock showed when it last refused a request.
+    pub refused_at: Mutex<Option<SystemTime>>,
 }

@@ -3,11 +3,12 @@
 
 use super::backend::{Place, Service};
 use super::client::{Remote, Store};
-use super::explain::{explain, told};
+use super::explain::{Clocks, explain, told};
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::fmt;
+use std::time::SystemTime;
 
 /// One step of the probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +110,8 @@ async fn steps(objects: &dyn ObjectStore, path: &Path) -> Result<(), (Step, Stri
 
 fn failure(remote: &Remote, step: Step, answer: &str) -> ProbeError {
     let place = remote.place.clone();
-    ProbeError { fix: explain(&place, step, answer), answer: shortened(answer), step, place }
+    let clocks = Clocks { here: SystemTime::now(), there: *remote.instruments.refused_at.lock() };
+    ProbeError { fix: explain(&place, step, answer, clocks), answer: shortened(answer), step, place }
 }
 
 /// An answer on one line, without the whole of a page that some proxy sent.

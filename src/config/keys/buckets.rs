@@ -154,7 +154,16 @@ pub(super) static AZURE: Table<Draft> = Table::new(
         text!("user_assigned_id", config.storage.azure.user_assigned_id),
         Key::new("hedge_requests_at", Action::Ignore).note(When::Set, HEDGING),
     ],
-    &["buffer_size", "hedge_requests_up_to", "max_buffers", "use_v2_sdk", "buffer-size", "hedge-requests-at", "hedge-requests-up-to", "max-buffers"],
+    &[
+        "buffer_size",
+        "hedge_requests_up_to",
+        "max_buffers",
+        "use_v2_sdk",
+        "buffer-size",
+        "hedge-requests-at",
+        "hedge-requests-up-to",
+        "max-buffers",
+    ],
 );
 
 /// `host[:port]`, as Tempo wants it: whether it is TLS is told by `insecure`.

@@ -2,12 +2,7 @@ use super::*;
 use crate::store::settings::Secret;
 
 fn s3_settings() -> S3Settings {
-    S3Settings {
-        bucket: "traces".to_owned(),
-        access_key: "id".to_owned(),
-        secret_key: Secret::new("secret"),
-        ..S3Settings::default()
-    }
+    S3Settings { bucket: "traces".to_owned(), access_key: "id".to_owned(), secret_key: Secret::new("secret"), ..S3Settings::default() }
 }
 
 fn nothing(_: &str) -> Option<String> {
