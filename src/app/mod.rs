@@ -109,7 +109,7 @@ impl App {
         api.spawn(serve(listeners.grpc.listener, grpc_router(state), ServeOptions::named("grpc"), stopped(&stop_api)));
         let stop_flusher = watch::channel(()).0;
         let flusher = tokio::spawn(Arc::clone(&ingester).run(stop_flusher.subscribe()));
-        let mover = Mover::new(store.clone(), Arc::clone(&blocks));
+        let mover = Mover::new(store.clone(), Arc::clone(&blocks), config.ingester.complete_block_timeout);
         let moving = tokio::spawn(mover.clone().run(stop_flusher.subscribe()));
         tokio::spawn(poll::run(blocks, store, config.storage.blocklist_poll, stop_flusher.subscribe()));
         readiness.send_replace(Readiness::Ready);

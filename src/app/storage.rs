@@ -26,10 +26,10 @@ fn bucket(config: &Config) -> Result<Option<Bucket>, BackendError> {
 pub(super) async fn open(config: &Config, wal_dir: &Path) -> anyhow::Result<Store> {
     let Some(bucket) = bucket(config)? else { return Ok(Store::local(&config.storage.local_path)?) };
     tracing::info!(bucket = %bucket.place(), credentials = bucket.place().credentials, "trying the bucket");
-    // Inside the log's directory: it is as durable, and locked already.
-    let spool = Store::local(&wal_dir.join("spool")).context("could not make the directory for blocks on their way to the bucket")?;
     let cache_bytes = config.storage.block_cache_bytes.unwrap_or(config.memory_limit_bytes.map_or(DEFAULT_CACHE_BYTES, |bytes| bytes / 8));
-    let store = Store::remote_with(bucket, spool, cache_bytes);
+    // Inside the log's directory: it is as durable, and locked already.
+    let store =
+        Store::remote_with(bucket, wal_dir, cache_bytes).context("could not make a directory for blocks on their way to the bucket")?;
     probe(&store).await.with_context(|| format!("storage.trace.backend: {}", config.storage.backend.as_str()))?;
     Ok(store)
 }

@@ -68,8 +68,10 @@ pub struct Store {
 
 /// What belongs to a bucket.
 pub(super) struct Remote {
-    /// Blocks on their way to the bucket; see [`super::spool`].
+    /// Blocks on their way to the bucket, on local disk; see [`super::spool`].
     pub spool: Store,
+    /// Copies of blocks that were moved a short time ago.
+    pub kept: Store,
     pub cache: ChunkCache,
     pub instruments: Arc<StoreInstruments>,
     pub place: Place,
@@ -92,13 +94,26 @@ impl Store {
         Ok(Store { objects: Arc::new(objects.with_fsync(true)), root: Some(directory.to_path_buf()), remote: None })
     }
 
-    /// Blocks in a bucket. New ones are written to `spool` first, which is a local store; up to `cache_bytes` of what was
-    /// read are kept in memory.
-    pub fn remote_with(bucket: Bucket, spool: Store, cache_bytes: u64) -> Self {
+    /// Blocks in a bucket. New ones are written to `directory` first, which is made if it is missing; up to `cache_bytes` of
+    /// what was read are kept in memory.
+    pub fn remote_with(bucket: Bucket, directory: &std::path::Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let Bucket { objects, labels, part_bytes, place, instruments } = bucket;
-        let cache = ChunkCache::new(cache_bytes);
-        let remote = Remote { spool, cache, instruments, place, moving: tokio::sync::Mutex::new(()), labels, part_bytes };
-        Store { objects, root: None, remote: Some(Arc::new(remote)) }
+        let remote = Remote {
+            spool: Store::local(&directory.join("spool"))?,
+            kept: Store::local(&directory.join("kept"))?,
+            cache: ChunkCache::new(cache_bytes),
+            instruments,
+            place,
+            moving: tokio::sync::Mutex::new(()),
+            labels,
+            part_bytes,
+        };
+        Ok(Store { objects, root: None, remote: Some(Arc::new(remote)) })
+    }
+
+    /// Of a local store: where a block's files are.
+    pub(super) fn directory_of(&self, tenant: &TenantId, id: &BlockId) -> Option<PathBuf> {
+        self.root.as_ref().map(|root| root.join(paths::block(tenant, id).as_ref()))
     }
 
     /// What belongs to the bucket, if this is one.
@@ -290,11 +305,12 @@ impl Store {
         local.delete_own_block(tenant, id).await
     }
 
-    /// Deletes a block, from spool and bucket: `meta.json` first, so that it ceases to exist at once.
+    /// Deletes a block, from local disk and bucket: `meta.json` first, so that it ceases to exist at once.
     pub async fn delete_block(&self, tenant: &TenantId, id: &BlockId) -> Result<(), StoreError> {
         let Some(remote) = self.remote() else { return self.delete_own_block(tenant, id).await };
         let _moves = remote.moving.lock().await;
         remote.spool.delete_own_block(tenant, id).await?;
+        remote.kept.delete_own_block(tenant, id).await?;
         self.delete_own_block(tenant, id).await
     }
 
@@ -304,9 +320,9 @@ impl Store {
         for file in self.files(tenant, id).await? {
             self.delete(&file).await?;
         }
-        if let Some(root) = &self.root {
+        if let Some(folder) = self.directory_of(tenant, id) {
             // An empty folder costs an inode and nothing else; the next start sweeps one that stays.
-            let _ = tokio::fs::remove_dir(root.join(paths::block(tenant, id).as_ref())).await;
+            let _ = tokio::fs::remove_dir(folder).await;
         }
         Ok(())
     }

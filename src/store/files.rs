@@ -31,16 +31,16 @@ pub struct BlockFiles {
     tenant: TenantId,
     id: BlockId,
     runtime: Handle,
-    /// Of a remote store: the block may still be in the spool. Once it has left, it never comes back.
-    may_be_spooled: AtomicBool,
+    /// Of a remote store: the block may be in the spool, or kept after it was moved. From where it has gone it stays away.
+    may_be_local: [AtomicBool; 2],
     /// Of a remote store: the files' sizes, by which chunks are cut.
     sizes: OnceLock<HashMap<Arc<str>, u64>>,
 }
 
 impl BlockFiles {
     pub(super) fn new(store: Store, tenant: TenantId, id: BlockId) -> Self {
-        let may_be_spooled = AtomicBool::new(store.remote().is_some());
-        BlockFiles { store, tenant, id, runtime: Handle::current(), may_be_spooled, sizes: OnceLock::new() }
+        let may_be_local = [AtomicBool::new(true), AtomicBool::new(true)];
+        BlockFiles { store, tenant, id, runtime: Handle::current(), may_be_local, sizes: OnceLock::new() }
     }
 
     /// The same files with their sizes, which else would have to be asked for.
@@ -53,11 +53,13 @@ impl BlockFiles {
     async fn read_async(&self, file: &str, ranges: &[Range<u64>], cached: bool) -> Result<Vec<Bytes>, StoreError> {
         let path = paths::file(&self.tenant, &self.id, file);
         let Some(remote) = self.store.remote() else { return self.store.get_ranges(&path, ranges).await };
-        if self.may_be_spooled.load(Relaxed) {
-            match remote.spool.get_ranges(&path, ranges).await {
-                Err(StoreError::NotFound(_)) => {
-                    self.may_be_spooled.store(remote.spool.block_exists(&self.tenant, &self.id).await?, Relaxed)
-                }
+        // In this order: a block that is moved meanwhile is found where it goes to.
+        for (place, may_be_there) in [&remote.spool, &remote.kept].into_iter().zip(&self.may_be_local) {
+            if !may_be_there.load(Relaxed) {
+                continue;
+            }
+            match place.get_ranges(&path, ranges).await {
+                Err(StoreError::NotFound(_)) => may_be_there.store(place.block_exists(&self.tenant, &self.id).await?, Relaxed),
                 other => return other,
             }
         }

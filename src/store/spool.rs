@@ -6,14 +6,15 @@
 //! disk that is lost takes the spool with it, as it does the log.
 //!
 //! The mover takes one block after the other: all files, `meta.json` last, so that other readers of the bucket see the block
-//! whole or not at all; then the copy in the spool is deleted, `meta.json` first. A crash in between leaves the block in
-//! both places, which is one block, as its id is the same; the next start moves it once more, over the same keys.
+//! whole or not at all; then the copy on local disk goes from the spool to `kept`, where it serves reads for a while, as young
+//! blocks are those that are asked for. A crash in between leaves the block in both places, which is one block, as its id is
+//! the same; the next start moves it once more, over the same keys.
 //!
-//! Nothing changes in the block list: the files of a listed block are read from the spool for as long as they are there,
+//! Nothing changes in the block list: the files of a listed block are read from local disk for as long as they are there,
 //! then from the bucket ([`super::files`]). So a query that began before the move goes on.
 //!
-//! The directory itself says what is in the spool; there is no second list that could differ from it. It is looked at every
-//! second, which costs a few system calls.
+//! The directories themselves say what is where; there is no second list that could differ from them. They are looked at
+//! every second, which costs a few system calls.
 
 use super::blocklist::BlockLists;
 use super::client::{Remote, Store, StoreError};
@@ -34,12 +35,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub struct Mover {
     store: Store,
     lists: Arc<BlockLists>,
+    kept_for: Duration,
 }
 
 impl Mover {
-    /// For the blocks of these lists.
-    pub fn new(store: Store, lists: Arc<BlockLists>) -> Self {
-        Mover { store, lists }
+    /// For the blocks of these lists. Moved blocks stay on local disk, too, until they were written `kept_for` ago.
+    pub fn new(store: Store, lists: Arc<BlockLists>, kept_for: Duration) -> Self {
+        Mover { store, lists, kept_for }
     }
 
     /// Moves what is in the spool until `stop` is dropped; returns at once for a local store.
@@ -54,7 +56,7 @@ impl Mover {
                 _ = stop.changed() => return,
             }
             let moved = tokio::select! {
-                moved = self.move_all() => moved,
+                moved = self.round() => moved,
                 // The block stays in the spool; the next start moves it.
                 _ = stop.changed() => return,
             };
@@ -67,6 +69,12 @@ impl Mover {
                 }
             };
         }
+    }
+
+    /// While the bucket is not what it should be, nothing is given up that is on local disk.
+    async fn round(&self) -> Result<(), StoreError> {
+        self.move_all().await?;
+        self.forget_old().await
     }
 
     /// Moves every block that is in the spool now.
@@ -103,9 +111,39 @@ impl Mover {
             }
         }
         self.store.copy_from(&remote.spool, &paths::meta(tenant, id)).await?;
-        remote.spool.delete_own_block(tenant, id).await?;
+        if !keep(remote, tenant, id).await {
+            remote.spool.delete_own_block(tenant, id).await?;
+        }
         remote.instruments.uploads.inc(1);
         tracing::info!(%tenant, block = %id, "block moved to the bucket");
         Ok(())
     }
+
+    /// Deletes the copies of blocks that are old enough.
+    async fn forget_old(&self) -> Result<(), StoreError> {
+        let Some(remote) = self.store.remote() else { return Ok(()) };
+        for tenant in remote.kept.own_tenants().await? {
+            for id in remote.kept.own_blocks(&tenant).await? {
+                if age(&remote.kept, &tenant, &id).await.is_none_or(|age| age >= self.kept_for) {
+                    remote.kept.delete_own_block(&tenant, &id).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes a block from the spool to the copies; false if that cannot be done.
+async fn keep(remote: &Remote, tenant: &TenantId, id: &BlockId) -> bool {
+    let (Some(from), Some(to)) = (remote.spool.directory_of(tenant, id), remote.kept.directory_of(tenant, id)) else { return false };
+    let Some(folder) = to.parent() else { return false };
+    // No need to be durable: after a power loss the block is in one of the places, or in the bucket alone.
+    tokio::fs::create_dir_all(folder).await.is_ok() && tokio::fs::rename(from, &to).await.is_ok()
+}
+
+/// How long ago a block was written; unknown if it is not whole, as after a crash while it was deleted.
+async fn age(kept: &Store, tenant: &TenantId, id: &BlockId) -> Option<Duration> {
+    let meta = tokio::fs::metadata(kept.directory_of(tenant, id)?.join(META_FILE)).await.ok()?;
+    // A clock that was set back makes it young, and it is looked at again.
+    Some(meta.modified().ok()?.elapsed().unwrap_or_default())
 }

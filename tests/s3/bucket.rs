@@ -163,10 +163,10 @@ fn collect(folder: &Path, blocks: &mut Vec<PathBuf>) {
     }
 }
 
-/// A store over the bucket of these settings; its spool is in the directory.
-pub fn store(settings: S3Settings, spool: &Path) -> Store {
+/// A store over the bucket of these settings, with blocks on their way in the directory.
+pub fn store(settings: S3Settings, directory: &Path) -> Store {
     let bucket = Bucket::new(&BucketSettings::S3(settings), &|_| None).expect("complete settings");
-    Store::remote_with(bucket, Store::local(spool).expect("writable"), 64 << 20)
+    Store::remote_with(bucket, directory, 64 << 20).expect("writable")
 }
 
 /// Waits until no block is on its way any more.
@@ -176,7 +176,16 @@ pub fn wait_for_uploads(data: &DataDir, s3: &S3, num_blocks: usize) {
 
 /// Files of blocks that are on their way.
 pub fn spooled(data: &DataDir) -> Vec<PathBuf> {
+    files(data, "wal/spool")
+}
+
+/// Files of blocks that are in the bucket and still here, too.
+pub fn kept(data: &DataDir) -> Vec<PathBuf> {
+    files(data, "wal/kept")
+}
+
+fn files(data: &DataDir, folder: &str) -> Vec<PathBuf> {
     let children = |path: &Path| std::fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    let blocks = children(&data.path().join("wal/spool")).flat_map(|tenant| children(&tenant).collect::<Vec<_>>());
+    let blocks = children(&data.path().join(folder)).flat_map(|tenant| children(&tenant).collect::<Vec<_>>());
     blocks.flat_map(|block| children(&block).collect::<Vec<_>>()).collect()
 }

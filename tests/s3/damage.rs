@@ -52,7 +52,7 @@ fn damaged_blocks_are_left_out_and_the_rest_is_served() {
     fs::create_dir(&foreign).expect("writable");
     fs::write(foreign.join("meta.compacted.json"), b"{}").expect("writable");
 
-    let mut server = s3.serve(&data);
+    let mut server = s3.serve(&DataDir::new());
     server.expect_log("a block cannot be read and is left out of answers");
     assert_eq!(server.count("{}"), 2, "the undamaged ones");
     assert_eq!(server.metric("conmoto_unreadable_blocks"), DAMAGES.len() as f64);

@@ -1,6 +1,6 @@
 //! Spans go into the bucket and come back.
 
-use crate::bucket::{S3, spooled, store, wait_for_uploads};
+use crate::bucket::{S3, kept, spooled, store, wait_for_uploads};
 use crate::support::data::{MILLISECOND, With, int, request, service, shop, span, text};
 use crate::support::rng::Rng;
 use crate::support::server::{DataDir, Server};
@@ -113,6 +113,21 @@ fn a_second_reader_sees_blocks_after_a_poll() {
     std::fs::remove_dir_all(&s3.blocks()[0]).expect("writable");
     until("end of the block", || (reader.metric("tempodb_blocklist_length") == 0.0).then_some(()));
     assert_eq!(reader.count("{}"), 0);
+}
+
+#[test]
+fn moved_blocks_leave_local_disk_after_a_while() {
+    let (s3, data) = (S3::start(), DataDir::new());
+    let config = format!("{}live_store:\n  complete_block_timeout: 1s\n", s3.config(&data));
+    let server = Server::start_with(&data, &config, &[]);
+    server.push(&trace(0));
+    server.flush();
+    assert_all(&server, 0..1);
+    wait_for_uploads(&data, &s3, 1);
+    until("end of the copy", || kept(&data).is_empty().then_some(()));
+    let before = server.metric("conmoto_block_cache_misses_total");
+    assert_all(&server, 0..1);
+    assert!(server.metric("conmoto_block_cache_misses_total") > before, "it is read from the bucket");
 }
 
 #[test]
