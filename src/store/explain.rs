@@ -223,8 +223,8 @@ mod tests {
         assert_explained(Step::Put, &body("403 Forbidden", "InvalidAccessKeyId", ""), &["AWS_ACCESS_KEY_ID, is not known"]);
         assert_explained(Step::Put, &body("403 Forbidden", "SignatureDoesNotMatch", ""), &["secret_key", "us-east-1"]);
         // The first is the example of RFC 9110 §5.6.7.
-        let clocks = ["here it is Sun, 06 Nov 1994 08:49:37 GMT", "there it is Sun, 06 Nov 1994 09:49:37 GMT"];
-        assert_explained(Step::Put, &body("403 Forbidden", "RequestTimeTooSkewed", ""), &clocks);
+        let shown = ["here it is Sun, 06 Nov 1994 08:49:37 GMT", "there it is Sun, 06 Nov 1994 09:49:37 GMT"];
+        assert_explained(Step::Put, &body("403 Forbidden", "RequestTimeTooSkewed", ""), &shown);
         let region = "<Region>eu-west-1</Region>";
         assert_explained(Step::Put, &body("400 Bad Request", "AuthorizationHeaderMalformed", region), &["region", "bucket eu-west-1"]);
         assert_explained(

@@ -233,7 +233,7 @@ mod tests {
     proptest! {
         #[test]
         fn chunks_give_back_every_range(bytes in 1u64..1_200_000, ends in (any::<prop::sample::Index>(), any::<prop::sample::Index>())) {
-            let file: Vec<u8> = (0..bytes).map(|at| (at * 31 >> 3) as u8).collect();
+            let file: Vec<u8> = (0..bytes).map(|at| ((at * 31) >> 3) as u8).collect();
             let (one, other) = (ends.0.index(file.len() + 1) as u64, ends.1.index(file.len() + 1) as u64);
             let range = one.min(other)..one.max(other);
             let chunks = file.chunks(CHUNK_BYTES as usize).enumerate().map(|(at, part)| (at as u64, Bytes::copy_from_slice(part)));

@@ -56,7 +56,7 @@ impl Step {
 #[derive(Debug)]
 pub struct ProbeError {
     /// Where the bucket is.
-    pub place: Place,
+    pub place: Box<Place>,
     /// Which step failed.
     pub step: Step,
     /// What to do about it, if the answer is a known one.
@@ -109,7 +109,7 @@ async fn steps(objects: &dyn ObjectStore, path: &Path) -> Result<(), (Step, Stri
 }
 
 fn failure(remote: &Remote, step: Step, answer: &str) -> ProbeError {
-    let place = remote.place.clone();
+    let place = Box::new(remote.place.clone());
     let clocks = Clocks { here: SystemTime::now(), there: *remote.instruments.refused_at.lock() };
     ProbeError { fix: explain(&place, step, answer, clocks), answer: shortened(answer), step, place }
 }

@@ -185,3 +185,6 @@ fn texts(into: &mut BTreeMap<String, String>, node: &Node, report: &mut Report) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
