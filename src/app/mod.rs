@@ -35,6 +35,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -169,13 +170,18 @@ async fn finish(mut servers: JoinSet<()>) {
     }
 }
 
+/// A bucket that is gone must not hold up a shutdown for longer.
+const MOVE_ON_SHUTDOWN: Duration = Duration::from_secs(20);
+
 /// Leaves nothing behind on local disk, as far as that can be done.
 async fn flush_on_shutdown(ingester: &Arc<Ingester>, mover: &Mover) {
     if let Err(error) = ingester.flush_all().await {
         tracing::error!(%error, "could not flush on shutdown; the spans stay in the log");
     }
-    if let Err(error) = mover.move_all().await {
-        tracing::error!(%error, "could not move blocks to the bucket on shutdown; they stay on local disk");
+    match tokio::time::timeout(MOVE_ON_SHUTDOWN, mover.move_all()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "could not move blocks to the bucket on shutdown; they stay on local disk"),
+        Err(_) => tracing::error!("could not move all blocks to the bucket in time on shutdown; they stay on local disk"),
     }
 }
 

@@ -379,4 +379,23 @@ mod tests {
         store.delete_block(&names[0], &id).await.expect("writable");
         assert!(!store.block_exists(&names[0], &id).await.expect("readable"));
     }
+    #[tokio::test]
+    async fn unfinished_blocks_are_swept_and_those_of_others_left() {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let store = Store::local(root.path()).expect("writable");
+        let tenant = TenantId::single();
+        let (ours, others) = (BlockId::random(), BlockId::random());
+        let put = async |id, name| store.put(&paths::file(&tenant, id, name), Bytes::from_static(b"x")).await.expect("writable");
+        for name in ["data.parquet", "index", "bloom-0"] {
+            put(&ours, name).await;
+            put(&others, name).await;
+        }
+        // A block that Tempo has compacted away has no meta.json either.
+        put(&others, "meta.compacted.json").await;
+        for id in [&ours, &others] {
+            store.sweep(&tenant, id).await.expect("writable");
+        }
+        assert_eq!(store.blocks(&tenant).await.expect("readable"), [others]);
+        assert_eq!(store.files(&tenant, &others).await.expect("readable").len(), 4);
+    }
 }

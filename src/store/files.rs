@@ -13,7 +13,7 @@ use crate::block::reader::{RangeRead, ReadFailure};
 use crate::block::schema::INDEX_FILE;
 use crate::model::{BlockId, TenantId};
 use bytes::{Bytes, BytesMut};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -24,6 +24,8 @@ use tokio::task::JoinSet;
 const WHOLE_BYTES: u64 = 4 << 20;
 /// Chunks that are this far apart are fetched with one request: at 100 MB/s the gap takes less time than a second request.
 const GAP_BYTES: u64 = 1 << 20;
+/// More than this is fetched with several requests at the same time, which is faster, and none of which takes too long.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// Reads the files of one block; only outside of async code, since it waits.
 pub struct BlockFiles {
@@ -59,8 +61,11 @@ impl BlockFiles {
                 continue;
             }
             match place.get_ranges(&path, ranges).await {
+                Ok(parts) => return Ok(parts),
+                // Only the spool has something that is nowhere else; a copy that cannot be read is none.
                 Err(StoreError::NotFound(_)) => may_be_there.store(place.block_exists(&self.tenant, &self.id).await?, Relaxed),
-                other => return other,
+                Err(error) if std::ptr::eq(place, &remote.spool) => return Err(error),
+                Err(_) => may_be_there.store(false, Relaxed),
             }
         }
         match self.size(file).await.filter(|_| cached) {
@@ -114,7 +119,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     async fn ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
         let mut chunks = HashMap::new();
-        let mut missing = Vec::new();
+        let mut missing = BTreeSet::new();
         for range in ranges {
             if range.start > range.end || range.end > self.bytes {
                 return Err(StoreError::OutOfFile { path: self.path(), range: range.clone(), bytes: self.bytes });
@@ -125,7 +130,7 @@ impl Reading<'_> {
                 }
                 match self.remote.cache.get(&self.key(chunk)) {
                     Some(bytes) => drop(chunks.insert(chunk, bytes)),
-                    None => missing.push(chunk),
+                    None => drop(missing.insert(chunk)),
                 }
             }
         }
@@ -140,8 +145,7 @@ impl Reading<'_> {
     }
 
     /// Fetches runs of chunks at the same time, and caches what they bring.
-    async fn fetch(&self, mut missing: Vec<u64>, chunks: &mut HashMap<u64, Bytes>) -> Result<(), StoreError> {
-        missing.sort_unstable();
+    async fn fetch(&self, missing: BTreeSet<u64>, chunks: &mut HashMap<u64, Bytes>) -> Result<(), StoreError> {
         let mut requests = JoinSet::new();
         for run in runs(&missing, self.bytes) {
             let (store, path) = (self.files.store.clone(), self.path());
@@ -180,7 +184,7 @@ fn chunks_of(range: &Range<u64>) -> Range<u64> {
 }
 
 /// The ranges to fetch for missing chunks, ascending, of a file of so many bytes.
-fn runs(missing: &[u64], bytes: u64) -> Vec<Range<u64>> {
+fn runs(missing: &BTreeSet<u64>, bytes: u64) -> Vec<Range<u64>> {
     if missing.is_empty() {
         return Vec::new();
     }
@@ -191,7 +195,7 @@ fn runs(missing: &[u64], bytes: u64) -> Vec<Range<u64>> {
     for chunk in missing {
         let range = chunk * CHUNK_BYTES..((chunk + 1) * CHUNK_BYTES).min(bytes);
         match runs.last_mut() {
-            Some(last) if range.start - last.end <= GAP_BYTES => last.end = range.end,
+            Some(last) if range.start - last.end <= GAP_BYTES && range.end - last.start <= MOST_BYTES => last.end = range.end,
             _ => runs.push(range),
         }
     }
@@ -223,11 +227,14 @@ mod tests {
     #[test]
     fn near_chunks_are_fetched_together_and_short_files_whole() {
         const C: u64 = CHUNK_BYTES;
+        let runs = |missing: &[u64], bytes: u64| runs(&missing.iter().copied().collect(), bytes);
         assert_eq!(runs(&[], 100 * C), []);
         assert_eq!(runs(&[1], WHOLE_BYTES), std::iter::once(0..WHOLE_BYTES).collect::<Vec<_>>());
         let far = 5 + GAP_BYTES / C + 1;
         assert_eq!(runs(&[1, 3, 4, far + 1], 100 * C + 7), [C..5 * C, (far + 1) * C..(far + 2) * C]);
         assert_eq!(runs(&[1, 4, far - 1, 100], 100 * C + 7), [C..far * C, 100 * C..100 * C + 7]);
+        let most = MOST_BYTES / C;
+        assert_eq!(runs(&(0..most + 1).collect::<Vec<_>>(), 1000 * C), [0..MOST_BYTES, MOST_BYTES..MOST_BYTES + C]);
     }
 
     proptest! {
