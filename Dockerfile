@@ -26,6 +26,8 @@ RUN install --directory --owner=10001 --group=10001 /var/conmoto \
       /var/tempo /tmp/tempo \
  && ln -s /usr/local/bin/conmoto /tempo \
  && ln -s /var/conmoto /conmoto-data
+# The authorities that sign certificates of S3, GCS and Azure; the slim image has none.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /build/LICENSE /usr/share/doc/conmoto/LICENSE
 COPY --from=build /build/target/release/conmoto /usr/local/bin/conmoto
 

@@ -35,6 +35,10 @@ fn main() -> ExitCode {
 fn verify(loaded: &Loaded) -> ExitCode {
     loaded.notes.iter().for_each(|note| println!("note: {note}"));
     loaded.warnings.iter().for_each(|warning| println!("warning: {warning}"));
+    if let Err(error) = conmoto::app::storage::check(&loaded.config) {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
     if loaded.warnings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

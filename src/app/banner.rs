@@ -1,7 +1,7 @@
 //! What is printed at start.
 
 use super::listeners::{Listeners, OTLP_GRPC, OTLP_HTTP, ZIPKIN};
-use crate::config::Config;
+use crate::config::{Backend, Config, StorageConfig};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(super) fn text(config: &Config, listeners: &Listeners, wal_dir: &Path) -> St
             line(what, url(scheme, address, path));
         }
     }
-    line("blocks", config.storage.local_path.display().to_string());
+    line("blocks", blocks(&config.storage));
     line("log", wal_dir.display().to_string());
     let retention = config.retention.block_retention.map_or("for ever".to_string(), |kept| format!("{} h", kept.as_secs() / 3600));
     line("retention", format!("{retention} (blocks are not deleted yet)"));
@@ -35,6 +35,20 @@ pub(super) fn text(config: &Config, listeners: &Listeners, wal_dir: &Path) -> St
          apiVersion: 1\ndatasources:\n  - name: Conmoto\n    type: tempo\n    uid: tempo\n    access: proxy\n    url: {api}\n    jsonData:\n      streamingEnabled: {{search: true, metrics: false}}\n",
         env!("CARGO_PKG_VERSION")
     )
+}
+
+/// Where the blocks are: a directory, or a bucket.
+fn blocks(storage: &StorageConfig) -> String {
+    match storage.backend {
+        Backend::Local => storage.local_path.display().to_string(),
+        Backend::S3 => format!("s3 bucket {}", in_bucket(&storage.s3.bucket, &storage.s3.prefix)),
+        Backend::Gcs => format!("gcs bucket {}", in_bucket(&storage.gcs.bucket, &storage.gcs.prefix)),
+        Backend::Azure => format!("azure container {}", in_bucket(&storage.azure.container, &storage.azure.prefix)),
+    }
+}
+
+fn in_bucket(bucket: &str, prefix: &str) -> String {
+    if prefix.is_empty() { bucket.to_string() } else { format!("{bucket}/{}", prefix.trim_matches('/')) }
 }
 
 fn url(scheme: &str, address: SocketAddr, path: &str) -> String {

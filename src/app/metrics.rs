@@ -1,15 +1,16 @@
 //! The server's metrics: Tempo's names where the meaning is the same, our own otherwise.
 
 use crate::ingester::Ingester;
-use crate::store::BlockLists;
+use crate::store::{BlockLists, Store};
 use crate::telemetry::registry::{Behaviour, Reading};
 
 /// All metrics at this moment.
-pub(super) fn readings(ingester: &Ingester, blocks: &BlockLists) -> Vec<Reading> {
+pub(super) fn readings(ingester: &Ingester, store: &Store, blocks: &BlockLists) -> Vec<Reading> {
     let mut readings = vec![build_info()];
     readings.extend(tenants(ingester, blocks));
     readings.extend(ingest(ingester));
     readings.extend(log(ingester));
+    readings.extend(bucket(store));
     readings
 }
 
@@ -85,6 +86,38 @@ fn ingest(ingester: &Ingester) -> Vec<Reading> {
         counter("conmoto_block_written_bytes", "Bytes of blocks written", counts.block_bytes.get()),
         counter("conmoto_duplicate_spans", "Identical spans left out of blocks", counts.duplicates.get()),
         counter("tempo_ingester_failed_flushes", "Flushes that failed and are tried again", counts.flush_failures.get()),
+    ]
+}
+
+/// Of a bucket; nothing for a local store.
+fn bucket(store: &Store) -> Vec<Reading> {
+    let Some(counts) = store.instruments() else { return Vec::new() };
+    let requests = [("GET", &counts.gets), ("HEAD", &counts.heads), ("PUT", &counts.puts), ("DELETE", &counts.deletes)];
+    let by_method = |(method, count): (&str, &crate::store::instruments::Count)| (vec![("method", method.to_string())], count.get() as f64);
+    vec![
+        Reading {
+            name: "conmoto_bucket_requests",
+            help: "Requests sent to the bucket, repetitions included; PUT is all writes",
+            behaviour: Behaviour::Counter,
+            values: requests.into_iter().map(by_method).collect(),
+        },
+        counter(
+            "conmoto_bucket_request_failures",
+            "Requests without an answer, or with one of status 500 and above",
+            counts.failures.get(),
+        ),
+        counter("conmoto_bucket_blocks_uploaded", "Blocks moved from local disk to the bucket", counts.uploads.get()),
+        counter("conmoto_bucket_upload_failures", "Moves that failed and are tried again", counts.upload_failures.get()),
+        counter("conmoto_block_cache_hits", "Reads of block files that were served from memory", counts.cache_hits.get()),
+        counter("conmoto_block_cache_misses", "Reads of block files that needed a request", counts.cache_misses.get()),
+        Reading {
+            name: "conmoto_block_cache_bytes",
+            help: "Bytes of block files in memory",
+            behaviour: Behaviour::Gauge,
+            values: vec![(Vec::new(), store.cached_bytes() as f64)],
+        },
+        counter("tempodb_blocklist_polls", "Readings of the block list", counts.polls.get()),
+        counter("tempodb_blocklist_poll_errors", "Readings of the block list that failed", counts.poll_failures.get()),
     ]
 }
 

@@ -11,9 +11,10 @@ mod data_dir;
 pub mod health;
 mod listeners;
 mod metrics;
+pub mod storage;
 
 use crate::api::{ApiConfig, ApiState, BuildInfo, FlushError, Readiness, StatusPages, grpc_router, http_router};
-use crate::config::{Backend, Config};
+use crate::config::Config;
 use crate::distributor::Distributor;
 use crate::frontend::Frontend;
 use crate::ingester::{Ingester, IngesterConfig, Recovered};
@@ -23,16 +24,18 @@ use crate::receiver::otlp_http::{self, OtlpHttp};
 use crate::receiver::tenant::Tenancy;
 use crate::receiver::zipkin_http::{self, ZipkinHttp};
 use crate::runtime::serve::{Router, ServeOptions, serve};
-use crate::store::{BlockLists, Store};
+use crate::store::spool::Mover;
+use crate::store::{BlockLists, Store, poll};
 use crate::telemetry::registry::Metrics;
 use adapters::{InProcessRecent, InProcessTarget};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use data_dir::DataDirLock;
 use listeners::{Bound, Listeners};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -41,6 +44,7 @@ pub struct App {
     config: Config,
     listeners: Listeners,
     ingester: Arc<Ingester>,
+    store: Store,
     blocks: Arc<BlockLists>,
     recovered: Recovered,
     readiness: watch::Sender<Readiness>,
@@ -53,20 +57,17 @@ impl App {
     /// Binds, locks, loads and replays.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let listeners = Listeners::bind(&config).await?;
-        if config.storage.backend != Backend::Local {
-            bail!("storage.trace.backend: {} is not supported yet; only local is", config.storage.backend.as_str());
-        }
         let wal_dir = data_dir::wal_dir(&config.storage)?;
         let lock = DataDirLock::take(&wal_dir)?;
-        let store = Store::local(&config.storage.local_path)?;
+        let store = storage::open(&config, &wal_dir).await?;
         let blocks = Arc::new(BlockLists::default());
         let num_blocks = blocks.load(&store).await.context("could not read the list of blocks")?;
         let settings = ingester_config(&config, wal_dir.clone());
         let (ingester, recovered) =
-            Ingester::open(settings, store, Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
+            Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
         let (readiness, _) = watch::channel(Readiness::Starting);
-        Ok(App { config, listeners, ingester, blocks, recovered, readiness, wal_dir, _lock: lock })
+        Ok(App { config, listeners, ingester, store, blocks, recovered, readiness, wal_dir, _lock: lock })
     }
 
     /// Where the HTTP API listens.
@@ -98,7 +99,7 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let distributor = self.distributor();
         let state = Arc::new(self.api_state());
-        let App { config, listeners, ingester, readiness, .. } = self;
+        let App { config, listeners, ingester, store, blocks, readiness, .. } = self;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
         let mut receivers = JoinSet::new();
         for (bound, router) in receiver_routers(&config, listeners.receivers, &distributor) {
@@ -109,6 +110,9 @@ impl App {
         api.spawn(serve(listeners.grpc.listener, grpc_router(state), ServeOptions::named("grpc"), stopped(&stop_api)));
         let stop_flusher = watch::channel(()).0;
         let flusher = tokio::spawn(Arc::clone(&ingester).run(stop_flusher.subscribe()));
+        let mover = Mover::new(store.clone(), Arc::clone(&blocks), config.ingester.complete_block_timeout);
+        let moving = tokio::spawn(mover.clone().run(stop_flusher.subscribe()));
+        tokio::spawn(poll::run(blocks, store, config.storage.blocklist_poll, stop_flusher.subscribe()));
         readiness.send_replace(Readiness::Ready);
         tracing::info!("Conmoto started");
 
@@ -125,10 +129,11 @@ impl App {
         if flusher.await.is_err() {
             tracing::error!("the task that writes blocks had ended before; the spans are in the log");
         }
-        if config.ingester.flush_all_on_shutdown
-            && let Err(error) = ingester.flush_all().await
-        {
-            tracing::error!(%error, "could not flush on shutdown; the spans stay in the log");
+        if moving.await.is_err() {
+            tracing::error!("the task that moves blocks to the bucket had ended before; the blocks are on local disk");
+        }
+        if config.ingester.flush_all_on_shutdown {
+            flush_on_shutdown(&ingester, &mover).await;
         }
         ingester.wal().close().await.context("could not close the write-ahead log")?;
         tracing::info!("Conmoto stopped");
@@ -138,8 +143,8 @@ impl App {
     fn api_state(&self) -> ApiState {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        let (ingester, blocks) = (Arc::clone(&self.ingester), Arc::clone(&self.blocks));
-        let metrics = Metrics::new(Box::new(move || metrics::readings(&ingester, &blocks)));
+        let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
+        let metrics = Metrics::new(Box::new(move || metrics::readings(&ingester, &store, &blocks)));
         let services = self.readiness.subscribe();
         ApiState {
             config: api_config(&self.config),
@@ -162,6 +167,21 @@ async fn finish(mut servers: JoinSet<()>) {
         if ended.is_err() {
             tracing::error!("a listener had ended before");
         }
+    }
+}
+
+/// A bucket that is gone must not hold up a shutdown for longer.
+const MOVE_ON_SHUTDOWN: Duration = Duration::from_secs(20);
+
+/// Leaves nothing behind on local disk, as far as that can be done.
+async fn flush_on_shutdown(ingester: &Arc<Ingester>, mover: &Mover) {
+    if let Err(error) = ingester.flush_all().await {
+        tracing::error!(%error, "could not flush on shutdown; the spans stay in the log");
+    }
+    match tokio::time::timeout(MOVE_ON_SHUTDOWN, mover.move_all()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "could not move blocks to the bucket on shutdown; they stay on local disk"),
+        Err(_) => tracing::error!("could not move all blocks to the bucket in time on shutdown; they stay on local disk"),
     }
 }
 

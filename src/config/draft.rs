@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::schema::{RemarkKind, Report};
-use super::storage::DATA_DIR;
+use super::storage::{Backend, DATA_DIR, SseDraft};
 use super::{Config, ConfigError, IngesterConfig, Receivers, StorageConfig};
 
 /// Where every released Tempo keeps its WAL when nothing else is said ("spec/config.md §10.1").
@@ -57,6 +57,8 @@ pub(super) struct Draft {
     pub compacted_block_retention: Option<Duration>,
     /// `compactor.disabled`.
     pub compactor_disabled: bool,
+    /// `storage.trace.s3.sse`.
+    pub sse: SseDraft,
     /// A section `ingester` is there.
     pub has_ingester: bool,
     /// A section `live_store` is there.
@@ -93,6 +95,8 @@ impl Draft {
     pub(super) fn finish(mut self, has_file: bool, report: &mut Report) -> Result<Config, ConfigError> {
         self.remark(report);
         self.settle_storage(has_file);
+        self.config.storage.s3.encryption = std::mem::take(&mut self.sse).finish();
+        self.config.storage.check()?;
         let mut config = self.config;
         if let Some(receivers) = self.receivers {
             config.receivers = receivers;
@@ -107,11 +111,15 @@ impl Draft {
     }
 
     /// Directories: what is set stays, the rest lies under the data directory. One case is Tempo's: a file that names the
-    /// blocks but no WAL gets Tempo's WAL directory or, where that cannot be made, one beside the blocks.
+    /// blocks' directory, or a bucket, but no WAL gets Tempo's WAL directory or, where that cannot be made, one beside the
+    /// blocks or in the data directory.
     fn settle_storage(&mut self, has_file: bool) {
         let defaults = StorageConfig::in_directory(self.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR)));
         let storage = &mut self.config.storage;
-        let beside_blocks = self.local_path.as_deref().and_then(Path::parent).map(|parent| parent.join("wal"));
+        let beside_blocks = match storage.backend {
+            Backend::Local => self.local_path.as_deref().and_then(Path::parent).map(|parent| parent.join("wal")),
+            Backend::S3 | Backend::Gcs | Backend::Azure => Some(defaults.wal_path.clone()),
+        };
         match (self.wal_path.take(), beside_blocks) {
             (Some(path), _) => storage.wal_path = path,
             (None, Some(fallback)) if has_file && self.data_dir.is_none() => {

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::ConfigError;
+use crate::store::settings::{AzureSettings, BucketSettings, Encryption, GcsSettings, S3Settings, Secret};
+
 /// Where a server without a configuration file keeps everything.
 pub(super) const DATA_DIR: &str = "./conmoto-data";
 
@@ -25,6 +28,15 @@ pub struct StorageConfig {
     /// Share of trace ids, above 0 and below 1, that a bloom filter lets pass in error; default 0.01
     /// (`block.bloom_filter_false_positive`, "spec/config.md §10.2").
     pub bloom_false_positive: f64,
+    /// Bytes of files of a bucket that are kept in memory; `None` (default) lets the server choose (`block_cache_bytes`, a key
+    /// of our own).
+    pub block_cache_bytes: Option<u64>,
+    /// The bucket of the backend `s3`.
+    pub s3: S3Settings,
+    /// The bucket of the backend `gcs`.
+    pub gcs: GcsSettings,
+    /// The container of the backend `azure`.
+    pub azure: AzureSettings,
 }
 
 impl Default for StorageConfig {
@@ -43,7 +55,36 @@ impl StorageConfig {
             wal_path_fallback: None,
             blocklist_poll: Duration::from_secs(300),
             bloom_false_positive: 0.01,
+            block_cache_bytes: None,
+            s3: S3Settings::default(),
+            gcs: GcsSettings::default(),
+            azure: AzureSettings::default(),
         }
+    }
+
+    /// The bucket that holds the blocks; `None` if they are in a directory.
+    pub fn bucket(&self) -> Option<BucketSettings> {
+        match self.backend {
+            Backend::Local => None,
+            Backend::S3 => Some(BucketSettings::S3(self.s3.clone())),
+            Backend::Gcs => Some(BucketSettings::Gcs(self.gcs.clone())),
+            Backend::Azure => Some(BucketSettings::Azure(self.azure.clone())),
+        }
+    }
+
+    /// A bucket must have a name.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let (name, key) = match self.backend {
+            Backend::Local => return Ok(()),
+            Backend::S3 => (&self.s3.bucket, "s3.bucket"),
+            Backend::Gcs => (&self.gcs.bucket, "gcs.bucket_name"),
+            Backend::Azure => (&self.azure.container, "azure.container_name"),
+        };
+        if name.is_empty() {
+            let backend = self.backend.as_str();
+            return Err(ConfigError::Invalid(format!("storage.trace.backend is {backend}, but storage.trace.{key} is not set")));
+        }
+        Ok(())
     }
 }
 
@@ -79,6 +120,29 @@ impl Backend {
             Backend::S3 => "s3",
             Backend::Gcs => "gcs",
             Backend::Azure => "azure",
+        }
+    }
+}
+
+/// `storage.trace.s3.sse` while it is collected.
+#[derive(Debug, Default)]
+pub(super) struct SseDraft {
+    /// `type`, one of the known ones or empty.
+    pub kind: String,
+    /// `kms_key_id`.
+    pub kms_key_id: String,
+    /// `encryption_key`.
+    pub encryption_key: Secret,
+}
+
+impl SseDraft {
+    /// What all keys together mean.
+    pub(super) fn finish(self) -> Encryption {
+        match self.kind.as_str() {
+            "SSE-S3" => Encryption::S3,
+            "SSE-KMS" => Encryption::Kms(self.kms_key_id),
+            "SSE-C" => Encryption::Customer(self.encryption_key),
+            _ => Encryption::BucketDefault,
         }
     }
 }

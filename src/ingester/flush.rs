@@ -93,15 +93,16 @@ impl Ingester {
         let stored = self.try_store_block(tenant, new, encoded).await;
         if stored.is_err() {
             // Best effort; what stays is swept at the next start, as a folder without meta.json.
-            let _ = self.store.delete_block(tenant, &encoded.id).await;
+            let _ = self.store.for_new_blocks().delete_block(tenant, &encoded.id).await;
         }
         stored
     }
 
     async fn try_store_block(self: &Arc<Self>, tenant: &TenantId, new: &NewBlock, encoded: &Encoded) -> Result<Arc<Block>, FlushError> {
         let id = encoded.id;
+        let store = self.store.for_new_blocks();
         for (name, bytes) in &new.files {
-            self.store.put(&paths::file(tenant, &id, name), bytes.clone()).await?;
+            store.put(&paths::file(tenant, &id, name), bytes.clone()).await?;
         }
         let block = open_from_memory(id, new, Arc::new(self.store.block_files(tenant, &id))).await?;
         let sequences = encoded.sealed.iter().flat_map(|part| part.records.iter()).map(|receipt| receipt.sequence);
@@ -130,8 +131,8 @@ impl Ingester {
     async fn make_exist(&self, tenant: &TenantId, id: &BlockId, meta: bytes::Bytes) -> Result<(), FlushError> {
         let path = paths::file(tenant, id, META_FILE);
         loop {
-            let Err(error) = self.store.put(&path, meta.clone()).await else { return Ok(()) };
-            if let Ok(false) = self.store.block_exists(tenant, id).await {
+            let Err(error) = self.store.for_new_blocks().put(&path, meta.clone()).await else { return Ok(()) };
+            if let Ok(false) = self.store.for_new_blocks().block_exists(tenant, id).await {
                 return Err(error.into());
             }
             tracing::error!(%tenant, block = %id, %error, "it is not certain whether the block exists; trying again");

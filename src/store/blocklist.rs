@@ -1,21 +1,26 @@
 //! Which blocks a tenant has, as immutable snapshots.
 
 use super::client::{Store, StoreError};
+use super::files::Opening;
 use super::paths;
 use crate::block::BlockMeta;
 use crate::block::reader::Block;
 use crate::model::{BlockId, TenantId};
 use parking_lot::RwLock;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Blocks opened at the same time. Opening one from a bucket takes about ten requests, one after the other.
+const OPENED_AT_ONCE: usize = 32;
 
 /// The blocks of one tenant.
 #[derive(Default)]
 pub struct BlockList {
     blocks: RwLock<Arc<Vec<Arc<Block>>>>,
-    /// Blocks that exist and could not be opened: answers may lack their spans.
-    num_unreadable: AtomicUsize,
+    /// Blocks that exist and could not be opened, with the reason: answers may lack their spans.
+    unreadable: RwLock<BTreeMap<BlockId, String>>,
 }
 
 impl BlockList {
@@ -26,16 +31,50 @@ impl BlockList {
 
     /// Adds a block that has just come to exist.
     pub fn add(&self, block: Arc<Block>) {
-        let mut blocks = self.blocks.write();
-        let mut next = Vec::clone(&blocks);
-        next.push(block);
-        *blocks = Arc::new(next);
+        self.change(|blocks| blocks.push(block));
     }
 
     /// Number of blocks that exist and cannot be read.
     pub fn num_unreadable(&self) -> usize {
-        self.num_unreadable.load(Relaxed)
+        self.unreadable.read().len()
     }
+
+    /// Every change of the list: readers see all of it or nothing.
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Block>>)) {
+        let mut blocks = self.blocks.write();
+        let mut next = Vec::clone(&blocks);
+        change(&mut next);
+        *blocks = Arc::new(next);
+    }
+
+    /// Takes over what a reading of the store found.
+    fn update(&self, tenant: &TenantId, found: Found) {
+        let Found { added, gone, unreadable } = found;
+        if !added.is_empty() || !gone.is_empty() {
+            self.change(|blocks| {
+                // One that was added here meanwhile is not added again.
+                let known: HashSet<BlockId> = blocks.iter().map(|block| block.id()).collect();
+                blocks.retain(|block| !gone.contains(&block.id()));
+                blocks.extend(added.into_iter().filter(|block| !known.contains(&block.id())));
+            });
+        }
+        let mut left_out = self.unreadable.write();
+        for (id, reason) in unreadable.iter().filter(|(id, _)| !left_out.contains_key(id)) {
+            tracing::error!(%tenant, block = %id, %reason, "a block cannot be read and is left out of answers");
+        }
+        for id in left_out.keys().filter(|id| !unreadable.contains_key(id)) {
+            tracing::info!(%tenant, block = %id, "a block that could not be read can be read again, or is gone");
+        }
+        *left_out = unreadable;
+    }
+}
+
+/// What a reading of the store found out about a tenant's blocks.
+#[derive(Default)]
+struct Found {
+    added: Vec<Arc<Block>>,
+    gone: HashSet<BlockId>,
+    unreadable: BTreeMap<BlockId, String>,
 }
 
 /// The block lists of all tenants.
@@ -68,42 +107,90 @@ impl BlockLists {
     pub async fn load(&self, store: &Store) -> Result<usize, StoreError> {
         let mut num_blocks = 0;
         for tenant in store.tenants().await? {
-            let list = self.of(&tenant);
-            for id in store.blocks(&tenant).await? {
-                match open(store, &tenant, &id).await {
-                    Ok(Some(block)) => {
-                        list.add(Arc::new(block));
-                        num_blocks += 1;
-                    }
-                    // Files of a block whose writer died before meta.json. Nobody else writes here: the caller holds the
-                    // lock of the data directory.
-                    Ok(None) => {
-                        tracing::info!(%tenant, block = %id, "the rest of an unfinished block is deleted");
-                        store.delete_block(&tenant, &id).await?;
-                    }
-                    Err(reason) => {
-                        list.num_unreadable.fetch_add(1, Relaxed);
-                        tracing::error!(%tenant, block = %id, %reason, "a block cannot be read and is left out of answers");
-                    }
+            let mut found = Found::default();
+            for (id, opened) in open_all(store, &tenant, store.blocks(&tenant).await?).await? {
+                match opened {
+                    Ok(Some(block)) => found.added.push(block),
+                    Ok(None) => store.sweep(&tenant, &id).await?,
+                    Err(reason) => drop(found.unreadable.insert(id, reason)),
                 }
             }
+            num_blocks += found.added.len();
+            self.of(&tenant).update(&tenant, found);
         }
         Ok(num_blocks)
     }
+
+    /// Reads the store again: blocks that others have written are added, those that others have deleted dropped, and those
+    /// that could not be read tried once more. While it reads, blocks may be written and deleted here.
+    pub async fn poll(&self, store: &Store) -> Result<(), StoreError> {
+        let mut tenants: HashSet<TenantId> = self.tenants().into_iter().collect();
+        tenants.extend(store.tenants().await?);
+        for tenant in tenants {
+            let list = self.of(&tenant);
+            let found = reread(store, &tenant, &list.snapshot()).await?;
+            list.update(&tenant, found);
+        }
+        Ok(())
+    }
+}
+
+/// Compares the store with a list that was taken before.
+async fn reread(store: &Store, tenant: &TenantId, before: &[Arc<Block>]) -> Result<Found, StoreError> {
+    let known: HashSet<BlockId> = before.iter().map(|block| block.id()).collect();
+    let listed = store.blocks(tenant).await?;
+    let mut found = Found::default();
+    for id in known.iter().filter(|id| !listed.contains(id)) {
+        if !store.block_exists(tenant, id).await? {
+            found.gone.insert(*id);
+        }
+    }
+    let new = listed.into_iter().filter(|id| !known.contains(id)).collect();
+    for (id, opened) in open_all(store, tenant, new).await? {
+        match opened {
+            Ok(Some(block)) => found.added.push(block),
+            // Somebody is writing it, or has deleted it just now.
+            Ok(None) => {}
+            Err(reason) => drop(found.unreadable.insert(id, reason)),
+        }
+    }
+    Ok(found)
+}
+
+/// A block; `None` if it does not exist; or why it cannot be read.
+type Opened = Result<Option<Arc<Block>>, String>;
+
+/// Opens blocks, some at a time; in the order of their ids.
+async fn open_all(store: &Store, tenant: &TenantId, ids: Vec<BlockId>) -> Result<BTreeMap<BlockId, Opened>, StoreError> {
+    let permits = Arc::new(Semaphore::new(OPENED_AT_ONCE));
+    let mut tasks = JoinSet::new();
+    for id in ids {
+        let (store, tenant, permits) = (store.clone(), tenant.clone(), Arc::clone(&permits));
+        tasks.spawn(async move {
+            let _permit = permits.acquire_owned().await;
+            (id, open(&store, &tenant, &id).await.map(|block| block.map(Arc::new)))
+        });
+    }
+    let mut opened = BTreeMap::new();
+    while let Some(done) = tasks.join_next().await {
+        let (id, block) = done.map_err(|_| StoreError::Interrupted)?;
+        opened.insert(id, block);
+    }
+    Ok(opened)
 }
 
 /// Opens a block; `None` if it does not exist.
 pub async fn open(store: &Store, tenant: &TenantId, id: &BlockId) -> Result<Option<Block>, String> {
-    let meta = match store.get(&paths::meta(tenant, id)).await {
+    let meta = match store.get_meta(tenant, id).await {
         Ok(bytes) => BlockMeta::parse(&bytes).map_err(|error| error.to_string())?,
         Err(StoreError::NotFound(_)) => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
     if meta.block_id != id.to_string() {
-        return Err(format!("meta.json is that of block {}", meta.block_id));
+        return Err(format!("{} is that of block {}", paths::meta(tenant, id), meta.block_id));
     }
-    let files = store.block_files(tenant, id);
+    let files = Arc::new(store.block_files(tenant, id).of(&meta));
     let id = *id;
-    let opened = tokio::task::spawn_blocking(move || Block::open(id, meta, Arc::new(files))).await;
+    let opened = tokio::task::spawn_blocking(move || Block::open_with(id, meta, &Opening(Arc::clone(&files)), files)).await;
     opened.map_err(|error| error.to_string())?.map(Some).map_err(|error| error.to_string())
 }

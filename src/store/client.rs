@@ -1,18 +1,21 @@
 //! Reading and writing objects.
 
+use super::backend::{Bucket, Labels, Place};
+use super::cache::ChunkCache;
+use super::explain::told;
+use super::files::BlockFiles;
+use super::instruments::StoreInstruments;
 use super::paths;
-use crate::block::reader::{RangeRead, ReadFailure};
 use crate::block::schema::META_FILE;
 use crate::model::{BlockId, TenantId};
 use crate::runtime::directories::create_durably;
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, WriteMultipart};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::runtime::Handle;
 
 /// An access to the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +24,7 @@ pub enum StoreError {
     #[error("{0} does not exist")]
     NotFound(Path),
     /// Anything else; trying again may help.
-    #[error("could not {operation} {path}: {source}")]
+    #[error("could not {operation} {}: {}", shown(.path), told(.source))]
     Unavailable {
         /// What was tried.
         operation: &'static str,
@@ -38,15 +41,49 @@ pub enum StoreError {
         /// What the file system said.
         source: std::io::Error,
     },
+    /// A file is shorter than `meta.json` says.
+    #[error("{path} has no bytes {range:?}, only {bytes}")]
+    OutOfFile {
+        /// The file.
+        path: Path,
+        /// What was to be read.
+        range: Range<u64>,
+        /// How many there are.
+        bytes: u64,
+    },
+    /// The process ends.
+    #[error("the server is shutting down")]
+    Interrupted,
 }
 
-/// The object store that holds the blocks. Cheap to clone.
+/// The object store that holds the blocks: a directory, or a bucket with a spool on local disk. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     /// Of a local store: its directory.
     root: Option<PathBuf>,
+    /// Of a bucket: what belongs to it.
+    remote: Option<Arc<Remote>>,
 }
+
+/// What belongs to a bucket.
+pub(super) struct Remote {
+    /// Blocks on their way to the bucket, on local disk; see [`super::spool`].
+    pub spool: Store,
+    /// Copies of blocks that were moved a short time ago.
+    pub kept: Store,
+    pub cache: ChunkCache,
+    pub instruments: Arc<StoreInstruments>,
+    pub place: Place,
+    /// Held while a block is moved or deleted, so that a block that is deleted does not come back.
+    pub moving: tokio::sync::Mutex<()>,
+    labels: Labels,
+    /// Size of the parts in which larger objects are written.
+    part_bytes: u64,
+}
+
+/// Parts of one object that are on their way at the same time.
+const PARTS_AT_ONCE: usize = 3;
 
 impl Store {
     /// Blocks in a local directory, which is made if it is missing. What is written is synced, its directory too.
@@ -54,18 +91,102 @@ impl Store {
         let failed = |source| StoreError::Directory { path: directory.to_path_buf(), source };
         create_durably(directory).map_err(failed)?;
         let objects = LocalFileSystem::new_with_prefix(directory).map_err(|error| failed(std::io::Error::other(error)))?;
-        Ok(Store { objects: Arc::new(objects.with_fsync(true)), root: Some(directory.to_path_buf()) })
+        Ok(Store { objects: Arc::new(objects.with_fsync(true)), root: Some(directory.to_path_buf()), remote: None })
     }
 
-    /// Blocks in any object store; for tests and later backends.
-    pub fn new(objects: Arc<dyn ObjectStore>) -> Self {
-        Store { objects, root: None }
+    /// Blocks in a bucket. New ones are written to `directory` first, which is made if it is missing; up to `cache_bytes` of
+    /// what was read are kept in memory.
+    pub fn remote_with(bucket: Bucket, directory: &std::path::Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        let Bucket { objects, labels, part_bytes, place, instruments } = bucket;
+        let remote = Remote {
+            spool: Store::local(&directory.join("spool"))?,
+            kept: Store::local(&directory.join("kept"))?,
+            cache: ChunkCache::new(cache_bytes),
+            instruments,
+            place,
+            moving: tokio::sync::Mutex::new(()),
+            labels,
+            part_bytes,
+        };
+        Ok(Store { objects, root: None, remote: Some(Arc::new(remote)) })
     }
 
-    /// Writes an object; it is durable afterwards.
+    /// Of a local store: where a block's files are.
+    pub(super) fn directory_of(&self, tenant: &TenantId, id: &BlockId) -> Option<PathBuf> {
+        self.root.as_ref().map(|root| root.join(paths::block(tenant, id).as_ref()))
+    }
+
+    /// What belongs to the bucket, if this is one.
+    pub(super) fn remote(&self) -> Option<&Remote> {
+        self.remote.as_deref()
+    }
+
+    /// Where new blocks are written: into the spool of a bucket, else into the store itself.
+    pub fn for_new_blocks(&self) -> &Store {
+        self.remote().map_or(self, |remote| &remote.spool)
+    }
+
+    /// Counters, if this is a bucket.
+    pub fn instruments(&self) -> Option<&StoreInstruments> {
+        self.remote().map(|remote| &*remote.instruments)
+    }
+
+    /// Bytes of files of the bucket that are kept in memory.
+    pub fn cached_bytes(&self) -> u64 {
+        self.remote().map_or(0, |remote| remote.cache.bytes())
+    }
+
+    /// Writes an object; it is durable afterwards. A large one goes to a bucket in parts.
     pub async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), StoreError> {
-        self.make_folder(path).await?;
-        self.objects.put(path, bytes.into()).await.map(drop).map_err(|error| failure("write", path, error))
+        let failed = |error| failure("write", path, error);
+        let Some(remote) = self.remote() else {
+            self.make_folder(path).await?;
+            return self.objects.put(path, bytes.into()).await.map(drop).map_err(failed);
+        };
+        if bytes.len() as u64 > remote.part_bytes {
+            let mut parts = self.start_parts(remote, path).await.map_err(failed)?;
+            parts.put(bytes);
+            return parts.finish().await.map(drop).map_err(failed);
+        }
+        let Labels { attributes, tags } = remote.labels.clone();
+        let options = PutOptions { attributes, tags, ..PutOptions::default() };
+        self.objects.put_opts(path, bytes.into(), options).await.map(drop).map_err(failed)
+    }
+
+    async fn start_parts(&self, remote: &Remote, path: &Path) -> object_store::Result<WriteMultipart> {
+        let Labels { attributes, tags } = remote.labels.clone();
+        let options = PutMultipartOptions { attributes, tags, ..PutMultipartOptions::default() };
+        let upload = self.objects.put_multipart_opts(path, options).await?;
+        Ok(WriteMultipart::new_with_chunk_size(upload, usize::try_from(remote.part_bytes).unwrap_or(usize::MAX)))
+    }
+
+    /// Copies an object of another store, a few parts in memory at a time.
+    pub(super) async fn copy_from(&self, from: &Store, path: &Path) -> Result<(), StoreError> {
+        let bytes = from.objects.head(path).await.map_err(|error| failure("read", path, error))?.size;
+        let Some(remote) = self.remote().filter(|remote| bytes > remote.part_bytes) else {
+            return self.put(path, from.get(path).await?).await;
+        };
+        let failed = |error| failure("write", path, error);
+        let mut parts = self.start_parts(remote, path).await.map_err(failed)?;
+        let mut at = 0;
+        while at < bytes {
+            let end = (at + remote.part_bytes).min(bytes);
+            let part = from.objects.get_range(path, at..end).await.map_err(|error| failure("read", path, error));
+            let sent = match part {
+                Ok(part) => {
+                    parts.put(part);
+                    parts.wait_for_capacity(PARTS_AT_ONCE).await.map_err(failed)
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = sent {
+                // Parts that stay cost money; a bucket should have a rule that deletes them after some days.
+                let _ = parts.abort().await;
+                return Err(error);
+            }
+            at = end;
+        }
+        parts.finish().await.map(drop).map_err(failed)
     }
 
     /// The local store syncs a file and its folder, but not the folder's own entry when it makes one.
@@ -97,8 +218,18 @@ impl Store {
         }
     }
 
-    /// The tenants that have blocks.
+    /// The tenants that have blocks, in the spool or in the bucket.
     pub async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
+        let Some(remote) = self.remote() else { return self.own_tenants().await };
+        let mut tenants = remote.spool.own_tenants().await?;
+        tenants.extend(self.own_tenants().await?);
+        tenants.sort_unstable();
+        tenants.dedup();
+        Ok(tenants)
+    }
+
+    /// As [`tenants`](Self::tenants), without the spool.
+    pub(super) async fn own_tenants(&self) -> Result<Vec<TenantId>, StoreError> {
         let root = Path::default();
         let listed = self.objects.list_with_delimiter(None).await.map_err(|error| failure("list", &root, error))?;
         let (mut tenants, mut others) = (Vec::new(), Vec::new());
@@ -114,16 +245,32 @@ impl Store {
         Ok(tenants)
     }
 
-    /// The folders of a tenant that look like blocks, whether they are complete or not.
+    /// The folders of a tenant that look like blocks, whether they are complete or not. A block that moves from the spool to
+    /// the bucket meanwhile is among them.
     pub async fn blocks(&self, tenant: &TenantId) -> Result<Vec<BlockId>, StoreError> {
+        let Some(remote) = self.remote() else { return self.own_blocks(tenant).await };
+        let mut blocks = remote.spool.own_blocks(tenant).await?;
+        blocks.extend(self.own_blocks(tenant).await?);
+        blocks.sort_unstable();
+        blocks.dedup();
+        Ok(blocks)
+    }
+
+    /// As [`blocks`](Self::blocks), without the spool.
+    pub(super) async fn own_blocks(&self, tenant: &TenantId) -> Result<Vec<BlockId>, StoreError> {
         let folder = paths::tenant(tenant);
         let listed = self.objects.list_with_delimiter(Some(&folder)).await.map_err(|error| failure("list", &folder, error))?;
         Ok(listed.common_prefixes.iter().filter_map(|path| path.filename().and_then(BlockId::parse)).collect())
     }
 
-    /// Whether a block exists: whether its `meta.json` does.
+    /// Whether a block exists, in the spool or in the bucket: whether its `meta.json` does.
     pub async fn block_exists(&self, tenant: &TenantId, id: &BlockId) -> Result<bool, StoreError> {
         let path = paths::meta(tenant, id);
+        if let Some(remote) = self.remote()
+            && Box::pin(remote.spool.block_exists(tenant, id)).await?
+        {
+            return Ok(true);
+        }
         match self.objects.head(&path).await.map_err(|error| failure("look up", &path, error)) {
             Ok(_) => Ok(true),
             Err(StoreError::NotFound(_)) => Ok(false),
@@ -131,46 +278,82 @@ impl Store {
         }
     }
 
-    /// Deletes a block: `meta.json` first, so that it ceases to exist at once.
-    pub async fn delete_block(&self, tenant: &TenantId, id: &BlockId) -> Result<(), StoreError> {
-        self.delete(&paths::file(tenant, id, META_FILE)).await?;
-        let folder = paths::block(tenant, id);
-        let listed = self.objects.list_with_delimiter(Some(&folder)).await.map_err(|error| failure("list", &folder, error))?;
-        for object in listed.objects {
-            self.delete(&object.location).await?;
+    /// The `meta.json` of a block, from the spool or the bucket.
+    pub(super) async fn get_meta(&self, tenant: &TenantId, id: &BlockId) -> Result<Bytes, StoreError> {
+        let path = paths::meta(tenant, id);
+        if let Some(remote) = self.remote() {
+            match Box::pin(remote.spool.get(&path)).await {
+                Err(StoreError::NotFound(_)) => {}
+                other => return other,
+            }
         }
-        if let Some(root) = &self.root {
+        self.get(&path).await
+    }
+
+    /// Deletes the files of a block that never came to exist, as its writer died before `meta.json`. Only on local disk:
+    /// the caller holds the lock of the data directory, so nobody else writes there. In a bucket others may.
+    pub(super) async fn sweep(&self, tenant: &TenantId, id: &BlockId) -> Result<(), StoreError> {
+        let local = self.for_new_blocks();
+        let files = local.files(tenant, id).await?;
+        if let Some(foreign) = files.iter().find(|file| !file.filename().is_some_and(paths::is_file_of_block)) {
+            tracing::warn!(%tenant, block = %id, file = %foreign, "a folder without meta.json holds files of another program and is left alone");
+            return Ok(());
+        }
+        if !files.is_empty() || self.root.is_some() {
+            tracing::info!(%tenant, block = %id, "the rest of an unfinished block is deleted");
+        }
+        local.delete_own_block(tenant, id).await
+    }
+
+    /// Deletes a block, from local disk and bucket: `meta.json` first, so that it ceases to exist at once.
+    pub async fn delete_block(&self, tenant: &TenantId, id: &BlockId) -> Result<(), StoreError> {
+        let Some(remote) = self.remote() else { return self.delete_own_block(tenant, id).await };
+        let _moves = remote.moving.lock().await;
+        remote.spool.delete_own_block(tenant, id).await?;
+        remote.kept.delete_own_block(tenant, id).await?;
+        self.delete_own_block(tenant, id).await
+    }
+
+    /// As [`delete_block`](Self::delete_block), without the spool.
+    pub(super) async fn delete_own_block(&self, tenant: &TenantId, id: &BlockId) -> Result<(), StoreError> {
+        self.delete(&paths::file(tenant, id, META_FILE)).await?;
+        for file in self.files(tenant, id).await? {
+            self.delete(&file).await?;
+        }
+        if let Some(folder) = self.directory_of(tenant, id) {
             // An empty folder costs an inode and nothing else; the next start sweeps one that stays.
-            let _ = tokio::fs::remove_dir(root.join(folder.as_ref())).await;
+            let _ = tokio::fs::remove_dir(folder).await;
         }
         Ok(())
     }
 
+    /// The objects in the folder of a block.
+    pub(super) async fn files(&self, tenant: &TenantId, id: &BlockId) -> Result<Vec<Path>, StoreError> {
+        let folder = paths::block(tenant, id);
+        let listed = self.objects.list_with_delimiter(Some(&folder)).await.map_err(|error| failure("list", &folder, error))?;
+        Ok(listed.objects.into_iter().map(|object| object.location).collect())
+    }
+
     /// The files of a block, read from threads that may block.
     pub fn block_files(&self, tenant: &TenantId, id: &BlockId) -> BlockFiles {
-        BlockFiles { store: self.clone(), tenant: tenant.clone(), id: *id, runtime: Handle::current() }
+        BlockFiles::new(self.clone(), tenant.clone(), *id)
     }
+
+    /// The client itself, for the probe.
+    pub(super) fn objects(&self) -> &dyn ObjectStore {
+        &*self.objects
+    }
+}
+
+/// The path of everything is empty, which is no word for a message.
+fn shown(path: &Path) -> &str {
+    if path.as_ref().is_empty() { "the store" } else { path.as_ref() }
 }
 
 fn failure(operation: &'static str, path: &Path, source: object_store::Error) -> StoreError {
     match source {
         object_store::Error::NotFound { .. } => StoreError::NotFound(path.clone()),
         source => StoreError::Unavailable { operation, path: path.clone(), source },
-    }
-}
-
-/// Reads the files of one block; only outside of async code, since it waits.
-pub struct BlockFiles {
-    store: Store,
-    tenant: TenantId,
-    id: BlockId,
-    runtime: Handle,
-}
-
-impl RangeRead for BlockFiles {
-    fn read(&self, file: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, ReadFailure> {
-        let path = paths::file(&self.tenant, &self.id, file);
-        self.runtime.block_on(self.store.get_ranges(&path, ranges)).map_err(|error| ReadFailure(error.to_string()))
     }
 }
 
@@ -195,5 +378,24 @@ mod tests {
         assert_eq!(listed, names);
         store.delete_block(&names[0], &id).await.expect("writable");
         assert!(!store.block_exists(&names[0], &id).await.expect("readable"));
+    }
+    #[tokio::test]
+    async fn unfinished_blocks_are_swept_and_those_of_others_left() {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let store = Store::local(root.path()).expect("writable");
+        let tenant = TenantId::single();
+        let (ours, others) = (BlockId::random(), BlockId::random());
+        let put = async |id, name| store.put(&paths::file(&tenant, id, name), Bytes::from_static(b"x")).await.expect("writable");
+        for name in ["data.parquet", "index", "bloom-0"] {
+            put(&ours, name).await;
+            put(&others, name).await;
+        }
+        // A block that Tempo has compacted away has no meta.json either.
+        put(&others, "meta.compacted.json").await;
+        for id in [&ours, &others] {
+            store.sweep(&tenant, id).await.expect("writable");
+        }
+        assert_eq!(store.blocks(&tenant).await.expect("readable"), [others]);
+        assert_eq!(store.files(&tenant, &others).await.expect("readable").len(), 4);
     }
 }

@@ -3,6 +3,7 @@
 //! One file per group of sections. Rows stand in order of precedence: where keys of several generations set the same
 //! thing, the newest stands last and wins.
 
+mod buckets;
 mod compaction;
 mod generator;
 mod overrides;

@@ -6,6 +6,8 @@ use crate::config::Backend;
 use crate::config::draft::Draft;
 use crate::config::schema::{Action, Key, Table, When};
 
+use super::buckets::{AZURE, GCS, S3};
+
 const OWN_CACHE: &str = "has no effect: this process caches in its own memory";
 const DEPRECATED: &str = "is deprecated and ignored";
 
@@ -27,6 +29,7 @@ static TRACE: Table<Draft> = Table::new(
         Key::alias("maintenance_cycle", "storage.trace.blocklist_poll"),
         Key::duration("blocklist_poll", |draft, period| draft.config.storage.blocklist_poll = period),
         Key::new("blocklist_poll_concurrency", Action::Ignore).warning(When::Zero, "0 is read as the default"),
+        Key::count("block_cache_bytes", |draft, bytes| draft.config.storage.block_cache_bytes = Some(bytes)),
         Key::section("s3", &S3),
         Key::section("gcs", &GCS),
         Key::section("azure", &AZURE),
@@ -96,86 +99,6 @@ static POOL: Table<Draft> = Table::ignoring("pool.Config", &["max_workers", "que
 static SEARCH: Table<Draft> = Table::ignoring(
     "tempodb.SearchConfig",
     &["chunk_size_bytes", "prefetch_trace_count", "read_buffer_count", "read_buffer_size_bytes", "cache_control"],
-);
-
-static S3: Table<Draft> = Table::new(
-    "s3.Config",
-    &[Key::new("native_aws_auth_enabled", Action::Ignore).warning(When::Present, DEPRECATED)],
-    &[
-        "access_key",
-        "bucket",
-        "bucket_lookup_type",
-        "checksum_type",
-        "enable_dual_stack",
-        "endpoint",
-        "forcepathstyle",
-        "hedge_requests_at",
-        "hedge_requests_up_to",
-        "insecure",
-        "insecure_skip_verify",
-        "list_blocks_concurrency",
-        "metadata",
-        "part_size",
-        "prefix",
-        "region",
-        "retry_backoff_initial",
-        "retry_backoff_max",
-        "retry_max_attempts",
-        "secret_key",
-        "session_token",
-        "signature_v2",
-        "sse",
-        "storage_class",
-        "tags",
-        "tls_*",
-    ],
-);
-
-static GCS: Table<Draft> = Table::ignoring(
-    "gcs.Config",
-    &[
-        "bucket_name",
-        "chunk_buffer_size",
-        "endpoint",
-        "hedge_requests_at",
-        "hedge_requests_up_to",
-        "insecure",
-        "list_blocks_concurrency",
-        "max_retries",
-        "object_cache_control",
-        "object_metadata",
-        "prefix",
-    ],
-);
-
-static AZURE: Table<Draft> = Table::ignoring(
-    "azure.Config",
-    &[
-        "buffer_size",
-        "container_name",
-        "endpoint_suffix",
-        "hedge_requests_at",
-        "hedge_requests_up_to",
-        "max_buffers",
-        "prefix",
-        "storage_account_key",
-        "storage_account_name",
-        "use_federated_token",
-        "use_managed_identity",
-        "use_v2_sdk",
-        "user_assigned_id",
-        // Up to 1.5, the names had hyphens.
-        "buffer-size",
-        "container-name",
-        "endpoint-suffix",
-        "hedge-requests-at",
-        "hedge-requests-up-to",
-        "max-buffers",
-        "storage-account-key",
-        "storage-account-name",
-        "use-managed-identity",
-        "user-assigned-id",
-    ],
 );
 
 /// Caches outside the process, from 2.4 on.

@@ -1,0 +1,35 @@
+//! The store that a configuration asks for.
+
+use crate::config::Config;
+use crate::store::probe::probe;
+use crate::store::{BackendError, Bucket, Store};
+use anyhow::Context;
+use std::path::Path;
+
+/// Memory for files of a bucket where no budget is given.
+const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+
+/// What can be said of the store without sending anything: `-config.verify` refuses what a start would.
+///
+/// # Errors
+/// Settings that no client can be made of, with the key to change.
+pub fn check(config: &Config) -> Result<(), BackendError> {
+    bucket(config).map(drop)
+}
+
+fn bucket(config: &Config) -> Result<Option<Bucket>, BackendError> {
+    let settings = config.storage.bucket();
+    settings.map(|settings| Bucket::new(&settings, &|name| std::env::var(name).ok())).transpose()
+}
+
+/// Opens the store, and sees that it can be used.
+pub(super) async fn open(config: &Config, wal_dir: &Path) -> anyhow::Result<Store> {
+    let Some(bucket) = bucket(config)? else { return Ok(Store::local(&config.storage.local_path)?) };
+    tracing::info!(bucket = %bucket.place(), credentials = bucket.place().credentials, "trying the bucket");
+    let cache_bytes = config.storage.block_cache_bytes.unwrap_or(config.memory_limit_bytes.map_or(DEFAULT_CACHE_BYTES, |bytes| bytes / 8));
+    // Inside the log's directory: it is as durable, and locked already.
+    let store =
+        Store::remote_with(bucket, wal_dir, cache_bytes).context("could not make a directory for blocks on their way to the bucket")?;
+    probe(&store).await.with_context(|| format!("storage.trace.backend: {}", config.storage.backend.as_str()))?;
+    Ok(store)
+}
