@@ -8,7 +8,7 @@ use crate::block::schema::span;
 use crate::block::source::RowGroupSource;
 use crate::columns::tests::requests::{Sent, Told};
 use crate::columns::value::ValueRef;
-use crate::columns::view::{Column, ColumnId, Condition, Rows, SpanSource, Strings, Values};
+use crate::columns::view::{Column, ColumnId, Condition, Detail, Rows, SpanSource, Strings, Values};
 use crate::columns::{Chunk, ValueKind};
 use crate::model::TraceId;
 use proptest::prelude::*;
@@ -229,12 +229,16 @@ proptest! {
                 }
             }
             prop_assert_eq!(table.is_some(), num_details > 0);
-            let Some(table) = table else { continue };
+            let of = if is_event { Detail::Event } else { Detail::Link };
             for (key, mut values) in wanted {
                 let mut found = Vec::new();
-                for group in 0..table.num_row_groups() {
-                    for column in block.attribute_columns(table, group, &key).expect("own files") {
-                        found.extend((0..table.num_rows(group) as u32).filter_map(|row| column.value(row).map(shown)));
+                for group in 0..block.row_groups().len() {
+                    let spans = RowGroupSource::open(&block, group).expect("own files");
+                    let Some(source) = spans.details(of).expect("own files") else { continue };
+                    for kind in source.attribute_kinds(&key) {
+                        let column = source.column(ColumnId::Attribute { key: &key, kind }).expect("own files");
+                        let values = |column: &Column<'_>| (0..source.num_rows() as u32).filter_map(|row| column.value(row).map(shown)).collect::<Vec<_>>();
+                        found.extend(column.iter().flat_map(values));
                     }
                 }
                 values.sort();

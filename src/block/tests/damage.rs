@@ -10,7 +10,7 @@ use crate::block::source::RowGroupSource;
 use crate::block::writer::NewBlock;
 use crate::columns::tests::chunk_of;
 use crate::columns::tests::requests::{Random, sent};
-use crate::columns::view::{ColumnId, SpanSource};
+use crate::columns::view::{ColumnId, Detail, SourceError, SpanSource};
 use crate::columns::{ValueKind, export};
 use crate::proto::otlp::{Event, Value};
 use bytes::Bytes;
@@ -59,7 +59,8 @@ fn use_group(block: &Block, group: usize) -> Result<(), BlockError> {
     for id in ids.chain(FIXED) {
         let column = source.column(id).map(|column| column.map(|column| column_len(&column)));
         let selected = source.select(id, &Remainder(2));
-        if let (Err(error), _) | (_, Err(error)) = (column, selected) {
+        let few = source.column_of(id, &[1]).map(drop);
+        if let (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) = (column, selected, few) {
             result = Err(BlockError::Damaged { file: String::new(), reason: error.to_string() });
         }
     }
@@ -68,10 +69,23 @@ fn use_group(block: &Block, group: usize) -> Result<(), BlockError> {
 }
 
 fn use_details(block: &Block) -> Result<(), BlockError> {
-    for table in [block.events(), block.links()].into_iter().flatten() {
-        for group in 0..table.num_row_groups() {
-            for entry in table.attributes() {
-                block.attribute_columns(table, group, &entry.key)?;
+    let failed = |error: SourceError| BlockError::Damaged { file: String::new(), reason: error.to_string() };
+    for (of, table) in [(Detail::Event, block.events()), (Detail::Link, block.links())] {
+        let keys = table.map(|table| table.attributes().iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>()).unwrap_or_default();
+        for group in 0..block.row_groups().len() {
+            let spans = RowGroupSource::open(block, group)?;
+            spans.tree()?;
+            let Some(source) = spans.details(of).map_err(failed)? else { continue };
+            for id in [ColumnId::Span, ColumnId::Name, ColumnId::SinceStart, ColumnId::LinkedTrace, ColumnId::SpanId] {
+                source.column(id).map_err(failed)?;
+            }
+            for key in &keys {
+                for kind in source.attribute_kinds(key) {
+                    let id = ColumnId::Attribute { key, kind };
+                    source.column(id).map_err(failed)?;
+                    source.entries(id).map_err(failed)?;
+                    source.select(id, &Remainder(2)).map_err(failed)?;
+                }
             }
         }
     }
