@@ -177,6 +177,14 @@ impl SpanSource for RowGroupSource<'_> {
         kinds.into_iter().filter(has).collect()
     }
 
+    fn attribute_keys(&self) -> Result<Vec<String>, SourceError> {
+        let mut keys: Vec<String> = self.block.data().attributes().iter().map(|entry| entry.key.clone()).collect();
+        keys.extend(self.residual()?.columns().iter().map(|column| column.key().to_owned()));
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+
     fn select(&self, id: ColumnId<'_>, condition: &dyn Condition) -> Result<Vec<u32>, SourceError> {
         match id {
             ColumnId::Attribute { key, kind } => Ok(self.select_attribute(key, kind, condition)?),

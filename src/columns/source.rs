@@ -39,6 +39,13 @@ impl SpanSource for Chunk {
         kinds.into_iter().filter(|kind| self.attributes.column(key, *kind).is_some()).collect()
     }
 
+    fn attribute_keys(&self) -> Result<Vec<String>, SourceError> {
+        let mut keys: Vec<String> = self.attributes.columns().iter().map(|column| column.key().to_owned()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+
     fn resources(&self) -> &[Origin] {
         self.resources.entries()
     }

@@ -31,7 +31,9 @@ mod scalar;
 mod tests;
 
 pub use bitmap::Bitmap;
+pub(in crate::traceql) use column::each_position;
 pub use place::TraceFacts;
+pub(in crate::traceql) use place::{resource_value, scope_value};
 pub use scalar::Scalar;
 
 use crate::columns::view::{SourceError, SpanSource};

@@ -1,0 +1,307 @@
+//! `compare`: how often each value of each attribute occurs in a selection of spans, and in the others (spec/traceql.md §11.7).
+//!
+//! Attributes of resources and scopes are counted once per resource and scope of a source. Counts are exact as long as an
+//! attribute has few enough combinations of value, side and bucket ([`MAX_COUNTS`]); beyond that its rarest values are forgotten.
+
+use super::buckets::Buckets;
+use super::keys::{Keys, NIL, Spans};
+use super::selected::Selected;
+use super::series::{Label, LabelValue, Series};
+use super::values::ValueTable;
+use crate::columns::resources::Origin;
+use crate::columns::view::{ColumnId, Values};
+use crate::traceql::ast::{Attribute, Compare, Intrinsic, Scope};
+use crate::traceql::eval::{Bitmap, EvalError, Filter, Scalar};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// Most combinations of value, side and bucket that are kept of an attribute; past it the rarer half of its values is dropped.
+const MAX_COUNTS: usize = 1 << 20;
+
+/// Codes are counted in a table while it has at most so many entries for each counted row; else they are sorted.
+const TABLE_ENTRIES_PER_ROW: usize = 8;
+
+/// A table of that size is always cheap enough.
+const SMALL_TABLE: usize = 1 << 14;
+
+/// The intrinsics that are compared.
+const INTRINSICS: [Intrinsic; 9] = [
+    Intrinsic::Name,
+    Intrinsic::Status,
+    Intrinsic::StatusMessage,
+    Intrinsic::Kind,
+    Intrinsic::RootName,
+    Intrinsic::RootServiceName,
+    Intrinsic::ChildCount,
+    Intrinsic::InstrumentationName,
+    Intrinsic::InstrumentationVersion,
+];
+
+/// A side of the comparison with the values of its `__meta_type`.
+const SIDES: [(&str, &str); 2] = [("baseline", "baseline_total"), ("selection", "selection_total")];
+
+/// A `compare(…)`, compiled.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    filter: Filter,
+    window: Option<(u64, u64)>,
+    top_n: usize,
+}
+
+/// A side and a bucket: `side * num_buckets + bucket`.
+type Slot = u32;
+
+/// What was counted so far.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    attributes: BTreeMap<Name, Occurrences>,
+}
+
+/// An attribute in an order of its own, so that answers do not depend on hashing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    text: String,
+}
+
+/// Occurrences of the values of one attribute.
+#[derive(Clone, Debug, Default)]
+struct Occurrences {
+    values: ValueTable,
+    counts: HashMap<(u32, Slot), u64, FixedState>,
+    /// Spans that have the attribute, by slot; exact whatever was forgotten.
+    totals: BTreeMap<Slot, u64>,
+}
+
+impl Comparison {
+    /// Compiles a comparison that validation has accepted; fails as [`Filter::compile`] does.
+    pub fn compile(compare: &Compare) -> Result<Self, EvalError> {
+        let nanos = |at: i64| u64::try_from(at).unwrap_or(0);
+        Ok(Comparison {
+            filter: Filter::compile(&compare.selection)?,
+            window: compare.window.map(|window| (nanos(window.start_unix_nanos), nanos(window.end_unix_nanos))),
+            top_n: usize::try_from(compare.top_n).unwrap_or(1),
+        })
+    }
+
+    /// Counts the attributes of spans.
+    pub fn observe(&self, spans: Spans<'_>, selected: &Selected<'_>, num_buckets: usize, counted: &mut Counted) -> Result<(), EvalError> {
+        if selected.is_empty() {
+            return Ok(());
+        }
+        let chosen = self.filter.select(spans.source, spans.traces)?;
+        let slots = self.slots(selected, &chosen, num_buckets);
+        let tally = Tally { rows: &selected.rows, slots: &slots, num_slots: 2 * num_buckets };
+        for key in spans.source.attribute_keys()? {
+            tally.attribute(spans, &Attribute::Scoped { scope: Scope::Span, key }, counted)?;
+        }
+        for intrinsic in INTRINSICS {
+            let attribute = Attribute::Intrinsic(intrinsic);
+            match tally.attribute(spans, &attribute, counted) {
+                Err(EvalError::Unsupported(_)) => {}
+                result => result?,
+            }
+        }
+        tally.origins(spans, ColumnId::Resource, Scope::Resource, spans.source.resources(), counted)?;
+        tally.origins(spans, ColumnId::Scope, Scope::Instrumentation, spans.source.scopes(), counted)
+    }
+
+    fn slots(&self, selected: &Selected<'_>, chosen: &Bitmap, num_buckets: usize) -> Vec<Slot> {
+        let is_inside = |index: usize| self.window.is_none_or(|(start, end)| (start + 1..=end).contains(&selected.start(index)));
+        let rows = selected.rows.iter().zip(&selected.buckets).enumerate();
+        rows.map(|(index, (row, bucket))| {
+            let is_chosen = chosen.contains(*row) && is_inside(index);
+            u32::from(is_chosen) * num_buckets as u32 + bucket
+        })
+        .collect()
+    }
+
+    /// The series of what was counted: the most frequent values of each attribute and side, and the totals.
+    pub fn finish(&self, counted: &Counted, buckets: &Buckets) -> Vec<Series> {
+        let mut series = Vec::new();
+        for (name, occurrences) in &counted.attributes {
+            for (side, (of_values, of_totals)) in SIDES.into_iter().enumerate() {
+                occurrences.finish(side, &name.text, (of_values, of_totals), self.top_n, buckets.len(), &mut series);
+            }
+        }
+        series
+    }
+}
+
+impl Counted {
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, other: &Counted) {
+        for (name, theirs) in &other.attributes {
+            let own = self.attributes.entry(name.clone()).or_default();
+            let numbers: Vec<u32> = theirs.values.values().iter().map(|value| own.values.intern(value)).collect();
+            for ((value, slot), count) in &theirs.counts {
+                *own.counts.entry((numbers[*value as usize], *slot)).or_default() += count;
+            }
+            theirs.totals.iter().for_each(|(slot, count)| *own.totals.entry(*slot).or_default() += count);
+            own.forget_rare_values();
+        }
+    }
+
+    fn of(&mut self, attribute: &Attribute) -> &mut Occurrences {
+        self.attributes.entry(Name { text: attribute.canonical_text() }).or_default()
+    }
+}
+
+impl Occurrences {
+    fn add(&mut self, value: u32, slot: Slot, count: u64) {
+        *self.counts.entry((value, slot)).or_default() += count;
+        *self.totals.entry(slot).or_default() += count;
+    }
+
+    /// Sums over all slots of a side, by value.
+    fn sums(&self, is_counted: impl Fn(Slot) -> bool) -> Vec<(u32, u64)> {
+        let mut sums = vec![0; self.values.values().len()];
+        self.counts.iter().filter(|((_, slot), _)| is_counted(*slot)).for_each(|((value, _), count)| sums[*value as usize] += count);
+        sums.into_iter().enumerate().filter(|(_, sum)| *sum > 0).map(|(value, sum)| (value as u32, sum)).collect()
+    }
+
+    /// Most frequent values first; among equally frequent ones by type and text.
+    fn by_frequency(&self, sums: &mut [(u32, u64)], count: usize) {
+        let order = |(value, sum): &(u32, u64)| (Reverse(*sum), rank(&self.values.values()[*value as usize]));
+        if sums.len() > count {
+            sums.select_nth_unstable_by(count, |left, right| order(left).cmp(&order(right)));
+        }
+        let count = count.min(sums.len());
+        sums[..count].sort_by_cached_key(order);
+    }
+
+    fn forget_rare_values(&mut self) {
+        if self.counts.len() <= MAX_COUNTS {
+            return;
+        }
+        let mut sums = self.sums(|_| true);
+        let kept = sums.len() / 2;
+        self.by_frequency(&mut sums, kept);
+        let mut values = ValueTable::default();
+        let mut numbers = vec![None; self.values.values().len()];
+        for (value, _) in &sums[..kept] {
+            numbers[*value as usize] = Some(values.intern(&self.values.values()[*value as usize]));
+        }
+        let renumbered = self.counts.iter().filter_map(|((value, slot), count)| Some(((numbers[*value as usize]?, *slot), *count)));
+        self.counts = renumbered.collect();
+        self.values = values;
+    }
+
+    fn finish(&self, side: usize, name: &str, (of_values, of_totals): (&str, &str), top_n: usize, num_buckets: usize, out: &mut Vec<Series>) {
+        let slots = (side * num_buckets) as u32..((side + 1) * num_buckets) as u32;
+        let mut sums = self.sums(|slot| slots.contains(&slot));
+        self.by_frequency(&mut sums, top_n);
+        sums.truncate(top_n);
+        for (value, _) in sums {
+            let samples = slots.clone().map(|slot| self.counts.get(&(value, slot)).copied().unwrap_or(0) as f64).collect();
+            let value = LabelValue::of(&self.values.values()[value as usize]).unwrap_or_else(|| LabelValue::Str("nil".into()));
+            let labels = vec![Label::text("__meta_type", of_values), Label { name: name.into(), value }];
+            out.push(Series::new(labels, samples));
+        }
+        if self.totals.range(slots.clone()).next().is_some() {
+            let samples = slots.map(|slot| self.totals.get(&slot).copied().unwrap_or(0) as f64).collect();
+            out.push(Series::new(vec![Label::text("__meta_type", of_totals), Label::text(name, "nil")], samples));
+        }
+    }
+}
+
+/// A total order of values, by type and text.
+fn rank(value: &Scalar) -> (u8, u64, std::sync::Arc<str>) {
+    const SIGN: u64 = 1 << 63;
+    let none = || std::sync::Arc::from("");
+    match value {
+        Scalar::Str(text) => (0, 0, std::sync::Arc::clone(text)),
+        Scalar::Int(int) => (1, *int as u64 ^ SIGN, none()),
+        Scalar::Float(double) => {
+            let bits = double.to_bits();
+            (2, if bits & SIGN == 0 { bits | SIGN } else { !bits }, none())
+        }
+        Scalar::Bool(bit) => (3, u64::from(*bit), none()),
+        Scalar::Status(status) => (4, status.otlp_code() as u64, none()),
+        Scalar::Kind(kind) => (5, kind.otlp_kind() as u64, none()),
+        Scalar::Duration(nanos) => (6, *nanos as u64 ^ SIGN, none()),
+        Scalar::Nil | Scalar::Array(_) => (7, 0, none()),
+    }
+}
+
+/// The rows of a source with the slot of each.
+struct Tally<'t> {
+    rows: &'t [u32],
+    slots: &'t [Slot],
+    num_slots: usize,
+}
+
+impl Tally<'_> {
+    fn attribute(&self, spans: Spans<'_>, attribute: &Attribute, counted: &mut Counted) -> Result<(), EvalError> {
+        let keys = Keys::read(spans, attribute, self.rows)?;
+        let mut numbers = vec![u32::MAX; keys.num_codes()];
+        let occurrences = &mut counted.of(attribute);
+        self.count(&keys.codes, keys.num_codes(), |code, slot, count| {
+            if code != NIL {
+                let number = &mut numbers[code as usize];
+                if *number == u32::MAX {
+                    *number = keys.intern(code, &mut occurrences.values);
+                }
+                occurrences.add(*number, slot, count);
+            }
+        });
+        occurrences.forget_rare_values();
+        Ok(())
+    }
+
+    /// Attributes of resources or scopes.
+    fn origins(
+        &self,
+        spans: Spans<'_>,
+        id: ColumnId<'_>,
+        scope: Scope,
+        origins: &[Origin],
+        counted: &mut Counted,
+    ) -> Result<(), EvalError> {
+        let Some(column) = spans.source.column(id)? else { return Ok(()) };
+        let Values::U32(all) = &column.values else { return Ok(()) };
+        let numbers: Vec<u32> = self.rows.iter().map(|row| all[*row as usize]).filter(|number| (*number as usize) < origins.len()).collect();
+        if numbers.len() < self.rows.len() {
+            return Ok(());
+        }
+        self.count(&numbers, origins.len(), |number, slot, count| {
+            for (key, value) in values_of(&origins[number as usize], scope) {
+                let occurrences = counted.of(&Attribute::Scoped { scope, key: key.to_owned() });
+                let value = occurrences.values.intern(&value);
+                occurrences.add(value, slot, count);
+            }
+        });
+        Ok(())
+    }
+
+    /// Calls `found` with every code, slot and number of rows.
+    fn count(&self, codes: &[u32], num_codes: usize, mut found: impl FnMut(u32, Slot, u64)) {
+        let size = num_codes.saturating_mul(self.num_slots);
+        let pairs = codes.iter().zip(self.slots);
+        if size <= SMALL_TABLE.max(TABLE_ENTRIES_PER_ROW * codes.len()) {
+            let mut table = vec![0u32; size];
+            pairs.for_each(|(code, slot)| table[*code as usize * self.num_slots + *slot as usize] += 1);
+            for (at, count) in table.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+                found((at / self.num_slots) as u32, (at % self.num_slots) as u32, u64::from(count));
+            }
+            return;
+        }
+        let mut sorted: Vec<(u32, u32)> = pairs.filter(|(code, _)| **code != NIL).map(|(code, slot)| (*code, *slot)).collect();
+        sorted.sort_unstable();
+        for run in sorted.chunk_by(|left, right| left == right) {
+            found(run[0].0, run[0].1, run.len() as u64);
+        }
+    }
+}
+
+/// The first value of each key, as far as it is visible.
+fn values_of(origin: &Origin, scope: Scope) -> impl Iterator<Item = (&str, Scalar)> {
+    let is_first = |at: usize, key: &str| origin.attributes[..at].iter().all(|(other, _)| **other != *key);
+    let pairs = origin.attributes.iter().enumerate().filter(move |(at, (key, _))| is_first(*at, key));
+    pairs.filter_map(move |(_, (key, value))| {
+        let is_service = scope == Scope::Resource && &**key == "service.name";
+        let value = if is_service { Scalar::Str(origin.service_name().into()) } else { Scalar::from(value) };
+        (!value.is_nil()).then_some((&**key, value))
+    })
+}

@@ -1,0 +1,1 @@
+//! Queries over spans as a whole.
