@@ -6,9 +6,12 @@
 //! A trace whose spans lie in several units is judged whole: its pieces are found through the indexes and joined before
 //! anything is said of the trace (start, duration, root, counts).
 
+mod duplicates;
 mod facts;
+pub mod metrics;
 mod results;
 pub mod search;
+mod series;
 pub mod tags;
 pub mod trace_by_id;
 mod unit;

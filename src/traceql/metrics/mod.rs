@@ -33,7 +33,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-pub use buckets::{Buckets, default_step};
+pub use buckets::{Buckets, NO_BUCKET, default_step};
 pub use exemplars::{MAX_EXEMPLARS, num_wanted};
 pub use function::{Function, Observed};
 pub use keys::Spans;
