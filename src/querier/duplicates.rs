@@ -1,15 +1,17 @@
 //! Spans that are stored more than once and have to count once.
 //!
 //! A sender that got no answer sends again. The head keeps what came twice, a block drops identical spans, and a trace that
-//! was cut in two may have a span in both blocks. So a trace needs a closer look if a chunk has one of its spans twice, or if it
-//! has pieces in several units; all others are left alone. Of the spans that a query observes, the first of each id and
-//! kind counts (spec/query-api.md §3.4), in the order in which units are observed.
+//! was cut in two may have a span in both blocks. So a trace needs a closer look if a chunk has one of its spans twice, if it is in
+//! the head and somewhere else, or if two blocks have one of its spans; all others are left alone. What is true of chunks and
+//! blocks is found out once and kept with them. Of the spans that a query observes, the first of each id and kind counts
+//! (spec/query-api.md §3.4), in the order in which units are observed.
 
 use super::QueryError;
 use super::unit::{Piece, UnitId, Units};
-use crate::columns::view::{ColumnId, SourceError, Values};
+use crate::columns::view::{ColumnId, SourceError, SpanSource, Values};
 use crate::model::TraceId;
 use crate::traceql::eval::Bitmap;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What has been observed of the traces that may have a span twice.
@@ -17,7 +19,7 @@ pub struct Duplicates<'u, 's> {
     units: &'u Units<'s>,
     /// Of each unit, the traces to look at, by ordinal.
     suspects: HashMap<UnitId, Vec<u32>>,
-    seen: HashSet<(TraceId, u64, i32)>,
+    seen: HashSet<SpanKey>,
 }
 
 impl<'u, 's> Duplicates<'u, 's> {
@@ -55,10 +57,9 @@ impl<'u, 's> Duplicates<'u, 's> {
             return Ok(());
         }
         let source = self.units.source(unit)?.as_source();
-        let values = |id: ColumnId<'_>| source.column(id)?.map(|column| column.values).ok_or_else(|| missing(id));
-        let (ids, kinds, starts) = (values(ColumnId::SpanId)?, values(ColumnId::Kind)?, values(ColumnId::Start)?);
-        let (Values::U64(ids), Values::Enum(kinds), Values::U64(starts)) = (ids, kinds, starts) else {
-            return Err(missing(ColumnId::SpanId).into());
+        let (ids, kinds) = ids_and_kinds(source)?;
+        let Some(Values::U64(starts)) = source.column(ColumnId::Start)?.map(|column| column.values) else {
+            return Err(missing(ColumnId::Start).into());
         };
         let mut twins = Bitmap::empty(kept.len());
         for (ordinal, row) in rows {
@@ -85,8 +86,7 @@ fn repeated_in_chunks(units: &Units<'_>, observed: &[UnitId]) -> Vec<Piece> {
     observed.iter().flat_map(of_unit).collect()
 }
 
-/// The pieces of traces that have several among the observed units. Only traces of the head, and those that a block names as split,
-/// can have.
+/// The pieces of traces that may have a span in several of the observed units.
 fn split_pieces(units: &Units<'_>, observed: &[UnitId]) -> Result<Vec<Piece>, QueryError> {
     let snapshot = units.snapshot();
     let mut blocks = BTreeSet::new();
@@ -101,8 +101,10 @@ fn split_pieces(units: &Units<'_>, observed: &[UnitId]) -> Result<Vec<Piece>, Qu
             UnitId::Group(block, _) => _ = blocks.insert(*block),
         }
     }
-    for id in snapshot.blocks.iter().flat_map(|block| block.split()) {
-        pieces.entry(*id).or_default();
+    for at in 0..snapshot.blocks.len() {
+        for id in repeated_in_blocks(units, at)? {
+            pieces.entry(*id).or_default();
+        }
     }
     let is_observed: HashSet<UnitId> = observed.iter().copied().collect();
     for (id, pieces) in &mut pieces {
@@ -118,4 +120,56 @@ fn split_pieces(units: &Units<'_>, observed: &[UnitId]) -> Result<Vec<Piece>, Qu
         }
     }
     Ok(pieces.into_values().filter(|pieces| pieces.len() > 1).flatten().collect())
+}
+
+/// The split traces of a block that have a span in another block too. Blocks that come later name the trace as split themselves.
+fn repeated_in_blocks<'s>(units: &Units<'s>, at: usize) -> Result<&'s [TraceId], QueryError> {
+    let blocks = &units.snapshot().blocks;
+    let block = &blocks[at];
+    if let Some(repeated) = block.repeated().get() {
+        return Ok(repeated);
+    }
+    let mut repeated = BTreeSet::new();
+    if !block.split().is_empty() {
+        let own: HashSet<SpanKey> = span_keys(units, at, block.split())?.into_iter().collect();
+        for other in (0..blocks.len()).filter(|other| *other != at) {
+            let twins = span_keys(units, other, block.split())?.into_iter().filter(|key| own.contains(key));
+            repeated.extend(twins.map(|(id, ..)| id));
+        }
+    }
+    Ok(block.repeated().get_or_init(|| repeated.into_iter().collect()))
+}
+
+/// What makes two spans the same.
+type SpanKey = (TraceId, u64, i32);
+
+/// The spans of some traces in a block.
+fn span_keys(units: &Units<'_>, at: usize, ids: &[TraceId]) -> Result<Vec<SpanKey>, QueryError> {
+    let block = &units.snapshot().blocks[at];
+    let mut ordinals: Vec<u32> = ids.iter().filter_map(|id| block.find(id)).collect();
+    ordinals.sort_unstable();
+    if ordinals.is_empty() {
+        return Ok(Vec::new());
+    }
+    let traces = block.traces()?;
+    let mut keys = Vec::new();
+    for ordinals in ordinals.chunk_by(|left, right| traces.group_of(*left) == traces.group_of(*right)) {
+        let group = traces.group_of(ordinals[0]);
+        let source = units.source(UnitId::Group(at, group))?.as_source();
+        let (span_ids, kinds) = ids_and_kinds(source)?;
+        for ordinal in ordinals {
+            let (rows, first) = (traces.rows(*ordinal), traces.first_row_of(group));
+            let id = block.trace_id(*ordinal);
+            keys.extend(rows.map(|row| (row - first) as usize).map(|row| (id, span_ids[row], kinds[row])));
+        }
+    }
+    Ok(keys)
+}
+
+fn ids_and_kinds(source: &dyn SpanSource) -> Result<(Cow<'_, [u64]>, Cow<'_, [i32]>), SourceError> {
+    let values = |id: ColumnId<'_>| source.column(id)?.map(|column| column.values).ok_or_else(|| missing(id));
+    match (values(ColumnId::SpanId)?, values(ColumnId::Kind)?) {
+        (Values::U64(ids), Values::Enum(kinds)) => Ok((ids, kinds)),
+        _ => Err(missing(ColumnId::SpanId)),
+    }
 }

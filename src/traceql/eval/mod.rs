@@ -28,7 +28,7 @@ mod place;
 pub mod result;
 mod scalar;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use bitmap::Bitmap;
 pub(in crate::traceql) use column::each_position;

@@ -84,16 +84,17 @@ impl LabelValue {
         }
     }
 
-    /// Orders values as the ranking stages do on ties (§11.8): by text, which only texts have, then by type and number.
+    /// Orders values as the ranking stages do on ties (§11.8): by text, which only texts have, then by type and number. Recorded
+    /// (metrics-topk-008): of two numbers the larger one comes first.
     fn tie_order(&self, other: &Self) -> Ordering {
         let text = |value: &LabelValue| match value {
             LabelValue::Str(text) => Arc::clone(text),
             _ => Arc::from(""),
         };
         let by_number = || match (self, other) {
-            (LabelValue::Int(left), LabelValue::Int(right)) => left.cmp(right),
-            (LabelValue::Double(left), LabelValue::Double(right)) => left.total_cmp(right),
-            (LabelValue::Bool(left), LabelValue::Bool(right)) => left.cmp(right),
+            (LabelValue::Int(left), LabelValue::Int(right)) => right.cmp(left),
+            (LabelValue::Double(left), LabelValue::Double(right)) => right.total_cmp(left),
+            (LabelValue::Bool(left), LabelValue::Bool(right)) => right.cmp(left),
             _ => self.type_rank().cmp(&other.type_rank()),
         };
         text(self).cmp(&text(other)).then_with(by_number)
@@ -216,7 +217,7 @@ mod tests {
         let text = |value: &str| series(vec![Label::text("a", value)]);
         let double = |value| series(vec![Label::double("a", value)]);
         assert_eq!(text("a b").tie_order(&text("a")), Ordering::Greater);
-        assert_eq!(double(0.5).tie_order(&double(0.25)), Ordering::Greater);
+        assert_eq!(double(0.5).tie_order(&double(0.25)), Ordering::Less);
         assert_eq!(double(0.5).tie_order(&text("a")), Ordering::Less);
     }
 
