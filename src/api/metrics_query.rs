@@ -105,7 +105,8 @@ impl MetricsArgs {
         self.window.check(config)?;
         let query = meaning(&self.text)?;
         let Window { start, end, .. } = self.window;
-        let end = if config.query_end_cutoff.is_zero() { end } else { end.min(UnixNanos(now.0.saturating_sub(nanos(config.query_end_cutoff)))) };
+        let end =
+            if config.query_end_cutoff.is_zero() { end } else { end.min(UnixNanos(now.0.saturating_sub(nanos(config.query_end_cutoff)))) };
         let buckets = Buckets::of_instant(start, end).ok_or_else(|| ApiError::invalid("end must be greater than start"))?;
         Ok(MetricsParams { query, request: Request { buckets, exemplars: None, max_series: self.max_series as usize } })
     }
@@ -214,7 +215,8 @@ mod tests {
 
     fn check(query: &str) -> Result<MetricsParams, String> {
         let params = Params::of(&format!("/x?{query}").parse().expect("a URI"));
-        let checked = MetricsArgs::of_params(&params, NOW, Some(step_of(&params))).and_then(|args| args.check_range(&ApiConfig::default(), NOW));
+        let checked =
+            MetricsArgs::of_params(&params, NOW, Some(step_of(&params))).and_then(|args| args.check_range(&ApiConfig::default(), NOW));
         checked.map_err(|error| error.to_string())
     }
 

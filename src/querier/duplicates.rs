@@ -80,7 +80,9 @@ fn missing(id: ColumnId<'_>) -> SourceError {
 
 fn repeated_in_chunks(units: &Units<'_>, observed: &[UnitId]) -> Vec<Piece> {
     let of_unit = |unit: &UnitId| match unit {
-        UnitId::Chunk(at) => units.snapshot().chunks[*at].repeated_traces().iter().map(|ordinal| Piece { unit: *unit, ordinal: *ordinal }).collect(),
+        UnitId::Chunk(at) => {
+            units.snapshot().chunks[*at].repeated_traces().iter().map(|ordinal| Piece { unit: *unit, ordinal: *ordinal }).collect()
+        }
         UnitId::Group(..) => Vec::new(),
     };
     observed.iter().flat_map(of_unit).collect()

@@ -48,7 +48,8 @@ pub fn metrics(snapshot: &Snapshot, params: &MetricsParams) -> Result<Metrics, Q
     let units = Units::of(snapshot);
     let observed = units_in(&units, &range, plan.buckets());
     let num_spans = observed.iter().map(|unit| num_rows(snapshot, *unit)).sum();
-    let results = plan.functions().iter().map(|function| Run { snapshot, units: &observed, function, buckets: plan.buckets() }.result(num_spans));
+    let results =
+        plan.functions().iter().map(|function| Run { snapshot, units: &observed, function, buckets: plan.buckets() }.result(num_spans));
     let results = results.collect::<Result<Vec<_>, QueryError>>()?;
     Ok(Metrics {
         outcome: plan.finish(results),
@@ -112,7 +113,8 @@ impl Run<'_> {
         let parts = dealt(&entangled, &free, num_threads(num_spans));
         let observed = std::thread::scope(|scope| {
             let filter = &filter;
-            let others: Vec<_> = parts[1..].iter().map(|part| scope.spawn(move || self.observe(filter, &Units::of(self.snapshot), part, None))).collect();
+            let others: Vec<_> =
+                parts[1..].iter().map(|part| scope.spawn(move || self.observe(filter, &Units::of(self.snapshot), part, None))).collect();
             let mut observed = self.observe(filter, &units, &parts[0], Some(&mut duplicates))?;
             for other in others {
                 let lost = |_| QueryError::Internal("a part of the query was lost".to_string());

@@ -20,7 +20,10 @@ impl Metrics {
     /// The answer of an instant query: the one sample of each series.
     pub fn into_instant_response(self) -> QueryInstantResponse {
         let (metrics, status, message) = self.about();
-        let instant = |series: &metrics::Series| InstantSeries { labels: labels(&series.labels), value: series.samples.first().copied().unwrap_or(0.0) };
+        let instant = |series: &metrics::Series| InstantSeries {
+            labels: labels(&series.labels),
+            value: series.samples.first().copied().unwrap_or(0.0),
+        };
         QueryInstantResponse { series: self.outcome.series.iter().map(instant).collect(), metrics: Some(metrics), status, message }
     }
 

@@ -27,10 +27,12 @@ async fn one_complete_answer_and_the_end() {
     assert_eq!(answer.scopes[0].tags.len(), 25);
     client.search_tags(SearchTagsRequest::default()).await.expect("a stream");
     let query = || "{ } | rate()".to_string();
-    let mut stream = client.metrics_query_range(QueryRangeRequest { query: query(), ..Default::default() }).await.expect("a stream").into_inner();
+    let mut stream =
+        client.metrics_query_range(QueryRangeRequest { query: query(), ..Default::default() }).await.expect("a stream").into_inner();
     let answer = stream.message().await.expect("no error").expect("one message");
     assert!(answer.series.is_empty() && answer.metrics.is_some(), "there are no data: {answer:?}");
-    let mut stream = client.metrics_query_instant(QueryInstantRequest { query: query(), ..Default::default() }).await.expect("a stream").into_inner();
+    let mut stream =
+        client.metrics_query_instant(QueryInstantRequest { query: query(), ..Default::default() }).await.expect("a stream").into_inner();
     assert!(stream.message().await.expect("no error").expect("one message").series.is_empty());
     let values = || SearchTagValuesRequest { tag_name: "status".to_string(), ..SearchTagValuesRequest::default() };
     client.search_tag_values(values()).await.expect("a stream");

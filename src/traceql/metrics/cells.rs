@@ -81,6 +81,11 @@ impl Cells {
 
     /// Observes spans by their group, bucket and, for functions over values, value.
     pub fn observe(&mut self, num_buckets: usize, groups: &GroupOf, buckets: &[u32], values: &[f64]) {
+        if let (Cells::Counts(counts), GroupOf::All(group)) = (&mut *self, groups)
+            && *group != NO_GROUP
+        {
+            return count_runs(&mut counts[*group as usize * num_buckets..], buckets);
+        }
         let cells = buckets.iter().enumerate().filter_map(|(index, bucket)| {
             let group = groups.get(index);
             (group != NO_GROUP).then_some((index, group as usize * num_buckets + *bucket as usize))
@@ -91,7 +96,9 @@ impl Cells {
                 // The functions give the other operand where one is NaN.
                 cells.for_each(|(index, cell)| extremes[cell] = of(extremes[cell], values[index]));
             }
-            Cells::Sums(sums) => cells.filter(|(index, _)| !values[*index].is_nan()).for_each(|(index, cell)| sums[cell].add(values[index])),
+            Cells::Sums(sums) => {
+                cells.filter(|(index, _)| !values[*index].is_nan()).for_each(|(index, cell)| sums[cell].add(values[index]))
+            }
         }
     }
 
@@ -129,10 +136,15 @@ impl Cells {
         match self {
             Cells::Counts(counts) => counts[range].iter().map(|count| *count as f64 / per).collect(),
             Cells::Extremes { cells, .. } => cells[range].to_vec(),
-            Cells::Sums(sums) => {
-                sums[range].iter().map(|sum| if is_mean { sum.total() / sum.count as f64 } else { sum.total() }).collect()
-            }
+            Cells::Sums(sums) => sums[range].iter().map(|sum| if is_mean { sum.total() / sum.count as f64 } else { sum.total() }).collect(),
         }
+    }
+}
+
+/// Counts runs of equal buckets at once: adding to one cell again and again would wait for memory each time.
+fn count_runs(counts: &mut [u64], buckets: &[u32]) {
+    for run in buckets.chunk_by(|left, right| left == right) {
+        counts[run[0] as usize] += run.len() as u64;
     }
 }
 

@@ -56,13 +56,8 @@ type Slot = u32;
 /// What was counted so far.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
-    attributes: BTreeMap<Name, Occurrences>,
-}
-
-/// An attribute in an order of its own, so that answers do not depend on hashing.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Name {
-    text: String,
+    /// By the canonical text of the attribute.
+    attributes: BTreeMap<String, Occurrences>,
 }
 
 /// Occurrences of the values of one attribute.
@@ -71,7 +66,7 @@ struct Occurrences {
     values: ValueTable,
     counts: HashMap<(u32, Slot), u64, FixedState>,
     /// Spans that have the attribute, by slot; exact whatever was forgotten.
-    totals: BTreeMap<Slot, u64>,
+    totals: Vec<u64>,
 }
 
 impl Comparison {
@@ -85,6 +80,11 @@ impl Comparison {
         })
     }
 
+    /// Adds what was counted elsewhere.
+    pub fn merge(&self, counted: &mut Counted, other: &Counted) {
+        counted.merge(other, self.top_n);
+    }
+
     /// Counts the attributes of spans.
     pub fn observe(&self, spans: Spans<'_>, selected: &Selected<'_>, num_buckets: usize, counted: &mut Counted) -> Result<(), EvalError> {
         if selected.is_empty() {
@@ -92,7 +92,7 @@ impl Comparison {
         }
         let chosen = self.filter.select(spans.source, spans.traces)?;
         let slots = self.slots(selected, &chosen, num_buckets);
-        let tally = Tally { rows: &selected.rows, slots: &slots, num_slots: 2 * num_buckets };
+        let tally = Tally { rows: &selected.rows, slots: &slots, num_slots: 2 * num_buckets, top_n: self.top_n };
         for key in spans.source.attribute_keys()? {
             tally.attribute(spans, &Attribute::Scoped { scope: Scope::Span, key }, counted)?;
         }
@@ -122,7 +122,7 @@ impl Comparison {
         let mut series = Vec::new();
         for (name, occurrences) in &counted.attributes {
             for (side, (of_values, of_totals)) in SIDES.into_iter().enumerate() {
-                occurrences.finish(side, &name.text, (of_values, of_totals), self.top_n, buckets.len(), &mut series);
+                occurrences.finish(side, name, (of_values, of_totals), self.top_n, buckets.len(), &mut series);
             }
         }
         series
@@ -130,28 +130,38 @@ impl Comparison {
 }
 
 impl Counted {
-    /// Adds what was counted elsewhere.
-    pub fn merge(&mut self, other: &Counted) {
+    fn merge(&mut self, other: &Counted, top_n: usize) {
         for (name, theirs) in &other.attributes {
             let own = self.attributes.entry(name.clone()).or_default();
             let numbers: Vec<u32> = theirs.values.values().iter().map(|value| own.values.intern(value)).collect();
             for ((value, slot), count) in &theirs.counts {
                 *own.counts.entry((numbers[*value as usize], *slot)).or_default() += count;
             }
-            theirs.totals.iter().for_each(|(slot, count)| *own.totals.entry(*slot).or_default() += count);
-            own.forget_rare_values();
+            theirs.totals.iter().enumerate().for_each(|(slot, count)| own.add_total(slot as Slot, *count));
+            own.forget_rare_values(top_n);
         }
     }
 
     fn of(&mut self, attribute: &Attribute) -> &mut Occurrences {
-        self.attributes.entry(Name { text: attribute.canonical_text() }).or_default()
+        self.attributes.entry(attribute.canonical_text()).or_default()
     }
 }
 
 impl Occurrences {
     fn add(&mut self, value: u32, slot: Slot, count: u64) {
         *self.counts.entry((value, slot)).or_default() += count;
-        *self.totals.entry(slot).or_default() += count;
+        self.add_total(slot, count);
+    }
+
+    fn add_total(&mut self, slot: Slot, count: u64) {
+        if self.totals.len() <= slot as usize {
+            self.totals.resize(slot as usize + 1, 0);
+        }
+        self.totals[slot as usize] += count;
+    }
+
+    fn total(&self, slot: Slot) -> u64 {
+        self.totals.get(slot as usize).copied().unwrap_or(0)
     }
 
     /// Sums over all slots of a side, by value.
@@ -171,24 +181,41 @@ impl Occurrences {
         sums[..count].sort_by_cached_key(order);
     }
 
-    fn forget_rare_values(&mut self) {
+    /// Drops at least half of the values, the rarest, if there are too many; but never the `top_n` most frequent ones.
+    fn forget_rare_values(&mut self, top_n: usize) {
         if self.counts.len() <= MAX_COUNTS {
             return;
         }
         let mut sums = self.sums(|_| true);
-        let kept = sums.len() / 2;
-        self.by_frequency(&mut sums, kept);
+        let middle = sums.len() / 2;
+        let bound = sums.select_nth_unstable_by_key(middle, |(_, sum)| *sum).1.1;
+        let (mut kept, mut rare): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(_, sum)| *sum > bound);
+        if kept.len() < top_n {
+            let lacking = (top_n - kept.len()).min(rare.len());
+            self.by_frequency(&mut rare, lacking);
+            kept.extend(rare.into_iter().take(lacking));
+        }
+        // In the order of their numbers, which is that of the sources.
+        kept.sort_unstable();
         let mut values = ValueTable::default();
         let mut numbers = vec![None; self.values.values().len()];
-        for (value, _) in &sums[..kept] {
-            numbers[*value as usize] = Some(values.intern(&self.values.values()[*value as usize]));
+        for (value, _) in kept {
+            numbers[value as usize] = Some(values.intern(&self.values.values()[value as usize]));
         }
         let renumbered = self.counts.iter().filter_map(|((value, slot), count)| Some(((numbers[*value as usize]?, *slot), *count)));
         self.counts = renumbered.collect();
         self.values = values;
     }
 
-    fn finish(&self, side: usize, name: &str, (of_values, of_totals): (&str, &str), top_n: usize, num_buckets: usize, out: &mut Vec<Series>) {
+    fn finish(
+        &self,
+        side: usize,
+        name: &str,
+        (of_values, of_totals): (&str, &str),
+        top_n: usize,
+        num_buckets: usize,
+        out: &mut Vec<Series>,
+    ) {
         let slots = (side * num_buckets) as u32..((side + 1) * num_buckets) as u32;
         let mut sums = self.sums(|slot| slots.contains(&slot));
         self.by_frequency(&mut sums, top_n);
@@ -199,8 +226,8 @@ impl Occurrences {
             let labels = vec![Label::text("__meta_type", of_values), Label { name: name.into(), value }];
             out.push(Series::new(labels, samples));
         }
-        if self.totals.range(slots.clone()).next().is_some() {
-            let samples = slots.map(|slot| self.totals.get(&slot).copied().unwrap_or(0) as f64).collect();
+        if slots.clone().any(|slot| self.total(slot) > 0) {
+            let samples = slots.map(|slot| self.total(slot) as f64).collect();
             out.push(Series::new(vec![Label::text("__meta_type", of_totals), Label::text(name, "nil")], samples));
         }
     }
@@ -230,6 +257,7 @@ struct Tally<'t> {
     rows: &'t [u32],
     slots: &'t [Slot],
     num_slots: usize,
+    top_n: usize,
 }
 
 impl Tally<'_> {
@@ -246,7 +274,7 @@ impl Tally<'_> {
                 occurrences.add(*number, slot, count);
             }
         });
-        occurrences.forget_rare_values();
+        occurrences.forget_rare_values(self.top_n);
         Ok(())
     }
 
@@ -261,17 +289,21 @@ impl Tally<'_> {
     ) -> Result<(), EvalError> {
         let Some(column) = spans.source.column(id)? else { return Ok(()) };
         let Values::U32(all) = &column.values else { return Ok(()) };
-        let numbers: Vec<u32> = self.rows.iter().map(|row| all[*row as usize]).filter(|number| (*number as usize) < origins.len()).collect();
+        let numbers: Vec<u32> =
+            self.rows.iter().map(|row| all[*row as usize]).filter(|number| (*number as usize) < origins.len()).collect();
         if numbers.len() < self.rows.len() {
             return Ok(());
         }
-        self.count(&numbers, origins.len(), |number, slot, count| {
-            for (key, value) in values_of(&origins[number as usize], scope) {
+        // By origin first, so that names and values are looked up once for each.
+        let mut slots_of: Vec<Vec<(Slot, u64)>> = vec![Vec::new(); origins.len()];
+        self.count(&numbers, origins.len(), |number, slot, count| slots_of[number as usize].push((slot, count)));
+        for (origin, slots) in origins.iter().zip(slots_of).filter(|(_, slots)| !slots.is_empty()) {
+            for (key, value) in values_of(origin, scope) {
                 let occurrences = counted.of(&Attribute::Scoped { scope, key: key.to_owned() });
                 let value = occurrences.values.intern(&value);
-                occurrences.add(value, slot, count);
+                slots.iter().for_each(|(slot, count)| occurrences.add(value, *slot, *count));
             }
-        });
+        }
         Ok(())
     }
 

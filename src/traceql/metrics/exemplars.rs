@@ -21,7 +21,7 @@ pub const MAX_EXEMPLARS: usize = 100;
 const PER_SLICE: u8 = 2;
 
 /// Of a source with more spans, only so many are looked at.
-const EXAMINED_SPANS: usize = 4096;
+const EXAMINED_SPANS: usize = 1024;
 
 /// How many exemplars are wanted: the hint counts, else the request's number, where 0 means the most.
 pub fn num_wanted(hints: &[Hint], requested: usize) -> usize {
@@ -98,6 +98,10 @@ impl Exemplars {
         let mut rows = Vec::new();
         for index in candidates {
             let (group, row) = (groups.get(index), selected.rows[index]);
+            // Asking for the trace's id is the dear part, and the candidates before may have filled the slice.
+            if self.num_in_slice[self.slice_of(selected.start(index))] >= PER_SLICE {
+                continue;
+            }
             let Some(value) = value(index).filter(|_| group != NO_GROUP) else { continue };
             let exemplar = Exemplar { labels: Vec::new(), value, unix_nanos: selected.start(index) };
             if self.take(Taken { group, exemplar, trace: spans.traces.id(ordinals[row as usize]) }) {

@@ -261,7 +261,9 @@ impl Observed {
         self.cells.grow(self.groups.len() * num_buckets);
         self.cells.merge(&other.cells, &groups, num_buckets);
         self.exemplars.merge(other.exemplars, &groups);
-        self.compared.merge(&other.compared);
+        if let Kind::Compare(comparison) = &function.kind {
+            comparison.merge(&mut self.compared, &other.compared);
+        }
     }
 
     /// Whether groups had to be left out.

@@ -126,7 +126,9 @@ impl<'s> Keys<'s> {
             }
             Values::Any(codes, strings) => self.add_messages(&column, codes, strings, rows),
             Values::Int(values) => self.add_distinct(&column, rows, |at| values[at] as u64, |bits| Scalar::Int(bits as i64)),
-            Values::Double(values) => self.add_distinct(&column, rows, |at| float_bits(values[at]), |bits| Scalar::Float(f64::from_bits(bits))),
+            Values::Double(values) => {
+                self.add_distinct(&column, rows, |at| float_bits(values[at]), |bits| Scalar::Float(f64::from_bits(bits)))
+            }
             Values::Bool(values) => self.add_distinct(&column, rows, |at| u64::from(values[at]), |bits| Scalar::Bool(bits == 1)),
             Values::Enum(_) | Values::U32(_) | Values::U64(_) => {}
         }
@@ -161,13 +163,7 @@ impl<'s> Keys<'s> {
     }
 
     /// Values of numbers that a column has for every row.
-    fn add_numbered(
-        &mut self,
-        source: &'s dyn SpanSource,
-        id: ColumnId<'_>,
-        values: Vec<Scalar>,
-        rows: &[u32],
-    ) -> Result<(), EvalError> {
+    fn add_numbered(&mut self, source: &'s dyn SpanSource, id: ColumnId<'_>, values: Vec<Scalar>, rows: &[u32]) -> Result<(), EvalError> {
         if values.iter().all(Scalar::is_nil) {
             return Ok(());
         }

@@ -94,10 +94,10 @@ mod tests {
         assert_eq!(left(&[SecondStage::TopK(1)], &input), expected(&[("a", &[-1.0, 5.0, 2.0]), ("c", &[3.0, -1.0, -1.0])]));
         assert_eq!(left(&[SecondStage::BottomK(1)], &input), expected(&[("a", &[1.0, -1.0, 2.0]), ("c", &[-1.0, 5.0, -1.0])]));
         assert_eq!(left(&[SecondStage::TopK(3)], &input).len(), 3);
-        assert_eq!(left(&[SecondStage::TopK(2), SecondStage::BottomK(1)], &input), expected(&[
-            ("a", &[-1.0, -1.0, 2.0]),
-            ("b", &[2.0, 5.0, -1.0]),
-        ]));
+        assert_eq!(
+            left(&[SecondStage::TopK(2), SecondStage::BottomK(1)], &input),
+            expected(&[("a", &[-1.0, -1.0, 2.0]), ("b", &[2.0, 5.0, -1.0]),])
+        );
     }
 
     #[test]

@@ -106,23 +106,31 @@ fn counts() {
         ("{ } | rate()", &["__name__=rate: 0.2 0.1 0 0.2"]),
         ("{ name = \"x\" } | rate()", &["__name__=rate: 0 0 0 0"]),
         ("{ name = \"x\" } | rate() by (name)", &[]),
-        ("{ } | count_over_time() by (resource.service.name)", &["resource.service.name=cart: 2 1 0 0", "resource.service.name=pay: 0 0 0 2"]),
-        ("{ } | count_over_time() by (name, status)", &[
-            "name=a status=error: 1 1 0 1",
-            "name=b status=unset: 1 0 0 0",
-            "name=c status=unset: 0 0 0 1",
-        ]),
+        (
+            "{ } | count_over_time() by (resource.service.name)",
+            &["resource.service.name=cart: 2 1 0 0", "resource.service.name=pay: 0 0 0 2"],
+        ),
+        (
+            "{ } | count_over_time() by (name, status)",
+            &["name=a status=error: 1 1 0 1", "name=b status=unset: 1 0 0 0", "name=c status=unset: 0 0 0 1"],
+        ),
         // 4 and "4" are two values; a span without the attribute has no label, and with no other label the text nil.
-        ("{ } | count_over_time() by (span.n)", &["span.n=2.5d: 1 0 0 0", "span.n=4i: 1 0 0 0", "span.n=7i: 0 0 0 1", "span.n=4: 0 1 0 0", "span.n=nil: 0 0 0 1"]),
+        (
+            "{ } | count_over_time() by (span.n)",
+            &["span.n=2.5d: 1 0 0 0", "span.n=4i: 1 0 0 0", "span.n=7i: 0 0 0 1", "span.n=4: 0 1 0 0", "span.n=nil: 0 0 0 1"],
+        ),
         ("{ name = \"c\" } | count_over_time() by (span.n, kind)", &["kind=client: 0 0 0 1"]),
         ("{ name = \"c\" } | count_over_time() by (span.n, parent.n)", &["span.n=nil: 0 0 0 1"]),
-        ("{ } | count_over_time() by (duration)", &[
-            "duration=100ms: 0 0 0 1",
-            "duration=12ms: 0 0 0 1",
-            "duration=3ms: 1 0 0 0",
-            "duration=5ms: 1 0 0 0",
-            "duration=9ms: 0 1 0 0",
-        ]),
+        (
+            "{ } | count_over_time() by (duration)",
+            &[
+                "duration=100ms: 0 0 0 1",
+                "duration=12ms: 0 0 0 1",
+                "duration=3ms: 1 0 0 0",
+                "duration=5ms: 1 0 0 0",
+                "duration=9ms: 0 1 0 0",
+            ],
+        ),
     ]);
 }
 
@@ -134,11 +142,10 @@ fn values() {
         ("{ } | sum_over_time(span.n)", &["__name__=sum_over_time: 6.5 - - 7"]),
         ("{ } | avg_over_time(span.n)", &["__name__=avg_over_time: 3.25 - - 7"]),
         ("{ } | max_over_time(duration) by (status)", &["status=error: 0.003 0.009 - 0.012", "status=unset: 0.005 - - 0.1"]),
-        ("{ } | max_over_time(traceDuration) by (name)", &[
-            "name=a: 40501000000 40501000000 - 9100000000",
-            "name=b: 40501000000 - - -",
-            "name=c: - - - 9100000000",
-        ]),
+        (
+            "{ } | max_over_time(traceDuration) by (name)",
+            &["name=a: 40501000000 40501000000 - 9100000000", "name=b: 40501000000 - - -", "name=c: - - - 9100000000"],
+        ),
         ("{ } | max_over_time(name)", &[]),
         ("{ } | max_over_time(parent.n)", &[]),
     ]);
@@ -148,12 +155,15 @@ fn values() {
 fn histograms() {
     check(&[
         ("{ } | histogram_over_time(span.n)", &["__bucket=4d: 1 0 0 0", "__bucket=8d: 0 0 0 1"]),
-        ("{ } | histogram_over_time(duration) by (status)", &[
-            "status=error __bucket=0.004194304d: 1 0 0 0",
-            "status=error __bucket=0.016777216d: 0 1 0 1",
-            "status=unset __bucket=0.008388608d: 1 0 0 0",
-            "status=unset __bucket=0.134217728d: 0 0 0 1",
-        ]),
+        (
+            "{ } | histogram_over_time(duration) by (status)",
+            &[
+                "status=error __bucket=0.004194304d: 1 0 0 0",
+                "status=error __bucket=0.016777216d: 0 1 0 1",
+                "status=unset __bucket=0.008388608d: 1 0 0 0",
+                "status=unset __bucket=0.134217728d: 0 0 0 1",
+            ],
+        ),
         ("{ } | quantile_over_time(span.n, 0, 1)", &["p=0d: 4 0 0 8", "p=1d: 4 0 0 8"]),
         ("{ name = \"a\" } | quantile_over_time(duration, 1) by (span.x)", &["p=1d: 0.004194304 0.016777216 0 0.016777216"]),
     ]);
@@ -165,9 +175,10 @@ fn stages_and_arithmetic() {
         ("{ } | count_over_time() by (name) | topk(1)", &["name=a: 1 1 0 1"]),
         ("{ } | count_over_time() by (name) > 0", &["name=a: 1 1 - 1", "name=b: 1 - - -", "name=c: - - - 1"]),
         ("({ } | count_over_time()) * 2", &["__name__=count_over_time: 4 2 0 4"]),
-        ("({ name = \"a\" } | count_over_time()) / ({ } | count_over_time())", &[
-            "__name__=(count_over_time / count_over_time): 0.5 1 - 0.5",
-        ]),
+        (
+            "({ name = \"a\" } | count_over_time()) / ({ } | count_over_time())",
+            &["__name__=(count_over_time / count_over_time): 0.5 1 - 0.5"],
+        ),
         ("({ } | count_over_time() by (name)) / ({ } | count_over_time()) | topk(1)", &["name=a: 0.5 1 - 0.5"]),
     ]);
 }
@@ -194,7 +205,10 @@ fn exemplars_have_a_value_and_the_attributes_of_the_query() {
     let outcome = run("{ status = error && span.n != nil } | rate() by (name)", request, &[shop()]);
     let exemplars = &outcome.series[0].exemplars;
     // One of each trace: 95 s of the first, 121 s of the second.
-    assert_eq!(exemplars.iter().map(|exemplar| (exemplar.unix_nanos / SECOND, exemplar.value)).collect::<Vec<_>>(), [(95, 0.1), (121, 0.1)]);
+    assert_eq!(
+        exemplars.iter().map(|exemplar| (exemplar.unix_nanos / SECOND, exemplar.value)).collect::<Vec<_>>(),
+        [(95, 0.1), (121, 0.1)]
+    );
     let shown = Series::new(exemplars[1].labels.clone(), Vec::new());
     assert_eq!(line(&shown), "trace:id=2020202020202020202020202020202 status=error span.n=7i name=a: ");
 

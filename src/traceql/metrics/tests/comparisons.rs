@@ -72,7 +72,8 @@ fn direct() -> BTreeMap<Key, u64> {
 fn compared() -> Vec<Series> {
     let mut chunk = Chunk::default();
     requests().iter().for_each(|request| append(&mut chunk, request));
-    let buckets = Buckets::of_instant(UnixNanos((START - 60) * super::SECOND), UnixNanos((START + 420) * super::SECOND)).expect("not empty");
+    let buckets =
+        Buckets::of_instant(UnixNanos((START - 60) * super::SECOND), UnixNanos((START + 420) * super::SECOND)).expect("not empty");
     let query = format!("{{ }} | compare({{ status = error }}, {TOP_N}, {}, {})", WINDOW.0, WINDOW.1);
     run(&query, Request { buckets, exemplars: None, max_series: 0 }, &[chunk]).series
 }
@@ -91,8 +92,12 @@ fn counts_are_those_of_the_spans() {
     let series: Vec<_> = compared().iter().map(parts).collect();
     let is_checked = |attribute: &str| attribute.starts_with("resource.") || attribute.starts_with("span.") || attribute == "name";
     let mut num_checked = 0;
-    for (kind, attribute, value, found) in series.iter().filter(|(_, attribute, ..)| is_checked(attribute) && attribute != "span:childCount") {
-        let of_attribute = |side: &str| counts.iter().filter(|((of, name, _), _)| *of == side && name == attribute).map(|(_, count)| *count).collect::<Vec<_>>();
+    for (kind, attribute, value, found) in
+        series.iter().filter(|(_, attribute, ..)| is_checked(attribute) && attribute != "span:childCount")
+    {
+        let of_attribute = |side: &str| {
+            counts.iter().filter(|((of, name, _), _)| *of == side && name == attribute).map(|(_, count)| *count).collect::<Vec<_>>()
+        };
         if let Some(side) = kind.strip_suffix("_total") {
             assert_eq!(*found, of_attribute(side).iter().sum::<u64>(), "{kind} {attribute}");
             assert_eq!(value, "Str(\"nil\")");

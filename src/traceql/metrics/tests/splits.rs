@@ -1,6 +1,9 @@
 //! However spans are spread over sources, the answer is the same.
 
-use super::{Chunk, Facts, InstrumentationScope, Outcome, Request, Span, Spans, Value, append, four_buckets, kept, key_value, line, plan, request, run, text};
+use super::{
+    Chunk, Facts, InstrumentationScope, Outcome, Request, Span, Spans, Value, append, four_buckets, kept, key_value, line, plan, request,
+    run, text,
+};
 use crate::traceql::metrics::Observed;
 use proptest::collection::vec;
 use proptest::prelude::*;
