@@ -35,12 +35,12 @@ pub(super) async fn query_instant(state: Arc<ApiState>, request: QueryRequest) -
 
 /// Runs a range query that was checked.
 pub(super) async fn run_range(state: &ApiState, tenant: &TenantId, params: MetricsParams) -> Result<QueryRangeResponse, ApiError> {
-    Ok(state.frontend.metrics(tenant, params).await?.into_range_response())
+    Ok(state.frontend.metrics_range(tenant, params).await?)
 }
 
 /// Runs an instant query that was checked.
 pub(super) async fn run_instant(state: &ApiState, tenant: &TenantId, params: MetricsParams) -> Result<QueryInstantResponse, ApiError> {
-    Ok(state.frontend.metrics(tenant, params).await?.into_instant_response())
+    Ok(state.frontend.metrics_instant(tenant, params).await?)
 }
 
 /// A metrics query as HTTP and gRPC ask for it.

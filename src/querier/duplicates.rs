@@ -168,7 +168,10 @@ fn span_keys(units: &Units<'_>, at: usize, ids: &[TraceId]) -> Result<Vec<SpanKe
     Ok(keys)
 }
 
-fn ids_and_kinds(source: &dyn SpanSource) -> Result<(Cow<'_, [u64]>, Cow<'_, [i32]>), SourceError> {
+/// Span id and kind of each row.
+type IdsAndKinds<'s> = (Cow<'s, [u64]>, Cow<'s, [i32]>);
+
+fn ids_and_kinds(source: &dyn SpanSource) -> Result<IdsAndKinds<'_>, SourceError> {
     let values = |id: ColumnId<'_>| source.column(id)?.map(|column| column.values).ok_or_else(|| missing(id));
     match (values(ColumnId::SpanId)?, values(ColumnId::Kind)?) {
         (Values::U64(ids), Values::Enum(kinds)) => Ok((ids, kinds)),

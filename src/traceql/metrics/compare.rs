@@ -14,7 +14,7 @@ use crate::traceql::ast::{Attribute, Compare, Intrinsic, Scope};
 use crate::traceql::eval::{Bitmap, EvalError, Filter, Scalar};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
 /// Most combinations of value, side and bucket that are kept of an attribute; past it the rarer half of its values is dropped.
@@ -171,14 +171,23 @@ impl Occurrences {
         sums.into_iter().enumerate().filter(|(_, sum)| *sum > 0).map(|(value, sum)| (value as u32, sum)).collect()
     }
 
-    /// Most frequent values first; among equally frequent ones by type and text.
-    fn by_frequency(&self, sums: &mut [(u32, u64)], count: usize) {
-        let order = |(value, sum): &(u32, u64)| (Reverse(*sum), rank(&self.values.values()[*value as usize]));
-        if sums.len() > count {
-            sums.select_nth_unstable_by(count, |left, right| order(left).cmp(&order(right)));
+    /// The most frequent values in front; among equally frequent ones those that come first by type and text. Only so many are in
+    /// order afterwards.
+    fn by_frequency(&self, sums: &mut Vec<(u32, u64)>, count: usize) {
+        let value = |number: u32| &self.values.values()[number as usize];
+        if sums.len() > count && count > 0 {
+            let bound = sums.select_nth_unstable_by_key(count - 1, |(_, sum)| Reverse(*sum)).1.1;
+            // Only where frequencies are equal the values themselves are looked at.
+            let mut tied: Vec<u32> = sums.iter().filter(|(_, sum)| *sum == bound).map(|(number, _)| *number).collect();
+            sums.retain(|(_, sum)| *sum > bound);
+            let lacking = count - sums.len();
+            if tied.len() > lacking {
+                tied.select_nth_unstable_by(lacking, |left, right| value_order(value(*left), value(*right)));
+                tied.truncate(lacking);
+            }
+            sums.extend(tied.into_iter().map(|number| (number, bound)));
         }
-        let count = count.min(sums.len());
-        sums[..count].sort_by_cached_key(order);
+        sums.sort_unstable_by(|left, right| right.1.cmp(&left.1).then_with(|| value_order(value(left.0), value(right.0))));
     }
 
     /// Drops at least half of the values, the rarest, if there are too many; but never the `top_n` most frequent ones.
@@ -234,21 +243,28 @@ impl Occurrences {
 }
 
 /// A total order of values, by type and text.
-fn rank(value: &Scalar) -> (u8, u64, std::sync::Arc<str>) {
-    const SIGN: u64 = 1 << 63;
-    let none = || std::sync::Arc::from("");
+fn value_order(left: &Scalar, right: &Scalar) -> Ordering {
+    match (left, right) {
+        (Scalar::Str(left), Scalar::Str(right)) => left.cmp(right),
+        (Scalar::Int(left), Scalar::Int(right)) | (Scalar::Duration(left), Scalar::Duration(right)) => left.cmp(right),
+        (Scalar::Float(left), Scalar::Float(right)) => left.total_cmp(right),
+        (Scalar::Bool(left), Scalar::Bool(right)) => left.cmp(right),
+        (Scalar::Status(left), Scalar::Status(right)) => left.otlp_code().cmp(&right.otlp_code()),
+        (Scalar::Kind(left), Scalar::Kind(right)) => left.otlp_kind().cmp(&right.otlp_kind()),
+        (left, right) => type_rank(left).cmp(&type_rank(right)),
+    }
+}
+
+fn type_rank(value: &Scalar) -> u8 {
     match value {
-        Scalar::Str(text) => (0, 0, std::sync::Arc::clone(text)),
-        Scalar::Int(int) => (1, *int as u64 ^ SIGN, none()),
-        Scalar::Float(double) => {
-            let bits = double.to_bits();
-            (2, if bits & SIGN == 0 { bits | SIGN } else { !bits }, none())
-        }
-        Scalar::Bool(bit) => (3, u64::from(*bit), none()),
-        Scalar::Status(status) => (4, status.otlp_code() as u64, none()),
-        Scalar::Kind(kind) => (5, kind.otlp_kind() as u64, none()),
-        Scalar::Duration(nanos) => (6, *nanos as u64 ^ SIGN, none()),
-        Scalar::Nil | Scalar::Array(_) => (7, 0, none()),
+        Scalar::Str(_) => 0,
+        Scalar::Int(_) => 1,
+        Scalar::Float(_) => 2,
+        Scalar::Bool(_) => 3,
+        Scalar::Status(_) => 4,
+        Scalar::Kind(_) => 5,
+        Scalar::Duration(_) => 6,
+        Scalar::Nil | Scalar::Array(_) => 7,
     }
 }
 
@@ -336,4 +352,39 @@ fn values_of(origin: &Origin, scope: Scope) -> impl Iterator<Item = (&str, Scala
         let value = if is_service { Scalar::Str(origin.service_name().into()) } else { Scalar::from(value) };
         (!value.is_nil()).then_some((&**key, value))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_values_are_forgotten_when_there_are_too_many() {
+        let mut occurrences = Occurrences::default();
+        for value in 0..=MAX_COUNTS as i64 {
+            let number = occurrences.values.intern(&Scalar::Int(value));
+            occurrences.add(number, 0, if value == 7 { 5 } else { 1 });
+        }
+        occurrences.forget_rare_values(3);
+        // The frequent one, and of the others as many as have to stay.
+        assert_eq!(occurrences.values.values(), [0, 1, 7].map(Scalar::Int));
+        assert_eq!(occurrences.total(0), MAX_COUNTS as u64 + 5);
+        assert_eq!(occurrences.sums(|_| true).iter().map(|(_, sum)| sum).sum::<u64>(), 7);
+    }
+
+    #[test]
+    fn frequent_values_come_first_then_by_value() {
+        let mut occurrences = Occurrences::default();
+        for (text, count) in [("b", 2), ("d", 1), ("a", 2), ("c", 9), ("e", 2)] {
+            let number = occurrences.values.intern_text(text.as_bytes());
+            occurrences.add(number, 1, count);
+        }
+        let first = |count: usize| -> Vec<String> {
+            let mut sums = occurrences.sums(|slot| slot == 1);
+            occurrences.by_frequency(&mut sums, count);
+            sums.iter().take(count).map(|(number, _)| format!("{:?}", occurrences.values.values()[*number as usize])).collect()
+        };
+        assert_eq!(first(3), [r#"Str("c")"#, r#"Str("a")"#, r#"Str("b")"#]);
+        assert_eq!(first(9).len(), 5);
+    }
 }

@@ -206,7 +206,7 @@ impl Function {
     }
 
     /// The labels of a group: those of `by`, then one of the function's own.
-    fn labels_of<'v>(&self, values: &mut dyn Iterator<Item = &'v Scalar>, own: Option<Label>) -> Vec<Label> {
+    fn labels_of(&self, values: &mut dyn Iterator<Item = &Scalar>, own: Option<Label>) -> Vec<Label> {
         let mut labels = group_labels(&self.labels, values);
         labels.extend(own);
         match (labels.is_empty(), self.by.is_empty()) {

@@ -106,7 +106,7 @@ mod tests {
         first.exemplars = [1.0, 7.0, NONE].map(|value| Exemplar { labels: Vec::new(), value, unix_nanos: 0 }).to_vec();
         let input = [first, series("b", &[0.0, NONE])];
         let above = SecondStage::Compare { op: CompareOp::Gt, value: Static::Int(2) };
-        assert_eq!(left(&[above.clone()], &input), expected(&[("a", &[-1.0, 5.0])]));
+        assert_eq!(left(std::slice::from_ref(&above), &input), expected(&[("a", &[-1.0, 5.0])]));
         assert_eq!(apply(&[above], input.to_vec())[0].exemplars.len(), 1);
         let zero = SecondStage::Compare { op: CompareOp::Eq, value: Static::Float(0.0) };
         assert_eq!(left(&[zero], &input), expected(&[("a", &[0.0, -1.0]), ("b", &[0.0, -1.0])]));

@@ -12,7 +12,8 @@ const SEED: u64 = 0x6d65_7472_6963_7321;
 #[derive(Clone, Debug, Default)]
 pub struct ValueTable {
     values: Vec<Scalar>,
-    ids: HashTable<u32>,
+    /// The hash of each value with its number, so that growing does not look at values again.
+    ids: HashTable<(u64, u32)>,
 }
 
 impl ValueTable {
@@ -40,16 +41,12 @@ impl ValueTable {
 
     fn find_or_add(&mut self, hash: u64, is_it: impl Fn(&Scalar) -> bool, value: impl FnOnce() -> Scalar) -> u32 {
         let values = &self.values;
-        if let Some(id) = self.ids.find(hash, |&id| is_it(&values[id as usize])) {
+        if let Some((_, id)) = self.ids.find(hash, |(other, id)| *other == hash && is_it(&values[*id as usize])) {
             return *id;
         }
         let id = self.values.len() as u32;
         self.values.push(value());
-        let values = &self.values;
-        self.ids.insert_unique(hash, id, |&other| match &values[other as usize] {
-            Scalar::Str(text) => hash_of_text(text),
-            value => hash_of(value),
-        });
+        self.ids.insert_unique(hash, (hash, id), |(hash, _)| *hash);
         id
     }
 }
