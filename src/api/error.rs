@@ -14,6 +14,8 @@ use tonic::{Code, Status};
 pub enum ErrorKind {
     /// The request.
     Invalid,
+    /// The query text of a metrics range query is none, which calls over gRPC tell otherwise than other refusals.
+    Unparsed,
     /// The request names no tenant although it must.
     NoTenant,
     /// There is no such trace, which is told without any text, or no such path.
@@ -54,7 +56,7 @@ impl ApiError {
 
     fn http_status(&self) -> StatusCode {
         match self.kind {
-            ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+            ErrorKind::Invalid | ErrorKind::Unparsed => StatusCode::BAD_REQUEST,
             ErrorKind::NoTenant => StatusCode::UNAUTHORIZED,
             ErrorKind::NotFound => StatusCode::NOT_FOUND,
             ErrorKind::TooLarge => StatusCode::UNPROCESSABLE_ENTITY,
@@ -68,7 +70,7 @@ impl ApiError {
         match self.kind {
             ErrorKind::Invalid => Code::InvalidArgument,
             ErrorKind::NotFound => Code::NotFound,
-            ErrorKind::NoTenant | ErrorKind::TooLarge => Code::Unknown,
+            ErrorKind::NoTenant | ErrorKind::TooLarge | ErrorKind::Unparsed => Code::Unknown,
             ErrorKind::Unsupported => Code::Unimplemented,
             ErrorKind::Internal => Code::Internal,
             ErrorKind::Stopping => Code::Unavailable,

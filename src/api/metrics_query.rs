@@ -1,56 +1,128 @@
-//! TraceQL metrics: the parameters are checked as clients know it, then the honest answer is that there is no answer yet
-//! (spec/query-api.md §6.1, §6.5).
+//! TraceQL metrics: the checks in the order clients know them, then the frontend (spec/query-api.md §6.1, §6.5).
 
-use super::answer::Answer;
+use super::answer::{Answer, Format};
 use super::http::QueryRequest;
-use super::params::Params;
-use super::times::{go_text, instant, nanos, prometheus_duration};
-use super::{ApiConfig, ApiError, ApiState, ErrorKind};
-use crate::model::UnixNanos;
+use super::params::{Params, check_expression_size};
+use super::times::{go_text, instant, nanos, prometheus_duration, unsigned};
+use super::{ApiConfig, ApiError, ApiState, ErrorKind, json};
+use crate::frontend::MetricsParams;
+use crate::model::{TenantId, UnixNanos};
+use crate::proto::tempopb::{QueryInstantRequest, QueryInstantResponse, QueryRangeRequest, QueryRangeResponse};
 use crate::traceql;
-use crate::traceql::ast::Body;
+use crate::traceql::ast::{Body, Query};
+use crate::traceql::metrics::{Buckets, MAX_SAMPLES, Request, default_step};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What both transports say to a metrics query that is in order.
-pub(super) const NOT_IMPLEMENTED: &str = "TraceQL metrics are not implemented yet";
 
 /// How far back a query goes that does not say it.
 const DEFAULT_SINCE_NANOS: u64 = 3600 * 1_000_000_000;
 
-/// `/api/metrics/query_range`.
+/// `/api/metrics/query_range`. The answer is JSON whatever is accepted (recorded).
 pub(super) async fn query_range(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
-    let text = expression(&request.params);
-    let window = Window::of_params(&request.params, UnixNanos::now())?;
-    window.check(&state.config)?;
-    window.check_step(step_of(&request.params)?, state.config.max_metrics_intervals)?;
-    traceql::parse(text).map_err(|error| ApiError::invalid(error.to_string()))?;
-    answer(text, &request)
+    let now = UnixNanos::now();
+    let params = MetricsArgs::of_params(&request.params, now, Some(step_of(&request.params)))?.check_range(&state.config, now)?;
+    let response = run_range(&state, &request.tenant?, params).await?;
+    Answer::of_message(Format::Json, response, json::query_range).await
 }
 
 /// `/api/metrics/query`.
 pub(super) async fn query_instant(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
-    let window = Window::of_params(&request.params, UnixNanos::now())?;
-    window.check(&state.config)?;
-    answer(expression(&request.params), &request)
+    let now = UnixNanos::now();
+    let params = MetricsArgs::of_params(&request.params, now, None)?.check_instant(&state.config, now)?;
+    let response = run_instant(&state, &request.tenant?, params).await?;
+    Answer::of_message(Format::Json, response, json::query_instant).await
 }
 
-fn answer(text: &str, request: &QueryRequest) -> Result<Answer, ApiError> {
-    check_meaning(text)?;
-    request.tenant.clone()?;
-    Err(ApiError::new(ErrorKind::Unsupported, NOT_IMPLEMENTED))
+/// Runs a range query that was checked.
+pub(super) async fn run_range(state: &ApiState, tenant: &TenantId, params: MetricsParams) -> Result<QueryRangeResponse, ApiError> {
+    Ok(state.frontend.metrics_range(tenant, params).await?)
 }
 
-fn expression(params: &Params) -> &str {
-    params.get("q").or_else(|| params.get("query")).unwrap_or_default()
+/// Runs an instant query that was checked.
+pub(super) async fn run_instant(state: &ApiState, tenant: &TenantId, params: MetricsParams) -> Result<QueryInstantResponse, ApiError> {
+    Ok(state.frontend.metrics_instant(tenant, params).await?)
 }
 
-fn check_meaning(text: &str) -> Result<(), ApiError> {
+/// A metrics query as HTTP and gRPC ask for it.
+#[derive(Clone, Debug)]
+pub(super) struct MetricsArgs {
+    text: String,
+    window: Window,
+    /// Nanoseconds; `None` lets the server choose.
+    step: Option<u64>,
+    /// 0 for as many as there can be.
+    exemplars: u32,
+    /// 0 for no bound.
+    max_series: u32,
+}
+
+impl MetricsArgs {
+    /// Those of a URL. Numbers that are none are ignored, times are not.
+    fn of_params(params: &Params, now: UnixNanos, step: Option<Result<Option<u64>, ApiError>>) -> Result<Self, ApiError> {
+        let window = Window::of_params(params, now)?;
+        let number = |name: &str| params.get(name).and_then(|text| unsigned(text).ok()).unwrap_or_default();
+        Ok(MetricsArgs {
+            text: params.get("q").or_else(|| params.get("query")).unwrap_or_default().to_string(),
+            window,
+            step: step.transpose()?.flatten(),
+            exemplars: number("exemplars"),
+            max_series: number("maxSeries"),
+        })
+    }
+
+    /// Those of a gRPC range query, where 0 stands for absent.
+    pub(super) fn of_range_message(message: QueryRangeRequest, now: UnixNanos) -> Self {
+        let QueryRangeRequest { query, start, end, step, exemplars, max_series, .. } = message;
+        let window = Window::of_message(start, end, now);
+        MetricsArgs { text: query, window, step: (step > 0).then_some(step), exemplars, max_series }
+    }
+
+    /// Those of a gRPC instant query, where 0 stands for absent.
+    pub(super) fn of_instant_message(message: QueryInstantRequest, now: UnixNanos) -> Self {
+        let QueryInstantRequest { query, start, end } = message;
+        MetricsArgs { text: query, window: Window::of_message(start, end, now), step: None, exemplars: 0, max_series: 0 }
+    }
+
+    /// Checks a range query.
+    pub(super) fn check_range(self, config: &ApiConfig, now: UnixNanos) -> Result<MetricsParams, ApiError> {
+        check_expression_size(&self.text, config.max_query_expression_size_bytes)?;
+        self.window.check(config)?;
+        self.window.check_step(self.step, config.max_metrics_intervals)?;
+        traceql::parse(&self.text).map_err(|error| ApiError::new(ErrorKind::Unparsed, error.to_string()))?;
+        let Window { start, end, .. } = self.window;
+        let step = self.step.unwrap_or_else(|| default_step(end.0 - start.0));
+        // The newest data are cut off only where that is asked for.
+        let newest = (!config.query_end_cutoff.is_zero()).then(|| UnixNanos(now.0.saturating_sub(nanos(config.query_end_cutoff))));
+        let buckets = Buckets::of_range(start, end, step, newest).filter(|buckets| buckets.len() <= MAX_SAMPLES);
+        let buckets = buckets.ok_or_else(|| too_small(step, (end.0 - start.0) / MAX_SAMPLES as u64))?;
+        let exemplars = Some(self.exemplars as usize);
+        Ok(MetricsParams { query: meaning(&self.text)?, request: Request { buckets, exemplars, max_series: self.max_series as usize } })
+    }
+
+    /// Checks an instant query.
+    pub(super) fn check_instant(self, config: &ApiConfig, now: UnixNanos) -> Result<MetricsParams, ApiError> {
+        check_expression_size(&self.text, config.max_query_expression_size_bytes)?;
+        self.window.check(config)?;
+        let query = meaning(&self.text)?;
+        let Window { start, end, .. } = self.window;
+        let end =
+            if config.query_end_cutoff.is_zero() { end } else { end.min(UnixNanos(now.0.saturating_sub(nanos(config.query_end_cutoff)))) };
+        let buckets = Buckets::of_instant(start, end).ok_or_else(|| ApiError::invalid("end must be greater than start"))?;
+        Ok(MetricsParams { query, request: Request { buckets, exemplars: None, max_series: self.max_series as usize } })
+    }
+}
+
+fn meaning(text: &str) -> Result<Query, ApiError> {
     let query = traceql::compile(text).map_err(|error| ApiError::invalid(format!("compiling query: {error}")))?;
     match query.body {
-        Body::Metrics(_) | Body::Math(_) => Ok(()),
+        Body::Metrics(_) | Body::Math(_) => Ok(query),
         Body::Pipeline(_) | Body::ScalarComparison(_) => Err(ApiError::invalid("not a metrics query")),
     }
+}
+
+fn too_small(step: u64, minimum: u64) -> ApiError {
+    let [step, minimum] = [step, minimum].map(|nanos| go_text(Duration::from_nanos(nanos)));
+    ApiError::invalid(format!("step of {step} is too small, minimum step for given range is {minimum}"))
 }
 
 /// The time that a query covers.
@@ -69,6 +141,13 @@ impl Window {
         let since = read(params, "since", prometheus_duration)?.unwrap_or(DEFAULT_SINCE_NANOS);
         let start = start.unwrap_or_else(|| UnixNanos(end.min(now).0.saturating_sub(since)));
         Ok(Window { start, end, now })
+    }
+
+    /// Of a gRPC request in nanoseconds, where 0 stands for absent.
+    fn of_message(start: u64, end: u64, now: UnixNanos) -> Self {
+        let end = if end > 0 { UnixNanos(end) } else { now };
+        let start = if start > 0 { start } else { end.min(now).0.saturating_sub(DEFAULT_SINCE_NANOS) };
+        Window { start: UnixNanos(start), end, now }
     }
 
     fn check(&self, config: &ApiConfig) -> Result<(), ApiError> {
@@ -95,8 +174,7 @@ impl Window {
         if max_intervals == 0 || (step > 0 && length / step <= max_intervals) {
             return Ok(());
         }
-        let [step, minimum] = [step, length / max_intervals].map(|nanos| go_text(Duration::from_nanos(nanos)));
-        Err(ApiError::invalid(format!("step of {step} is too small, minimum step for given range is {minimum}")))
+        Err(too_small(step, length / max_intervals))
     }
 }
 
@@ -135,16 +213,11 @@ mod tests {
 
     const NOW: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
 
-    fn check(query: &str) -> Result<(), String> {
+    fn check(query: &str) -> Result<MetricsParams, String> {
         let params = Params::of(&format!("/x?{query}").parse().expect("a URI"));
-        let check = || {
-            let window = Window::of_params(&params, NOW)?;
-            let config = ApiConfig::default();
-            window.check(&config)?;
-            window.check_step(step_of(&params)?, config.max_metrics_intervals)?;
-            check_meaning(expression(&params))
-        };
-        check().map_err(|error| error.to_string())
+        let checked =
+            MetricsArgs::of_params(&params, NOW, Some(step_of(&params))).and_then(|args| args.check_range(&ApiConfig::default(), NOW));
+        checked.map_err(|error| error.to_string())
     }
 
     #[test]
@@ -156,17 +229,46 @@ mod tests {
             ("step=x", format!("{wrapped}cannot parse \"x\" to a valid duration")),
             ("step=1e300", format!("{wrapped}cannot parse \"1e300\" to a valid duration. It overflows int64")),
             ("step=-5", format!("{wrapped}cannot parse \"-5\": step must be positive")),
+            ("start=5&end=4&step=x", format!("{wrapped}cannot parse \"x\" to a valid duration")),
             ("start=5&end=4&q={", "end must be greater than start".to_string()),
             ("start=5&end=5&q={", "end must be greater than start".to_string()),
             ("since=25h", "metrics query time range exceeds the maximum allowed duration of 24h0m0s".to_string()),
             ("since=1h&step=35ms", "step of 35ms is too small, minimum step for given range is 360ms".to_string()),
             ("q={}", "not a metrics query".to_string()),
         ] {
-            assert_eq!(check(query), Err(error), "{query}");
+            assert_eq!(check(query).map(drop), Err(error), "{query}");
         }
-        assert!(check("q={").is_err_and(|error| error.starts_with("compiling query: parse error at line 1")));
-        for query in ["q={}|rate()", "query={}|rate()&step=15s&since=3h", "q={}|rate()&start=1699999000&end=1700000000&step=0.5"] {
-            assert_eq!(check(query), Ok(()), "{query}");
-        }
+        assert!(check("q={").is_err_and(|error| error.starts_with("parse error at line 1")));
+        assert!(check("q={1}|rate()").is_err_and(|error| error.starts_with("compiling query: ")));
+    }
+
+    #[test]
+    fn what_is_asked() {
+        let seconds = |nanos: (u64, u64)| (nanos.0 / 1_000_000_000, nanos.1 / 1_000_000_000);
+        let asked = |query: &str| check(query).expect("in order").request;
+        let hour = asked("q={}|rate()");
+        assert_eq!((seconds(hour.buckets.span()), hour.buckets.len()), ((1_699_996_380, 1_700_000_010), 242));
+        assert_eq!((hour.exemplars, hour.max_series), (Some(0), 0));
+        let given = asked("query={}|rate()&start=1699999000&end=1700000000&step=0.5&exemplars=7&maxSeries=3");
+        assert_eq!((given.buckets.len(), given.exemplars, given.max_series), (2001, Some(7), 3));
+        assert_eq!(asked("q={}|rate()&exemplars=x&maxSeries=-1").exemplars, Some(0));
+    }
+
+    #[test]
+    fn no_step_is_too_small_for_memory() {
+        let config = ApiConfig { max_metrics_intervals: 0, ..ApiConfig::default() };
+        let args = MetricsArgs::of_range_message(QueryRangeRequest { query: "{}|rate()".to_string(), step: 1, ..Default::default() }, NOW);
+        let error = args.check_range(&config, NOW).expect_err("too many buckets").to_string();
+        assert!(error.starts_with("step of 1ns is too small"), "{error}");
+    }
+
+    #[test]
+    fn an_instant_query_covers_what_was_asked() {
+        let message = |start, end| QueryInstantRequest { query: "{}|rate()".to_string(), start, end };
+        let check = |start, end| MetricsArgs::of_instant_message(message(start, end), NOW).check_instant(&ApiConfig::default(), NOW);
+        let request = check(5, 9).expect("in order").request;
+        assert_eq!((request.buckets.span(), request.buckets.len(), request.exemplars), ((5, 9), 1, None));
+        assert_eq!(check(0, 0).expect("an hour").request.buckets.span(), (NOW.0 - DEFAULT_SINCE_NANOS, NOW.0));
+        assert!(check(9, 5).is_err());
     }
 }

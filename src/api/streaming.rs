@@ -3,7 +3,7 @@
 //! Every call sends the complete answer and nothing before it, which all clients take. An answer is cut into messages that
 //! they can receive; its metrics are in each of them.
 
-use super::metrics_query::NOT_IMPLEMENTED;
+use super::metrics_query::{MetricsArgs, run_instant, run_range};
 use super::search::SearchArgs;
 use super::tags::{NamesQuery, TagFilter, ValuesQuery};
 use super::tenant::tenant_of;
@@ -108,34 +108,62 @@ impl StreamingQuerier for Querier {
         Ok(packets(tag_values, Message::encoded_len, |tag_values| SearchTagValuesV2Response { tag_values, metrics: metrics.clone() }))
     }
 
-    async fn metrics_query_range(&self, _request: Request<QueryRangeRequest>) -> Answer<QueryRangeResponse> {
-        Err(Status::unimplemented(NOT_IMPLEMENTED))
+    async fn metrics_query_range(&self, request: Request<QueryRangeRequest>) -> Answer<QueryRangeResponse> {
+        let tenant = self.tenant(&request)?;
+        let now = UnixNanos::now();
+        let params = MetricsArgs::of_range_message(request.into_inner(), now).check_range(&self.state.config, now)?;
+        let QueryRangeResponse { series, metrics, status, message } = run_range(&self.state, &tenant, params).await?;
+        let mut messages: Vec<_> = dealt(series, Message::encoded_len)
+            .into_iter()
+            .map(|series| QueryRangeResponse { series, metrics: metrics.clone(), ..QueryRangeResponse::default() })
+            .collect();
+        // Only the last message says that series are missing.
+        messages.last_mut().into_iter().for_each(|last| (last.status, last.message) = (status, message.clone()));
+        Ok(stream(messages))
     }
 
-    async fn metrics_query_instant(&self, _request: Request<QueryInstantRequest>) -> Answer<QueryInstantResponse> {
-        Err(Status::unimplemented(NOT_IMPLEMENTED))
+    async fn metrics_query_instant(&self, request: Request<QueryInstantRequest>) -> Answer<QueryInstantResponse> {
+        let tenant = self.tenant(&request)?;
+        let now = UnixNanos::now();
+        let params = MetricsArgs::of_instant_message(request.into_inner(), now).check_instant(&self.state.config, now)?;
+        let QueryInstantResponse { series, metrics, status, message } = run_instant(&self.state, &tenant, params).await?;
+        let mut messages: Vec<_> = dealt(series, Message::encoded_len)
+            .into_iter()
+            .map(|series| QueryInstantResponse { series, metrics: metrics.clone(), ..QueryInstantResponse::default() })
+            .collect();
+        messages.last_mut().into_iter().for_each(|last| (last.status, last.message) = (status, message.clone()));
+        Ok(stream(messages))
     }
 }
 
-/// An answer as messages: the items dealt out so that each message stays within its size, but at least one message, and no
-/// item cut.
+/// An answer as messages, each with some of the items.
 fn packets<I, M>(items: Vec<I>, num_bytes: impl Fn(&I) -> usize, message: impl Fn(Vec<I>) -> M) -> Response<Packets<M>> {
+    stream(dealt(items, num_bytes).into_iter().map(message).collect())
+}
+
+fn stream<M>(messages: Vec<M>) -> Response<Packets<M>> {
+    let messages: Vec<_> = messages.into_iter().map(Ok).collect();
+    Response::new(tokio_stream::iter(messages))
+}
+
+/// The items dealt out so that each message stays within its size, but at least one message, and no item cut.
+fn dealt<I>(items: Vec<I>, num_bytes: impl Fn(&I) -> usize) -> Vec<Vec<I>> {
     let mut messages = Vec::new();
     let mut packet = Vec::new();
     let mut packet_bytes = 0;
     for item in items {
         let item_bytes = FRAME_BYTES + num_bytes(&item);
         if packet_bytes + item_bytes > MAX_PACKET_BYTES && !packet.is_empty() {
-            messages.push(Ok(message(std::mem::take(&mut packet))));
+            messages.push(std::mem::take(&mut packet));
             packet_bytes = 0;
         }
         packet_bytes += item_bytes;
         packet.push(item);
     }
     if !packet.is_empty() || messages.is_empty() {
-        messages.push(Ok(message(packet)));
+        messages.push(packet);
     }
-    Response::new(tokio_stream::iter(messages))
+    messages
 }
 
 #[cfg(test)]

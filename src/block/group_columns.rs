@@ -113,6 +113,17 @@ impl<'a> GroupColumns<'a> {
         kinds.into_iter().filter(has).collect()
     }
 
+    /// The keys of all attributes, each once.
+    pub(super) fn attribute_keys(&self) -> Result<Vec<String>, BlockError> {
+        let mut keys: Vec<String> = self.table.attributes().iter().map(|entry| entry.key.clone()).collect();
+        if !self.table.residual_keys().is_empty() {
+            keys.extend(self.residual()?.columns().iter().map(|column| column.key().to_owned()));
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+
     /// Whether the key is among those listed as residual ones: reading the residual for nothing is dear.
     fn may_be_residual(&self, key: &str) -> bool {
         self.table.residual_keys().iter().any(|residual| residual == key)

@@ -60,6 +60,7 @@ pub struct Block {
     traces: OnceLock<TraceTable>,
     resources: OnceLock<OriginTable>,
     scopes: OnceLock<OriginTable>,
+    repeated: OnceLock<Box<[TraceId]>>,
     side: SideTables,
 }
 
@@ -117,6 +118,7 @@ impl Block {
             traces: OnceLock::new(),
             resources: OnceLock::new(),
             scopes: OnceLock::new(),
+            repeated: OnceLock::new(),
             side,
         })
     }
@@ -149,6 +151,12 @@ impl Block {
     /// Traces that were in earlier blocks when this one was written, ascending.
     pub fn split(&self) -> &[TraceId] {
         &self.split
+    }
+
+    /// A place for what readers find out about the split traces: which of them have a span that another block has too. Blocks do
+    /// not change, so it is found out once.
+    pub fn repeated(&self) -> &OnceLock<Box<[TraceId]>> {
+        &self.repeated
     }
 
     /// Summaries of all traces.

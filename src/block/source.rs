@@ -178,6 +178,10 @@ impl SpanSource for RowGroupSource<'_> {
         self.columns.attribute_kinds(key)
     }
 
+    fn attribute_keys(&self) -> Result<Vec<String>, SourceError> {
+        Ok(self.columns.attribute_keys()?)
+    }
+
     fn select(&self, id: ColumnId<'_>, condition: &dyn Condition) -> Result<Vec<u32>, SourceError> {
         match id {
             ColumnId::Attribute { key, kind } => Ok(self.columns.select_attribute(key, kind, condition)?),
@@ -270,6 +274,10 @@ impl SpanSource for DetailSource<'_> {
 
     fn attribute_kinds(&self, key: &str) -> Vec<ValueKind> {
         self.columns.attribute_kinds(key)
+    }
+
+    fn attribute_keys(&self) -> Result<Vec<String>, SourceError> {
+        Ok(self.columns.attribute_keys()?)
     }
 
     fn select(&self, id: ColumnId<'_>, condition: &dyn Condition) -> Result<Vec<u32>, SourceError> {

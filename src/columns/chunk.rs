@@ -2,6 +2,7 @@
 
 use super::attributes::AttributeTable;
 use super::dictionary::Dictionary;
+use super::repeats::Repeats;
 use super::resources::{OriginKind, OriginTable};
 use super::sparse::{Sparse, SparseText};
 use crate::model::TraceId;
@@ -62,6 +63,8 @@ pub struct Chunk {
     pub scopes: OriginTable,
     /// Traces of all spans.
     pub traces: TraceTable,
+    /// What is known of spans that are there more than once.
+    pub(super) repeats: Repeats,
 }
 
 /// Events, one row each; the events of a span are contiguous and in their order.
@@ -213,6 +216,7 @@ impl Default for Chunk {
             resources: OriginTable::new(OriginKind::Resource),
             scopes: OriginTable::new(OriginKind::Scope),
             traces: TraceTable::default(),
+            repeats: Repeats::default(),
         }
     }
 }
@@ -252,6 +256,7 @@ impl Chunk {
     #[inline]
     pub fn push_span(&mut self, span: &SpanFields<'_>, now_millis: u64) {
         let row = self.span_id.len() as u32;
+        self.repeats.forget();
         let ordinal = self.traces.intern(&span.trace_id);
         let summary = self.traces.summary_mut(ordinal);
         match summary.last_row {

@@ -20,6 +20,7 @@ pub mod decode;
 pub mod dictionary;
 pub mod export;
 pub mod mend;
+mod repeats;
 pub mod resources;
 pub mod source;
 pub mod sparse;

@@ -41,6 +41,10 @@ impl SpanSource for Chunk {
         kinds_of(&self.attributes, key)
     }
 
+    fn attribute_keys(&self) -> Result<Vec<String>, SourceError> {
+        Ok(keys_of(&self.attributes))
+    }
+
     fn resources(&self) -> &[Origin] {
         self.resources.entries()
     }
@@ -61,6 +65,13 @@ impl SpanSource for Chunk {
 fn kinds_of(table: &AttributeTable, key: &str) -> Vec<ValueKind> {
     let kinds = [ValueKind::Str, ValueKind::Int, ValueKind::Double, ValueKind::Bool, ValueKind::Any];
     kinds.into_iter().filter(|kind| table.column(key, *kind).is_some()).collect()
+}
+
+fn keys_of(table: &AttributeTable) -> Vec<String> {
+    let mut keys: Vec<String> = table.columns().iter().map(|column| column.key().to_owned()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }
 
 /// The events of a chunk.
@@ -88,6 +99,10 @@ impl SpanSource for ChunkEvents<'_> {
 
     fn attribute_kinds(&self, key: &str) -> Vec<ValueKind> {
         kinds_of(&self.events.attributes, key)
+    }
+
+    fn attribute_keys(&self) -> Result<Vec<String>, SourceError> {
+        Ok(keys_of(&self.events.attributes))
     }
 
     fn resources(&self) -> &[Origin] {
@@ -132,6 +147,10 @@ impl SpanSource for ChunkLinks<'_> {
 
     fn attribute_kinds(&self, key: &str) -> Vec<ValueKind> {
         kinds_of(&self.links.attributes, key)
+    }
+
+    fn attribute_keys(&self) -> Result<Vec<String>, SourceError> {
+        Ok(keys_of(&self.links.attributes))
     }
 
     fn resources(&self) -> &[Origin] {

@@ -239,6 +239,9 @@ pub trait SpanSource {
     /// The kinds that a span attribute has here.
     fn attribute_kinds(&self, key: &str) -> Vec<ValueKind>;
 
+    /// The keys of all span attributes, each once.
+    fn attribute_keys(&self) -> Result<Vec<String>, SourceError>;
+
     /// The rows, ascending, whose value passes.
     fn select(&self, id: ColumnId<'_>, condition: &dyn Condition) -> Result<Vec<u32>, SourceError> {
         Ok(self.column(id)?.map(|column| condition.rows(&column)).unwrap_or_default())

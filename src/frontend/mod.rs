@@ -7,12 +7,13 @@ use crate::model::trace::combine;
 use crate::model::{TenantId, TimeRange, TraceId};
 use crate::proto::otlp::ResourceSpans;
 use crate::proto::tempopb;
-use crate::querier::{RecentSource, search, tags, trace_by_id};
+use crate::querier::{RecentSource, metrics, search, tags, trace_by_id};
 use crate::traceql::ast::Attribute;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 pub use crate::querier::QueryError;
+pub use crate::querier::metrics::MetricsParams;
 pub use crate::querier::search::SearchParams;
 pub use crate::querier::tags::{ScopeTags, TagParams};
 
@@ -55,6 +56,18 @@ impl Frontend {
     pub async fn search(&self, tenant: &TenantId, params: SearchParams) -> Result<tempopb::SearchResponse, QueryError> {
         let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
         compute(&self.scans, move || search::search(&recent.snapshot(&tenant), &params)).await
+    }
+
+    /// The series of a metrics query over a range.
+    pub async fn metrics_range(&self, tenant: &TenantId, params: MetricsParams) -> Result<tempopb::QueryRangeResponse, QueryError> {
+        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
+        compute(&self.scans, move || Ok(metrics::metrics(&recent.snapshot(&tenant), &params)?.into_range_response())).await
+    }
+
+    /// The values of a metrics query with one bucket.
+    pub async fn metrics_instant(&self, tenant: &TenantId, params: MetricsParams) -> Result<tempopb::QueryInstantResponse, QueryError> {
+        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
+        compute(&self.scans, move || Ok(metrics::metrics(&recent.snapshot(&tenant), &params)?.into_instant_response())).await
     }
 
     /// Attribute names by scope; without the intrinsics, which are the API's constant.

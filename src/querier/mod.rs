@@ -6,11 +6,15 @@
 //! A trace whose spans lie in several units is judged whole: its pieces are found through the indexes and joined before
 //! anything is said of the trace (start, duration, root, counts).
 
+mod duplicates;
 mod facts;
 mod forest;
+mod kept;
+pub mod metrics;
 mod results;
 mod rows;
 pub mod search;
+mod series;
 pub mod tags;
 pub mod trace_by_id;
 mod unit;

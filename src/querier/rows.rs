@@ -27,6 +27,11 @@ impl<'u, 's> Matches<'u, 's> {
         Matches { units: joined.units(), joined, pipeline, found: RefCell::default() }
     }
 
+    /// The units of the snapshot.
+    pub fn units(&self) -> &'u Units<'s> {
+        self.units
+    }
+
     /// The rows of a unit that a filter keeps.
     pub fn matches(&self, unit: UnitId, filter: usize) -> Result<Arc<Bitmap>, EvalError> {
         if let Some(found) = self.found.borrow().get(&(unit, filter)) {

@@ -8,6 +8,7 @@
 //!
 //! - [`ast`]: the tree; its vocabulary is in `attribute` (scopes, intrinsics) and `statics` (constants);
 //! - `operators`: the one precedence table; `types`: which operands and operators go together; `fold`: operations on constants;
+//! - [`metrics`]: series over time from the spans that a pipeline keeps;
 //! - `lexer`, `parser`, `check`, `printer`, `tag_filter`: the steps;
 //! - `error`: every message of the language, and where in the text it belongs; `regex`, `duration`: two notations of their own.
 //!
@@ -22,6 +23,7 @@ mod error;
 pub mod eval;
 mod fold;
 mod lexer;
+pub mod metrics;
 mod operators;
 mod parser;
 mod pattern;

@@ -26,6 +26,14 @@ async fn one_complete_answer_and_the_end() {
     let answer = stream.message().await.expect("no error").expect("one message");
     assert_eq!(answer.scopes[0].tags.len(), 25);
     client.search_tags(SearchTagsRequest::default()).await.expect("a stream");
+    let query = || "{ } | rate()".to_string();
+    let mut stream =
+        client.metrics_query_range(QueryRangeRequest { query: query(), ..Default::default() }).await.expect("a stream").into_inner();
+    let answer = stream.message().await.expect("no error").expect("one message");
+    assert!(answer.series.is_empty() && answer.metrics.is_some(), "there are no data: {answer:?}");
+    let mut stream =
+        client.metrics_query_instant(QueryInstantRequest { query: query(), ..Default::default() }).await.expect("a stream").into_inner();
+    assert!(stream.message().await.expect("no error").expect("one message").series.is_empty());
     let values = || SearchTagValuesRequest { tag_name: "status".to_string(), ..SearchTagValuesRequest::default() };
     client.search_tag_values(values()).await.expect("a stream");
     let mut stream = client.search_tag_values_v2(values()).await.expect("a stream").into_inner();
@@ -44,8 +52,15 @@ async fn errors_have_the_recorded_texts() {
     assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "invalid scope: nonsense"));
     let status = client.search_tag_values_v2(SearchTagValuesRequest::default()).await.map(drop).expect_err("no name");
     assert_eq!(status.code(), Code::InvalidArgument);
-    let status = client.metrics_query_range(QueryRangeRequest::default()).await.map(drop).expect_err("not there");
-    assert_eq!((status.code(), status.message()), (Code::Unimplemented, NOT_IMPLEMENTED));
+    // Recorded: a range query that does not parse is told otherwise than all other refusals.
+    let query = |query: &str| QueryRangeRequest { query: query.to_string(), start: 1, end: 2_000_000_000, ..QueryRangeRequest::default() };
+    for (text, code) in [("{ bad", Code::Unknown), ("{ }", Code::InvalidArgument), ("{ 1 } | rate()", Code::InvalidArgument)] {
+        let status = client.metrics_query_range(query(text)).await.map(drop).expect_err("no metrics query");
+        assert_eq!(status.code(), code, "{text}: {}", status.message());
+    }
+    let instant = QueryInstantRequest { query: "{ bad".to_string(), ..QueryInstantRequest::default() };
+    let status = client.metrics_query_instant(instant).await.map(drop).expect_err("no query");
+    assert_eq!(status.code(), Code::InvalidArgument);
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ fn fill(out: &mut [Scalar], rows: &[u32], column: &Column<'_>, value: impl Fn(us
 }
 
 /// Calls `found` with the index into `rows` and the position in the column of every row that has a value.
-fn each_position(rows: &[u32], column: &Column<'_>, mut found: impl FnMut(usize, usize)) {
+pub(in crate::traceql) fn each_position(rows: &[u32], column: &Column<'_>, mut found: impl FnMut(usize, usize)) {
     let (Some(&first), Some(&last)) = (rows.first(), rows.last()) else { return };
     let filled = match &column.rows {
         Rows::All => return rows.iter().enumerate().for_each(|(index, &row)| found(index, row as usize)),
@@ -165,6 +165,9 @@ fn each_position(rows: &[u32], column: &Column<'_>, mut found: impl FnMut(usize,
     };
     let start = filled.partition_point(|&row| row < first);
     let end = start + filled[start..].partition_point(|&row| row <= last);
+    if (last - first) as usize + 1 == rows.len() {
+        return (start..end).for_each(|at| found((filled[at] - first) as usize, at));
+    }
     if end - start > SEARCH_FACTOR * rows.len() {
         let position = |row: &u32| filled[start..end].binary_search(row).ok();
         rows.iter().enumerate().filter_map(|(index, row)| Some((index, position(row)?))).for_each(|(index, at)| found(index, start + at));

@@ -32,12 +32,14 @@ mod relations;
 pub mod result;
 mod scalar;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 pub mod tree;
 
 pub use bitmap::Bitmap;
+pub(in crate::traceql) use column::each_position;
 pub use compile::Correlation;
 pub use place::{TraceFacts, TreeNumber};
+pub(in crate::traceql) use place::{resource_value, scope_value};
 pub use scalar::Scalar;
 
 use crate::columns::view::{SourceError, SpanSource};

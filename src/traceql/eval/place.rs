@@ -190,7 +190,7 @@ impl TraceFact {
 }
 
 /// An attribute of a resource; `service.name` is a text whatever was sent (§1).
-pub(super) fn resource_value(origin: &Origin, key: &str) -> Scalar {
+pub(in crate::traceql) fn resource_value(origin: &Origin, key: &str) -> Scalar {
     match key {
         SERVICE_NAME => Scalar::Str(origin.service_name().into()),
         _ => scope_value(origin, key),
@@ -198,6 +198,6 @@ pub(super) fn resource_value(origin: &Origin, key: &str) -> Scalar {
 }
 
 /// An attribute of an instrumentation scope.
-pub(super) fn scope_value(origin: &Origin, key: &str) -> Scalar {
+pub(in crate::traceql) fn scope_value(origin: &Origin, key: &str) -> Scalar {
     origin.attribute(key).map(Scalar::from).unwrap_or_default()
 }

@@ -60,6 +60,18 @@ pub fn touched(query: &Query) -> Vec<Attribute> {
     })
 }
 
+/// Every attribute that a pipeline looks at, in order of first appearance, each once.
+pub fn used(pipeline: &Pipeline) -> Vec<Attribute> {
+    let mut uses = Vec::new();
+    pipeline_uses(pipeline, &mut uses);
+    uses.into_iter().fold(Vec::new(), |mut list, (attribute, _)| {
+        if !list.contains(attribute) {
+            list.push(attribute.clone());
+        }
+        list
+    })
+}
+
 /// Whether the query looks at span names; only then an answer has them.
 pub fn name_touched(query: &Query) -> bool {
     uses_of(query).iter().any(|(attribute, _)| is_name(attribute))

@@ -18,7 +18,7 @@ use prost::Message;
 use std::borrow::Cow;
 
 /// The facts of a chunk's traces, taken from their summaries.
-struct Facts<'a>(&'a Chunk);
+pub(in crate::traceql) struct Facts<'a>(pub(in crate::traceql) &'a Chunk);
 
 impl TraceFacts for Facts<'_> {
     fn duration(&self, ordinal: u32) -> u64 {
@@ -68,15 +68,15 @@ fn single_filter(query: &crate::traceql::ast::Query) -> Option<&FieldExpr> {
     }
 }
 
-fn append(chunk: &mut Chunk, request: &[u8]) {
+pub(in crate::traceql) fn append(chunk: &mut Chunk, request: &[u8]) {
     decode::append(chunk, request, 0, None).expect("well-formed request");
 }
 
-fn key_value(key: &str, value: Value) -> KeyValue {
+pub(in crate::traceql) fn key_value(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
-fn text(value: &str) -> Value {
+pub(in crate::traceql) fn text(value: &str) -> Value {
     Value::StringValue(value.to_owned())
 }
 
@@ -85,7 +85,7 @@ fn array(values: impl IntoIterator<Item = Value>) -> Value {
 }
 
 /// A request with one resource and scope for all spans.
-fn request(resource: Vec<KeyValue>, scope: InstrumentationScope, spans: Vec<Span>) -> Vec<u8> {
+pub(in crate::traceql) fn request(resource: Vec<KeyValue>, scope: InstrumentationScope, spans: Vec<Span>) -> Vec<u8> {
     let resource = Resource { attributes: resource, ..Resource::default() };
     let scope_spans = vec![ScopeSpans { scope: Some(scope), spans, ..ScopeSpans::default() }];
     let resource_spans = vec![ResourceSpans { resource: Some(resource), scope_spans, ..ResourceSpans::default() }];

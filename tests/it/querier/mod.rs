@@ -2,6 +2,7 @@
 
 mod concurrency;
 mod late_spans;
+mod metrics;
 mod order;
 mod tags;
 mod times;

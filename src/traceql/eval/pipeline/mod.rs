@@ -90,6 +90,16 @@ impl Pipeline {
         &self.expressions
     }
 
+    /// The filters of a pipeline that is nothing but filters one after the other, at least one: a span is kept by what it is
+    /// itself, whatever else is in its trace.
+    pub fn filters_only(&self) -> Option<Vec<usize>> {
+        let filter = |stage: &Stage| match stage {
+            Stage::Spansets(Operand::Filter(filter)) => Some(*filter),
+            _ => None,
+        };
+        self.stages.iter().map(filter).collect::<Option<Vec<_>>>().filter(|filters| !filters.is_empty())
+    }
+
     /// False for a query that finds nothing whatever the data (spec/traceql.md §6.8).
     pub fn can_match(&self) -> bool {
         self.may_match(&|filter| self.filters[filter].constant() != Some(false))

@@ -1,0 +1,159 @@
+//! TraceQL metrics: every unit that overlaps the range is observed once, a column at a time.
+//!
+//! Units that share no trace with others are spread over a few threads; which unit goes where depends on nothing but the
+//! snapshot, so the same query over the same data gives the same answer to the last digit.
+
+use super::duplicates::Duplicates;
+use super::facts::{JoinedTraces, UnitFacts};
+use super::kept::{JoinedSpans, kept_rows};
+use super::rows::Matches;
+use super::unit::{UnitId, UnitSource, Units};
+use super::{QueryError, Snapshot};
+use crate::model::{TimeRange, UnixNanos};
+use crate::traceql::ast::Query;
+use crate::traceql::eval::pipeline::Pipeline;
+use crate::traceql::metrics::{Buckets, Function, NO_BUCKET, Observed, Outcome, Plan, Request, Spans};
+
+/// A query of fewer spans is not worth a second thread.
+const SPANS_PER_THREAD: usize = 1 << 18;
+
+/// Most threads of a query.
+const MAX_THREADS: usize = 8;
+
+/// A metrics query as the API has checked it.
+#[derive(Clone, Debug)]
+pub struct MetricsParams {
+    /// The query.
+    pub query: Query,
+    /// The buckets of the answer, and all else that is asked.
+    pub request: Request,
+}
+
+/// The series of an answer, and what they cost.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    pub(super) outcome: Outcome,
+    pub(super) buckets: Buckets,
+    pub(super) num_spans: usize,
+    pub(super) num_blocks: usize,
+    pub(super) num_units: usize,
+}
+
+/// Runs a metrics query. Waits for the store and computes.
+///
+/// # Errors
+/// [`QueryError::Invalid`] if it is no metrics query, [`QueryError::Unsupported`] for what the evaluator does not know.
+pub fn metrics(snapshot: &Snapshot, params: &MetricsParams) -> Result<Metrics, QueryError> {
+    let plan = Plan::compile(&params.query, params.request)?.ok_or_else(|| QueryError::Invalid("not a metrics query".to_string()))?;
+    let (start, end) = plan.buckets().span();
+    let range = TimeRange { start: UnixNanos(start.saturating_add(1)), end: UnixNanos(end) };
+    let units = Units::of(snapshot);
+    let observed = units_in(&units, &range, plan.buckets());
+    let num_spans = observed.iter().map(|unit| num_rows(snapshot, *unit)).sum();
+    let results =
+        plan.functions().iter().map(|function| Run { snapshot, units: &observed, function, buckets: plan.buckets() }.result(num_spans));
+    let results = results.collect::<Result<Vec<_>, QueryError>>()?;
+    Ok(Metrics {
+        outcome: plan.finish(results),
+        buckets: *plan.buckets(),
+        num_spans,
+        num_blocks: snapshot.blocks.len(),
+        num_units: observed.len(),
+    })
+}
+
+/// Units that may have a span in the range, in the order in which they are observed.
+fn units_in(units: &Units<'_>, range: &TimeRange, buckets: &Buckets) -> Vec<UnitId> {
+    let has_span = |unit: &UnitId| match unit {
+        UnitId::Chunk(at) => units.snapshot().chunks[*at].start.iter().any(|start| buckets.of(*start) != NO_BUCKET),
+        UnitId::Group(..) => true,
+    };
+    units.chunk_ids().filter(has_span).chain(units.groups_newest_first(range)).collect()
+}
+
+fn num_rows(snapshot: &Snapshot, unit: UnitId) -> usize {
+    match unit {
+        UnitId::Chunk(at) => snapshot.chunks[at].num_rows(),
+        UnitId::Group(block, group) => snapshot.blocks[block].data().num_rows(group),
+    }
+}
+
+/// One metrics query over units of a snapshot.
+struct Run<'r> {
+    snapshot: &'r Snapshot,
+    units: &'r [UnitId],
+    function: &'r Function,
+    buckets: &'r Buckets,
+}
+
+impl Run<'_> {
+    /// What was observed, and whether there was anything to look at.
+    fn result(&self, num_spans: usize) -> Result<(Observed, bool), QueryError> {
+        let pipeline = Pipeline::of(self.function.pipeline())?;
+        if !pipeline.can_match() {
+            return Ok((self.function.start(), false));
+        }
+        let units = Units::of(self.snapshot);
+        let joined = JoinedSpans::of(&pipeline, &units)?;
+        let work = Work { pipeline: &pipeline, joined: &joined };
+        let mut duplicates = Duplicates::among(&units, self.units)?;
+        let (entangled, free): (Vec<UnitId>, Vec<UnitId>) = self.units.iter().partition(|unit| duplicates.concern(**unit));
+        let parts = dealt(&entangled, &free, num_threads(num_spans));
+        let observed = std::thread::scope(|scope| {
+            let work = &work;
+            let others: Vec<_> =
+                parts[1..].iter().map(|part| scope.spawn(move || self.observe(work, &Units::of(self.snapshot), part, None))).collect();
+            let mut observed = self.observe(work, &units, &parts[0], Some(&mut duplicates))?;
+            for other in others {
+                let lost = |_| QueryError::Internal("a part of the query was lost".to_string());
+                observed.merge(other.join().map_err(lost)??, self.function);
+            }
+            Ok::<_, QueryError>(observed)
+        })?;
+        Ok((observed, !self.units.is_empty()))
+    }
+
+    fn observe(
+        &self,
+        work: &Work<'_>,
+        units: &Units<'_>,
+        part: &[UnitId],
+        mut duplicates: Option<&mut Duplicates<'_, '_>>,
+    ) -> Result<Observed, QueryError> {
+        let joined = JoinedTraces::of(units);
+        let matches = Matches::of(&joined, work.pipeline);
+        let mut observed = self.function.start();
+        for unit in part {
+            let mut kept = kept_rows(work.pipeline, &matches, *unit, work.joined)?;
+            if let Some(duplicates) = &mut duplicates {
+                duplicates.remove_from(&mut kept, *unit, |start| self.buckets.of(start) != NO_BUCKET)?;
+            }
+            let source: &UnitSource<'_> = units.source(*unit)?;
+            let spans = Spans { source: source.as_source(), traces: &UnitFacts::of(&joined, *unit) };
+            self.function.observe(spans, &kept, &mut observed)?;
+        }
+        Ok(observed)
+    }
+}
+
+/// What is the same for all threads of a query.
+struct Work<'w> {
+    pipeline: &'w Pipeline,
+    joined: &'w JoinedSpans,
+}
+
+fn num_threads(num_spans: usize) -> usize {
+    let num_cores = std::thread::available_parallelism().map_or(1, |number| number.get());
+    (num_spans / SPANS_PER_THREAD).clamp(1, num_cores.min(MAX_THREADS))
+}
+
+/// Deals units out: those that depend on each other to the first part, in their order, the others in turn.
+fn dealt(entangled: &[UnitId], free: &[UnitId], num_parts: usize) -> Vec<Vec<UnitId>> {
+    let mut parts = vec![Vec::new(); num_parts];
+    parts[0].extend(entangled);
+    for unit in free {
+        let shortest = (0..num_parts).min_by_key(|part| parts[*part].len()).unwrap_or(0);
+        parts[shortest].push(*unit);
+    }
+    parts
+}

@@ -1,0 +1,390 @@
+//! `compare`: how often each value of each attribute occurs in a selection of spans, and in the others (spec/traceql.md §11.7).
+//!
+//! Attributes of resources and scopes are counted once per resource and scope of a source. Counts are exact as long as an
+//! attribute has few enough combinations of value, side and bucket ([`MAX_COUNTS`]); beyond that its rarest values are forgotten.
+
+use super::buckets::Buckets;
+use super::keys::{Keys, NIL, Spans};
+use super::selected::Selected;
+use super::series::{Label, LabelValue, Series};
+use super::values::ValueTable;
+use crate::columns::resources::Origin;
+use crate::columns::view::{ColumnId, Values};
+use crate::traceql::ast::{Attribute, Compare, Intrinsic, Scope};
+use crate::traceql::eval::{Bitmap, EvalError, Filter, Scalar};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
+
+/// Most combinations of value, side and bucket that are kept of an attribute; past it the rarer half of its values is dropped.
+const MAX_COUNTS: usize = 1 << 20;
+
+/// Codes are counted in a table while it has at most so many entries for each counted row; else they are sorted.
+const TABLE_ENTRIES_PER_ROW: usize = 8;
+
+/// A table of that size is always cheap enough.
+const SMALL_TABLE: usize = 1 << 14;
+
+/// The intrinsics that are compared.
+const INTRINSICS: [Intrinsic; 9] = [
+    Intrinsic::Name,
+    Intrinsic::Status,
+    Intrinsic::StatusMessage,
+    Intrinsic::Kind,
+    Intrinsic::RootName,
+    Intrinsic::RootServiceName,
+    Intrinsic::ChildCount,
+    Intrinsic::InstrumentationName,
+    Intrinsic::InstrumentationVersion,
+];
+
+/// A side of the comparison with the values of its `__meta_type`.
+const SIDES: [(&str, &str); 2] = [("baseline", "baseline_total"), ("selection", "selection_total")];
+
+/// A `compare(…)`, compiled.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    filter: Filter,
+    window: Option<(u64, u64)>,
+    top_n: usize,
+}
+
+/// A side and a bucket: `side * num_buckets + bucket`.
+type Slot = u32;
+
+/// What was counted so far.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    /// By the canonical text of the attribute.
+    attributes: BTreeMap<String, Occurrences>,
+}
+
+/// Occurrences of the values of one attribute.
+#[derive(Clone, Debug, Default)]
+struct Occurrences {
+    values: ValueTable,
+    counts: HashMap<(u32, Slot), u64, FixedState>,
+    /// Spans that have the attribute, by slot; exact whatever was forgotten.
+    totals: Vec<u64>,
+}
+
+impl Comparison {
+    /// Compiles a comparison that validation has accepted; fails as [`Filter::compile`] does.
+    pub fn compile(compare: &Compare) -> Result<Self, EvalError> {
+        let nanos = |at: i64| u64::try_from(at).unwrap_or(0);
+        Ok(Comparison {
+            filter: Filter::compile(&compare.selection)?,
+            window: compare.window.map(|window| (nanos(window.start_unix_nanos), nanos(window.end_unix_nanos))),
+            top_n: usize::try_from(compare.top_n).unwrap_or(1),
+        })
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn merge(&self, counted: &mut Counted, other: &Counted) {
+        counted.merge(other, self.top_n);
+    }
+
+    /// Counts the attributes of spans.
+    pub fn observe(&self, spans: Spans<'_>, selected: &Selected<'_>, num_buckets: usize, counted: &mut Counted) -> Result<(), EvalError> {
+        if selected.is_empty() {
+            return Ok(());
+        }
+        let chosen = self.filter.select(spans.source, spans.traces)?;
+        let slots = self.slots(selected, &chosen, num_buckets);
+        let tally = Tally { rows: &selected.rows, slots: &slots, num_slots: 2 * num_buckets, top_n: self.top_n };
+        for key in spans.source.attribute_keys()? {
+            tally.attribute(spans, &Attribute::Scoped { scope: Scope::Span, key }, counted)?;
+        }
+        for intrinsic in INTRINSICS {
+            let attribute = Attribute::Intrinsic(intrinsic);
+            match tally.attribute(spans, &attribute, counted) {
+                Err(EvalError::Unsupported(_)) => {}
+                result => result?,
+            }
+        }
+        tally.origins(spans, ColumnId::Resource, Scope::Resource, spans.source.resources(), counted)?;
+        tally.origins(spans, ColumnId::Scope, Scope::Instrumentation, spans.source.scopes(), counted)
+    }
+
+    fn slots(&self, selected: &Selected<'_>, chosen: &Bitmap, num_buckets: usize) -> Vec<Slot> {
+        let is_inside = |index: usize| self.window.is_none_or(|(start, end)| (start + 1..=end).contains(&selected.start(index)));
+        let rows = selected.rows.iter().zip(&selected.buckets).enumerate();
+        rows.map(|(index, (row, bucket))| {
+            let is_chosen = chosen.contains(*row) && is_inside(index);
+            u32::from(is_chosen) * num_buckets as u32 + bucket
+        })
+        .collect()
+    }
+
+    /// The series of what was counted: the most frequent values of each attribute and side, and the totals.
+    pub fn finish(&self, counted: &Counted, buckets: &Buckets) -> Vec<Series> {
+        let mut series = Vec::new();
+        for (name, occurrences) in &counted.attributes {
+            for (side, (of_values, of_totals)) in SIDES.into_iter().enumerate() {
+                occurrences.finish(side, name, (of_values, of_totals), self.top_n, buckets.len(), &mut series);
+            }
+        }
+        series
+    }
+}
+
+impl Counted {
+    fn merge(&mut self, other: &Counted, top_n: usize) {
+        for (name, theirs) in &other.attributes {
+            let own = self.attributes.entry(name.clone()).or_default();
+            let numbers: Vec<u32> = theirs.values.values().iter().map(|value| own.values.intern(value)).collect();
+            for ((value, slot), count) in &theirs.counts {
+                *own.counts.entry((numbers[*value as usize], *slot)).or_default() += count;
+            }
+            theirs.totals.iter().enumerate().for_each(|(slot, count)| own.add_total(slot as Slot, *count));
+            own.forget_rare_values(top_n);
+        }
+    }
+
+    fn of(&mut self, attribute: &Attribute) -> &mut Occurrences {
+        self.attributes.entry(attribute.canonical_text()).or_default()
+    }
+}
+
+impl Occurrences {
+    fn add(&mut self, value: u32, slot: Slot, count: u64) {
+        *self.counts.entry((value, slot)).or_default() += count;
+        self.add_total(slot, count);
+    }
+
+    fn add_total(&mut self, slot: Slot, count: u64) {
+        if self.totals.len() <= slot as usize {
+            self.totals.resize(slot as usize + 1, 0);
+        }
+        self.totals[slot as usize] += count;
+    }
+
+    fn total(&self, slot: Slot) -> u64 {
+        self.totals.get(slot as usize).copied().unwrap_or(0)
+    }
+
+    /// Sums over all slots of a side, by value.
+    fn sums(&self, is_counted: impl Fn(Slot) -> bool) -> Vec<(u32, u64)> {
+        let mut sums = vec![0; self.values.values().len()];
+        self.counts.iter().filter(|((_, slot), _)| is_counted(*slot)).for_each(|((value, _), count)| sums[*value as usize] += count);
+        sums.into_iter().enumerate().filter(|(_, sum)| *sum > 0).map(|(value, sum)| (value as u32, sum)).collect()
+    }
+
+    /// The most frequent values in front; among equally frequent ones those that come first by type and text. Only so many are in
+    /// order afterwards.
+    fn by_frequency(&self, sums: &mut Vec<(u32, u64)>, count: usize) {
+        let value = |number: u32| &self.values.values()[number as usize];
+        if sums.len() > count && count > 0 {
+            let bound = sums.select_nth_unstable_by_key(count - 1, |(_, sum)| Reverse(*sum)).1.1;
+            // Only where frequencies are equal the values themselves are looked at.
+            let mut tied: Vec<u32> = sums.iter().filter(|(_, sum)| *sum == bound).map(|(number, _)| *number).collect();
+            sums.retain(|(_, sum)| *sum > bound);
+            let lacking = count - sums.len();
+            if tied.len() > lacking {
+                tied.select_nth_unstable_by(lacking, |left, right| value_order(value(*left), value(*right)));
+                tied.truncate(lacking);
+            }
+            sums.extend(tied.into_iter().map(|number| (number, bound)));
+        }
+        sums.sort_unstable_by(|left, right| right.1.cmp(&left.1).then_with(|| value_order(value(left.0), value(right.0))));
+    }
+
+    /// Drops at least half of the values, the rarest, if there are too many; but never the `top_n` most frequent ones.
+    fn forget_rare_values(&mut self, top_n: usize) {
+        if self.counts.len() <= MAX_COUNTS {
+            return;
+        }
+        let mut sums = self.sums(|_| true);
+        let middle = sums.len() / 2;
+        let bound = sums.select_nth_unstable_by_key(middle, |(_, sum)| *sum).1.1;
+        let (mut kept, mut rare): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(_, sum)| *sum > bound);
+        if kept.len() < top_n {
+            let lacking = (top_n - kept.len()).min(rare.len());
+            self.by_frequency(&mut rare, lacking);
+            kept.extend(rare.into_iter().take(lacking));
+        }
+        // In the order of their numbers, which is that of the sources.
+        kept.sort_unstable();
+        let mut values = ValueTable::default();
+        let mut numbers = vec![None; self.values.values().len()];
+        for (value, _) in kept {
+            numbers[value as usize] = Some(values.intern(&self.values.values()[value as usize]));
+        }
+        let renumbered = self.counts.iter().filter_map(|((value, slot), count)| Some(((numbers[*value as usize]?, *slot), *count)));
+        self.counts = renumbered.collect();
+        self.values = values;
+    }
+
+    fn finish(
+        &self,
+        side: usize,
+        name: &str,
+        (of_values, of_totals): (&str, &str),
+        top_n: usize,
+        num_buckets: usize,
+        out: &mut Vec<Series>,
+    ) {
+        let slots = (side * num_buckets) as u32..((side + 1) * num_buckets) as u32;
+        let mut sums = self.sums(|slot| slots.contains(&slot));
+        self.by_frequency(&mut sums, top_n);
+        sums.truncate(top_n);
+        for (value, _) in sums {
+            let samples = slots.clone().map(|slot| self.counts.get(&(value, slot)).copied().unwrap_or(0) as f64).collect();
+            let value = LabelValue::of(&self.values.values()[value as usize]).unwrap_or_else(|| LabelValue::Str("nil".into()));
+            let labels = vec![Label::text("__meta_type", of_values), Label { name: name.into(), value }];
+            out.push(Series::new(labels, samples));
+        }
+        if slots.clone().any(|slot| self.total(slot) > 0) {
+            let samples = slots.map(|slot| self.total(slot) as f64).collect();
+            out.push(Series::new(vec![Label::text("__meta_type", of_totals), Label::text(name, "nil")], samples));
+        }
+    }
+}
+
+/// A total order of values, by type and text.
+fn value_order(left: &Scalar, right: &Scalar) -> Ordering {
+    match (left, right) {
+        (Scalar::Str(left), Scalar::Str(right)) => left.cmp(right),
+        (Scalar::Int(left), Scalar::Int(right)) | (Scalar::Duration(left), Scalar::Duration(right)) => left.cmp(right),
+        (Scalar::Float(left), Scalar::Float(right)) => left.total_cmp(right),
+        (Scalar::Bool(left), Scalar::Bool(right)) => left.cmp(right),
+        (Scalar::Status(left), Scalar::Status(right)) => left.otlp_code().cmp(&right.otlp_code()),
+        (Scalar::Kind(left), Scalar::Kind(right)) => left.otlp_kind().cmp(&right.otlp_kind()),
+        (left, right) => type_rank(left).cmp(&type_rank(right)),
+    }
+}
+
+fn type_rank(value: &Scalar) -> u8 {
+    match value {
+        Scalar::Str(_) => 0,
+        Scalar::Int(_) => 1,
+        Scalar::Float(_) => 2,
+        Scalar::Bool(_) => 3,
+        Scalar::Status(_) => 4,
+        Scalar::Kind(_) => 5,
+        Scalar::Duration(_) => 6,
+        Scalar::Nil | Scalar::Array(_) => 7,
+    }
+}
+
+/// The rows of a source with the slot of each.
+struct Tally<'t> {
+    rows: &'t [u32],
+    slots: &'t [Slot],
+    num_slots: usize,
+    top_n: usize,
+}
+
+impl Tally<'_> {
+    fn attribute(&self, spans: Spans<'_>, attribute: &Attribute, counted: &mut Counted) -> Result<(), EvalError> {
+        let keys = Keys::read(spans, attribute, self.rows)?;
+        let mut numbers = vec![u32::MAX; keys.num_codes()];
+        let occurrences = &mut counted.of(attribute);
+        self.count(&keys.codes, keys.num_codes(), |code, slot, count| {
+            if code != NIL {
+                let number = &mut numbers[code as usize];
+                if *number == u32::MAX {
+                    *number = keys.intern(code, &mut occurrences.values);
+                }
+                occurrences.add(*number, slot, count);
+            }
+        });
+        occurrences.forget_rare_values(self.top_n);
+        Ok(())
+    }
+
+    /// Attributes of resources or scopes.
+    fn origins(
+        &self,
+        spans: Spans<'_>,
+        id: ColumnId<'_>,
+        scope: Scope,
+        origins: &[Origin],
+        counted: &mut Counted,
+    ) -> Result<(), EvalError> {
+        let Some(column) = spans.source.column(id)? else { return Ok(()) };
+        let Values::U32(all) = &column.values else { return Ok(()) };
+        let numbers: Vec<u32> =
+            self.rows.iter().map(|row| all[*row as usize]).filter(|number| (*number as usize) < origins.len()).collect();
+        if numbers.len() < self.rows.len() {
+            return Ok(());
+        }
+        // By origin first, so that names and values are looked up once for each.
+        let mut slots_of: Vec<Vec<(Slot, u64)>> = vec![Vec::new(); origins.len()];
+        self.count(&numbers, origins.len(), |number, slot, count| slots_of[number as usize].push((slot, count)));
+        for (origin, slots) in origins.iter().zip(slots_of).filter(|(_, slots)| !slots.is_empty()) {
+            for (key, value) in values_of(origin, scope) {
+                let occurrences = counted.of(&Attribute::Scoped { scope, key: key.to_owned() });
+                let value = occurrences.values.intern(&value);
+                slots.iter().for_each(|(slot, count)| occurrences.add(value, *slot, *count));
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `found` with every code, slot and number of rows.
+    fn count(&self, codes: &[u32], num_codes: usize, mut found: impl FnMut(u32, Slot, u64)) {
+        let size = num_codes.saturating_mul(self.num_slots);
+        let pairs = codes.iter().zip(self.slots);
+        if size <= SMALL_TABLE.max(TABLE_ENTRIES_PER_ROW * codes.len()) {
+            let mut table = vec![0u32; size];
+            pairs.for_each(|(code, slot)| table[*code as usize * self.num_slots + *slot as usize] += 1);
+            for (at, count) in table.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+                found((at / self.num_slots) as u32, (at % self.num_slots) as u32, u64::from(count));
+            }
+            return;
+        }
+        let mut sorted: Vec<(u32, u32)> = pairs.filter(|(code, _)| **code != NIL).map(|(code, slot)| (*code, *slot)).collect();
+        sorted.sort_unstable();
+        for run in sorted.chunk_by(|left, right| left == right) {
+            found(run[0].0, run[0].1, run.len() as u64);
+        }
+    }
+}
+
+/// The first value of each key, as far as it is visible.
+fn values_of(origin: &Origin, scope: Scope) -> impl Iterator<Item = (&str, Scalar)> {
+    let is_first = |at: usize, key: &str| origin.attributes[..at].iter().all(|(other, _)| **other != *key);
+    let pairs = origin.attributes.iter().enumerate().filter(move |(at, (key, _))| is_first(*at, key));
+    pairs.filter_map(move |(_, (key, value))| {
+        let is_service = scope == Scope::Resource && &**key == "service.name";
+        let value = if is_service { Scalar::Str(origin.service_name().into()) } else { Scalar::from(value) };
+        (!value.is_nil()).then_some((&**key, value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_values_are_forgotten_when_there_are_too_many() {
+        let mut occurrences = Occurrences::default();
+        for value in 0..=MAX_COUNTS as i64 {
+            let number = occurrences.values.intern(&Scalar::Int(value));
+            occurrences.add(number, 0, if value == 7 { 5 } else { 1 });
+        }
+        occurrences.forget_rare_values(3);
+        // The frequent one, and of the others as many as have to stay.
+        assert_eq!(occurrences.values.values(), [0, 1, 7].map(Scalar::Int));
+        assert_eq!(occurrences.total(0), MAX_COUNTS as u64 + 5);
+        assert_eq!(occurrences.sums(|_| true).iter().map(|(_, sum)| sum).sum::<u64>(), 7);
+    }
+
+    #[test]
+    fn frequent_values_come_first_then_by_value() {
+        let mut occurrences = Occurrences::default();
+        for (text, count) in [("b", 2), ("d", 1), ("a", 2), ("c", 9), ("e", 2)] {
+            let number = occurrences.values.intern_text(text.as_bytes());
+            occurrences.add(number, 1, count);
+        }
+        let first = |count: usize| -> Vec<String> {
+            let mut sums = occurrences.sums(|slot| slot == 1);
+            occurrences.by_frequency(&mut sums, count);
+            sums.iter().take(count).map(|(number, _)| format!("{:?}", occurrences.values.values()[*number as usize])).collect()
+        };
+        assert_eq!(first(3), [r#"Str("c")"#, r#"Str("a")"#, r#"Str("b")"#]);
+        assert_eq!(first(9).len(), 5);
+    }
+}

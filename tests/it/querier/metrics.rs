@@ -1,0 +1,128 @@
+//! Metrics queries: every stored span counts once, at every moment and wherever it lies.
+
+use crate::support::data::{self, MILLISECOND, SECOND, T0, With, service, span};
+use crate::support::http::with_query;
+use crate::support::rng::Rng;
+use crate::support::server::{DataDir, Server};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+/// The range of all queries, in seconds.
+const RANGE: (u64, u64) = (T0 - 60, T0 + 600);
+
+impl Server {
+    /// The one value of an instant query.
+    fn instant(&self, query: &str) -> f64 {
+        let (start, end) = (RANGE.0.to_string(), RANGE.1.to_string());
+        let answer = self.get_json(&with_query("/api/metrics/query", &[("q", query), ("start", &start), ("end", &end)]));
+        answer["series"][0]["value"].as_f64().unwrap_or_default()
+    }
+
+    /// The samples of all series of a range query, summed up.
+    fn sum_over_range(&self, query: &str) -> f64 {
+        let (start, end) = (RANGE.0.to_string(), RANGE.1.to_string());
+        let params = [("q", query), ("start", &*start), ("end", &*end), ("step", "10s")];
+        let answer = self.get_json(&with_query("/api/metrics/query_range", &params));
+        let series = answer["series"].as_array().cloned().unwrap_or_default();
+        let samples = series.iter().flat_map(|series| series["samples"].as_array().cloned().unwrap_or_default());
+        samples.map(|sample| sample["value"].as_f64().unwrap_or_default()).sum()
+    }
+}
+
+/// A request with spans of some of eight traces, so that traces come in pieces.
+fn some_request(rng: &mut Rng, number: u64, keys: &mut HashSet<(u128, u64)>) -> Vec<u8> {
+    let num_spans = 1 + rng.below(6);
+    let spans = (0..num_spans).map(|at| {
+        let (trace, id) = (1 + u128::from(rng.below(8)), number * 16 + at + 1);
+        keys.insert((trace, id));
+        let span = span(trace, id, if id % 3 == 0 { "third" } else { "other" }, id * MILLISECOND);
+        if id % 5 == 0 { span.failed() } else { span.with("n", data::int(1)) }
+    });
+    data::request(vec![service("shop", spans.collect())])
+}
+
+#[test]
+fn every_span_counts_once_wherever_it_lies() {
+    let data = DataDir::new();
+    let mut server = Server::start(&data);
+    let mut rng = Rng::seeded(7);
+    let (mut keys, mut requests) = (HashSet::new(), Vec::<Vec<u8>>::new());
+    for step in 0..60 {
+        match rng.below(10) {
+            0 => server.flush(),
+            1 if step > 10 => {
+                server.kill();
+                server = Server::start(&data);
+            }
+            2..=4 if !requests.is_empty() => server.push(&requests[rng.below(requests.len() as u64) as usize]),
+            _ => {
+                requests.push(some_request(&mut rng, step, &mut keys));
+                server.push(requests.last().expect("just pushed"));
+            }
+        }
+        let count = |keep: &dyn Fn(u64) -> bool| keys.iter().filter(|(_, id)| keep(*id)).count() as f64;
+        assert_eq!(server.instant("{ } | count_over_time()"), count(&|_| true), "after step {step}");
+        assert_eq!(server.instant("{ status = error } | count_over_time()"), count(&|id| id % 5 == 0), "after step {step}");
+        assert_eq!(server.sum_over_range("{ } | sum_over_time(span.n) by (name)"), count(&|id| id % 5 != 0), "after step {step}");
+    }
+    assert!(data.blocks().len() > 1, "the steps should have left blocks behind");
+}
+
+#[test]
+fn nothing_is_missed_or_counted_twice_while_spans_arrive() {
+    let server = Server::fresh();
+    let (sent, acknowledged, is_over) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for id in 1..=300u64 {
+                let request = data::shop(vec![span(u128::from(id / 7 + 1), id, "a", id * MILLISECOND)]);
+                sent.store(id, SeqCst);
+                server.push(&request);
+                // Again, as a sender does that got no answer.
+                server.push(&request);
+                acknowledged.store(id, SeqCst);
+            }
+            is_over.store(true, SeqCst);
+        });
+        scope.spawn(|| {
+            while !is_over.load(SeqCst) {
+                server.flush();
+            }
+        });
+        while !is_over.load(SeqCst) {
+            let least = acknowledged.load(SeqCst) as f64;
+            let count = server.instant("{ } | count_over_time()");
+            let most = sent.load(SeqCst) as f64;
+            assert!((least..=most).contains(&count), "{count} spans, but {least} were acknowledged before and {most} sent after");
+        }
+    });
+    assert_eq!(server.instant("{ } | count_over_time()"), 300.0);
+}
+
+#[test]
+fn a_span_counts_in_the_bucket_of_its_start() {
+    let server = Server::fresh();
+    server.push(&data::shop(vec![span(1, 1, "on the edge", 10 * SECOND), span(1, 2, "after it", 10 * SECOND + 1)]));
+    for _ in 0..2 {
+        let (start, end) = (T0.to_string(), (T0 + 20).to_string());
+        let params = [("q", "{ } | count_over_time() by (name)"), ("start", &*start), ("end", &*end), ("step", "10s"), ("exemplars", "1")];
+        let answer = server.get_json(&with_query("/api/metrics/query_range", &params));
+        let series = answer["series"].as_array().expect("series");
+        let samples = |at: usize| -> Vec<(i64, f64)> {
+            let samples = series[at]["samples"].as_array().expect("samples").iter();
+            samples
+                .map(|sample| {
+                    let millis: i64 = sample["timestampMs"].as_str().expect("a text").parse().expect("a number");
+                    (millis / 1000 - T0 as i64, sample["value"].as_f64().unwrap_or_default())
+                })
+                .collect()
+        };
+        assert_eq!(series[0]["labels"][0]["value"]["stringValue"], "after it");
+        assert_eq!(samples(0), [(0, 0.0), (10, 0.0), (20, 1.0)]);
+        assert_eq!(samples(1), [(0, 0.0), (10, 1.0), (20, 0.0)]);
+        let exemplars: Vec<_> = series.iter().filter_map(|series| series["exemplars"].as_array()).flatten().collect();
+        assert_eq!(exemplars.len(), 1, "one of the trace");
+        assert_eq!(exemplars[0]["labels"][0], serde_json::json!({"key": "trace:id", "value": {"stringValue": "1"}}));
+        server.flush();
+    }
+}
