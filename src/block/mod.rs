@@ -5,6 +5,7 @@
 
 pub mod arrange;
 pub mod bloom;
+mod choice;
 mod depth_first;
 mod details;
 mod dictionary_chunk;
@@ -14,6 +15,7 @@ mod hybrid;
 pub mod index;
 pub mod meta;
 mod origins;
+pub mod output;
 pub mod parquet;
 mod plan;
 pub mod reader;
