@@ -13,6 +13,7 @@ mod find_trace;
 pub mod gather;
 mod hybrid;
 pub mod index;
+pub mod merge;
 pub mod meta;
 mod origins;
 pub mod output;

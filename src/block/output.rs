@@ -1,9 +1,11 @@
 //! Where the files of a new block go, and what `meta.json` says of each.
 
 use super::meta::{FileMeta, FooterMeta};
+use super::reader::{RangeRead, ReadFailure};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Seam: takes the files of a block that is being written. Called from threads that may wait.
@@ -32,6 +34,20 @@ impl MemoryFiles {
 impl BlockSink for MemoryFiles {
     fn create(&self, file: &str) -> io::Result<Box<dyn SinkFile>> {
         Ok(Box::new(MemoryFile { name: file.to_string(), bytes: Vec::new(), files: self.clone() }))
+    }
+}
+
+/// Reads the files of a block that is in memory.
+pub struct FilesInMemory(pub Vec<(String, Bytes)>);
+
+impl RangeRead for FilesInMemory {
+    fn read(&self, file: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, ReadFailure> {
+        let (_, bytes) = self.0.iter().find(|(name, _)| name == file).ok_or_else(|| ReadFailure(format!("no file {file}")))?;
+        let part = |range: &Range<u64>| {
+            let fits = range.start <= range.end && range.end <= bytes.len() as u64;
+            fits.then(|| bytes.slice(range.start as usize..range.end as usize)).ok_or_else(|| ReadFailure(format!("{file} is too short")))
+        };
+        ranges.iter().map(part).collect()
     }
 }
 

@@ -45,13 +45,19 @@ impl<'a> CodeSpace<'a> {
         self.len
     }
 
-    fn get(&self, position: u32) -> &'a [u8] {
-        let source = self.bases.partition_point(|&base| base <= position) - 1;
+    /// The source of a position, and where its string lies among the source's bytes.
+    pub fn locate(&self, position: u32) -> (usize, std::ops::Range<usize>) {
         // Empty dictionaries share a base with the next one; the last with this base has the position.
-        let (ends, bytes) = self.strings[source];
+        let source = self.bases.partition_point(|&base| base <= position) - 1;
+        let (ends, _) = self.strings[source];
         let at = (position - self.bases[source]) as usize;
         let start = if at == 0 { 0 } else { ends[at - 1] as usize };
-        &bytes[start..ends[at] as usize]
+        (source, start..ends[at] as usize)
+    }
+
+    fn get(&self, position: u32) -> &'a [u8] {
+        let (source, range) = self.locate(position);
+        &self.strings[source].1[range]
     }
 }
 

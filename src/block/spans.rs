@@ -71,7 +71,7 @@ pub(super) fn dense_leaves() -> Vec<Leaf> {
 }
 
 /// The rare columns that some span has a value in.
-struct RareColumns {
+pub(super) struct RareColumns {
     texts: Vec<RareText>,
     numbers: Vec<RareNumber>,
 }
@@ -86,7 +86,26 @@ impl RareColumns {
         }
     }
 
-    fn push_leaves(&self, leaves: &mut Vec<Leaf>) {
+    /// Those whose leaf is there.
+    pub fn named(is_there: impl Fn(&str) -> bool) -> Self {
+        RareColumns {
+            texts: RARE_TEXTS.into_iter().filter(|(leaf, _)| is_there(leaf)).collect(),
+            numbers: RARE_NUMBERS.into_iter().filter(|(leaf, _)| is_there(leaf)).collect(),
+        }
+    }
+
+    /// The leaves of texts, in the order of the file.
+    pub fn texts(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.texts.iter().map(|(leaf, _)| *leaf)
+    }
+
+    /// The leaves of numbers, which follow those of texts.
+    pub fn numbers(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.numbers.iter().map(|(leaf, _)| *leaf)
+    }
+
+    /// Adds the leaves, in the order of the file.
+    pub fn push_leaves(&self, leaves: &mut Vec<Leaf>) {
         leaves.extend(self.texts.iter().map(|(name, _)| Leaf::optional(name, LeafType::Text, Coding::DictionaryLz4)));
         leaves.extend(self.numbers.iter().map(|(name, _)| Leaf::optional(name, LeafType::I32, Coding::DictionaryLz4)));
     }
