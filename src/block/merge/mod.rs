@@ -20,8 +20,6 @@ mod rows;
 mod shared;
 mod spans;
 mod summaries;
-#[cfg(test)]
-mod tests;
 mod verify;
 
 use super::arrange::ROW_GROUP_ROWS;
@@ -118,7 +116,7 @@ pub fn merge_blocks(input: &MergeInput<'_>) -> Result<Merged, MergeError> {
 }
 
 /// As [`merge_blocks`] with row groups of another size; tests lower it.
-fn merge_in_groups(input: &MergeInput<'_>, group_rows: usize) -> Result<Merged, MergeError> {
+pub(super) fn merge_in_groups(input: &MergeInput<'_>, group_rows: usize) -> Result<Merged, MergeError> {
     let mut inputs = input.inputs.to_vec();
     // In the order of arrival: of the roots of a trace's pieces the first counts, as it does for a query that joins them.
     inputs.sort_by_key(|block| (block.meta().created_unix_nano, block.id()));
