@@ -69,13 +69,18 @@ impl Store {
     }
 
     /// The local store syncs a file and its folder, but not the folder's own entry when it makes one.
-    async fn make_folder(&self, path: &Path) -> Result<(), StoreError> {
+    pub(super) async fn make_folder(&self, path: &Path) -> Result<(), StoreError> {
         let Some(root) = &self.root else { return Ok(()) };
         let folder = root.join(path.as_ref()).parent().map(std::path::Path::to_path_buf).unwrap_or_else(|| root.clone());
         let made = folder.clone();
         let result =
             tokio::task::spawn_blocking(move || create_durably(&made)).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         result.map_err(|source| StoreError::Directory { path: folder, source })
+    }
+
+    /// The store as the crate knows it.
+    pub(super) fn objects(&self) -> &Arc<dyn ObjectStore> {
+        &self.objects
     }
 
     /// Reads an object whole.
@@ -140,8 +145,9 @@ impl Store {
             self.delete(&object.location).await?;
         }
         if let Some(root) = &self.root {
-            // An empty folder costs an inode and nothing else; the next start sweeps one that stays.
-            let _ = tokio::fs::remove_dir(root.join(folder.as_ref())).await;
+            // With what a listing does not show: parts of an upload that was never finished. The next start sweeps a folder
+            // that stays.
+            let _ = tokio::fs::remove_dir_all(root.join(folder.as_ref())).await;
         }
         Ok(())
     }
@@ -152,7 +158,7 @@ impl Store {
     }
 }
 
-fn failure(operation: &'static str, path: &Path, source: object_store::Error) -> StoreError {
+pub(super) fn failure(operation: &'static str, path: &Path, source: object_store::Error) -> StoreError {
     match source {
         object_store::Error::NotFound { .. } => StoreError::NotFound(path.clone()),
         source => StoreError::Unavailable { operation, path: path.clone(), source },

@@ -3,6 +3,8 @@
 pub mod blocklist;
 pub mod client;
 pub mod paths;
+mod upload;
 
 pub use blocklist::{BlockList, BlockLists};
 pub use client::{Store, StoreError};
+pub use upload::StoreSink;

@@ -51,6 +51,8 @@ pub struct MergeInput<'a> {
     pub inputs: &'a [Arc<Block>],
     /// Takes the files of the new block, all but `meta.json`.
     pub sink: &'a dyn BlockSink,
+    /// Asked now and then whether to stop.
+    pub is_cancelled: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// A block whose files are written.
@@ -80,6 +82,9 @@ pub enum MergeError {
     /// Together they are more than one block can hold.
     #[error("the blocks are too large to be one: {0}")]
     TooLarge(&'static str),
+    /// It was told to stop.
+    #[error("the merge was cancelled")]
+    Cancelled,
 }
 
 impl MergeError {
@@ -121,17 +126,25 @@ pub(super) fn merge_in_groups(input: &MergeInput<'_>, group_rows: usize) -> Resu
     // In the order of arrival: of the roots of a trace's pieces the first counts, as it does for a query that joins them.
     inputs.sort_by_key(|block| (block.meta().created_unix_nano, block.id()));
     check_sizes(&inputs)?;
-    inputs.iter().try_for_each(|block| verify::verify(block).map_err(of_block(block)))?;
+    for block in &inputs {
+        check_cancelled(input)?;
+        verify::verify(block).map_err(of_block(block))?;
+    }
     let shared = SharedTraces::find(&inputs)?;
     let num_joined = shared.len();
     let mut output = Output::start(input.sink, &inputs, shared.num_traces())?;
     let mut merging = Merging::new(inputs.clone(), shared, group_rows)?;
     while let Some(group) = merging.next_group(|block| output.origins.add(block))? {
+        check_cancelled(input)?;
         output.write(merging.inputs(), &group)?;
     }
     let num_duplicates = merging.num_duplicates();
     let (files, row_groups, bloom_shards) = output.finish(&inputs)?;
     Ok(Merged { meta: meta(input, files, row_groups, bloom_shards), num_duplicates, num_joined })
+}
+
+fn check_cancelled(input: &MergeInput<'_>) -> Result<(), MergeError> {
+    if (input.is_cancelled)() { Err(MergeError::Cancelled) } else { Ok(()) }
 }
 
 /// Rows are numbered with 31 bits in the files.

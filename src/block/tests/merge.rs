@@ -37,7 +37,7 @@ fn inputs(blocks: &[Vec<Vec<Sent>>], group_rows: usize) -> Vec<Arc<Block>> {
 
 fn try_merge(inputs: &[Arc<Block>], group_rows: usize) -> Result<NewBlock, MergeError> {
     let (sink, tenant) = (MemoryFiles::default(), TenantId::parse("someone").expect("legal"));
-    let input = MergeInput { id: BlockId::random(), tenant: &tenant, inputs, sink: &sink };
+    let input = MergeInput { id: BlockId::random(), tenant: &tenant, inputs, sink: &sink, is_cancelled: &|| false };
     let merged = merge_in_groups(&input, group_rows)?;
     let mut new = NewBlock { meta: merged.meta, files: sink.take(), trace_ids: Vec::new(), num_duplicates: merged.num_duplicates };
     let opened = open(&new);
