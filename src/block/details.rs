@@ -4,14 +4,14 @@
 //! has none.
 
 use super::gather::{AttributePlan, NOT_TAKEN, OrderWriter, RowMap, Scatter, attribute_cells, sparse_cells, sparse_text_cells};
+use super::meta::FileMeta;
+use super::output::BlockSink;
 use super::plan::Plan;
 use super::recode::CodeSpace;
 use super::schema::{EVENTS_FILE, LINKS_FILE, detail, push_attribute_leaves};
 use super::spans::{write_coded, write_order};
 use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
 use crate::columns::{AttributeTable, Chunk, Dictionary, Sparse};
-use super::meta::FileMeta;
-use super::output::BlockSink;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use std::ops::Range;

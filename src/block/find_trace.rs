@@ -29,12 +29,8 @@ impl Block {
     pub fn read_trace(&self, trace: u32) -> Result<Chunk, BlockError> {
         let traces = self.traces()?;
         let group = traces.group_of(trace);
-        let place = TracePlace {
-            id: self.trace_id(trace),
-            rows: traces.rows(trace),
-            events: traces.events(trace),
-            links: traces.links(trace),
-        };
+        let place =
+            TracePlace { id: self.trace_id(trace), rows: traces.rows(trace), events: traces.events(trace), links: traces.links(trace) };
         let mut chunk = Chunk::default();
         self.append_traces(group, traces.first_row_of(group), &[place], &mut chunk)?;
         Ok(chunk)
@@ -42,13 +38,7 @@ impl Block {
 
     /// Appends the spans of traces of one row group, given in the order of their rows. What lies between the first and the
     /// last is decoded, too, so they should be near each other. `first_row` is the row group's.
-    pub(super) fn append_traces(
-        &self,
-        group: usize,
-        first_row: u32,
-        places: &[TracePlace],
-        chunk: &mut Chunk,
-    ) -> Result<(), BlockError> {
+    pub(super) fn append_traces(&self, group: usize, first_row: u32, places: &[TracePlace], chunk: &mut Chunk) -> Result<(), BlockError> {
         let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(()) };
         let rows = first.rows.start..last.rows.end;
         let (mut resources, mut scopes) = (UsedOrigins::of(self.resources()?), UsedOrigins::of(self.scopes()?));

@@ -1,11 +1,11 @@
 //! Resources and scopes of a block: those of all sources, each once.
 
+use super::meta::FileMeta;
+use super::output::BlockSink;
 use super::schema::{RESOURCES_FILE, SCOPES_FILE, origin};
 use super::table::{Cells, Coding, Leaf, LeafType, TableWriter};
 use crate::columns::Dictionary;
 use crate::columns::resources::{OriginKind, OriginTable};
-use super::meta::FileMeta;
-use super::output::BlockSink;
 use parquet::errors::ParquetError;
 
 /// Resources or scopes of all sources, numbered anew.

@@ -3,14 +3,14 @@
 use super::arrange::SourceRow;
 use super::dictionary_chunk::Entries;
 use super::gather::{AttributePlan, OrderWriter, Scatter, attribute_cells, sparse_cells, sparse_text_cells};
+use super::meta::FileMeta;
 use super::origins::service_names;
+use super::output::BlockSink;
 use super::plan::Plan;
 use super::recode::{CodeSpace, Recoder, i32_codes};
 use super::schema::{DATA_FILE, push_attribute_leaves, span};
 use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
 use crate::columns::{Chunk, Dictionary, Sparse, SparseText};
-use super::meta::FileMeta;
-use super::output::BlockSink;
 use parquet::errors::ParquetError;
 
 /// A rare number column: its leaf and where chunks keep it.

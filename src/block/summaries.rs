@@ -1,13 +1,13 @@
 //! `traces.parquet`: what a search answer says of a whole trace, so that many searches never open the spans.
 
 use super::arrange::ArrangedTrace;
+use super::meta::FileMeta;
+use super::output::BlockSink;
 use super::plan::Plan;
 use super::schema::{SERVICES_METADATA, TRACES_FILE, trace};
 use super::table::{Cells, Coding, Leaf, LeafType, TableWriter};
 use crate::columns::Dictionary;
 use crate::columns::wire::{put_varint, split_varint};
-use super::meta::FileMeta;
-use super::output::BlockSink;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 

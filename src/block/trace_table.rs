@@ -1,8 +1,8 @@
 //! The side tables of an opened block, held in memory.
 
+use super::find_trace::TracePlace;
 use super::meta::{BlockMeta, RowGroupMeta};
 use super::parquet::{Decoded, DecodedValues, StringTable};
-use super::find_trace::TracePlace;
 use super::reader::{Block, BlockError, RangeRead, Table};
 use super::schema::{SERVICES_METADATA, origin, trace};
 use super::summaries::{ServiceCount, decode_services};
@@ -105,8 +105,7 @@ impl TraceTable {
         }
         let first = self.first_of_group.last().copied().unwrap_or(0) as usize;
         self.first_of_group.push(self.start.len() as u32);
-        let sums =
-            [(&self.first_row, listed.num_spans), (&self.first_event, listed.num_events), (&self.first_link, listed.num_links)];
+        let sums = [(&self.first_row, listed.num_spans), (&self.first_event, listed.num_events), (&self.first_link, listed.num_links)];
         let is_listed = |(sums, listed): &(&Vec<u32>, u32)| sums.last().copied().unwrap_or(0) - sums[first] == *listed;
         if self.start.len() - first != listed.num_traces as usize || !sums.iter().all(is_listed) {
             return Err(table.mistyped(trace::SPANS));

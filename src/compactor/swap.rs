@@ -49,13 +49,7 @@ pub(super) enum Refused {
 
 impl Compactor {
     /// Steps 2 to 4.
-    pub(super) async fn swap(
-        &self,
-        tenant: &TenantId,
-        inputs: Vec<Arc<Block>>,
-        output: Block,
-        meta: &BlockMeta,
-    ) -> Result<(), Refused> {
+    pub(super) async fn swap(&self, tenant: &TenantId, inputs: Vec<Arc<Block>>, output: Block, meta: &BlockMeta) -> Result<(), Refused> {
         self.make_exist(tenant, &output.id(), meta).await?;
         let ids: Vec<BlockId> = inputs.iter().map(|block| block.id()).collect();
         self.remains.add(tenant, &inputs);

@@ -41,8 +41,7 @@ fn encode(spans: Vec<Span>, created: u64) -> NewBlock {
     let mut chunk = Chunk::default();
     append(&mut chunk, &request.encode_to_vec(), 1, None).expect("well formed");
     let tenant = TenantId::single();
-    let input =
-        BlockInput { id: BlockId::random(), tenant: &tenant, sources: &[&chunk], takes: &|_| true, created: UnixNanos(created) };
+    let input = BlockInput { id: BlockId::random(), tenant: &tenant, sources: &[&chunk], takes: &|_| true, created: UnixNanos(created) };
     write_block(&input).expect("own spans").expect("there are spans")
 }
 
@@ -340,7 +339,8 @@ async fn blocks_go_when_their_time_is_over() {
 #[test]
 fn time_counts_from_the_later_of_newest_span_and_arrival() {
     let meta = |created: u64, end: u64| BlockMeta { created_unix_nano: created, end_unix_nano: end, ..block_of(0..1, 0..1, 7).meta };
-    let is_expired = |created: u64, end: u64, now: u64| retention::is_expired(&meta(created, end), Duration::from_nanos(100), UnixNanos(now));
+    let is_expired =
+        |created: u64, end: u64, now: u64| retention::is_expired(&meta(created, end), Duration::from_nanos(100), UnixNanos(now));
     assert_eq!([is_expired(1000, 900, 1100), is_expired(1000, 900, 1101)], [false, true]);
     assert_eq!([is_expired(1000, 1050, 1150), is_expired(1000, 1050, 1151)], [false, true]);
     assert_eq!([is_expired(1000, u64::MAX, 1200), is_expired(1000, u64::MAX, 1201)], [false, true]);

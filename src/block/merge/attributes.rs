@@ -4,9 +4,7 @@
 //! the order of attributes change. Of any other the rows are read back into a table in memory, so that values move between
 //! columns and residual as the output needs it. That is dear, and seldom: it takes more attributes than a block has columns.
 
-use super::gather::{
-    TextForm, boolean, double, gather, gather_dense, int64, part_values, write_doubles, write_ints, write_texts,
-};
+use super::gather::{TextForm, boolean, double, gather, gather_dense, int64, part_values, write_doubles, write_ints, write_texts};
 use super::rows::{PartBytes, TableRows};
 use super::{MergeError, of_block};
 use crate::block::choice::{AttributeChoice, AttributeCounts};
@@ -112,7 +110,8 @@ impl Fit {
         }
         // A key that has a column in the output must not stay in the residual: it is looked for in the column only.
         let residual: HashSet<String> = residual_keys(table).into_iter().collect();
-        let promoted = |(column, chosen): (&Option<usize>, &crate::block::choice::Chosen)| column.is_none() && residual.contains(&chosen.key);
+        let promoted =
+            |(column, chosen): (&Option<usize>, &crate::block::choice::Chosen)| column.is_none() && residual.contains(&chosen.key);
         fit.is_direct &= !fit.columns.iter().zip(&choice.chosen).any(promoted);
         Ok(fit)
     }
@@ -238,10 +237,9 @@ fn write_column(
             Some(column) => part.decode(&part.table.attributes()[column].leaf),
             None => Ok(None),
         },
-        PartAttributes::Rebuilt(table, _) => Ok(table.column(&chosen.key, chosen.kind).map(|column| Decoded {
-            rows: Some(column.rows.clone()),
-            values: decoded_values(&column.values),
-        })),
+        PartAttributes::Rebuilt(table, _) => Ok(table
+            .column(&chosen.key, chosen.kind)
+            .map(|column| Decoded { rows: Some(column.rows.clone()), values: decoded_values(&column.values) })),
     };
     let decoded = parts.iter().zip(attributes).map(decode).collect::<Result<Vec<_>, _>>()?;
     let key = &chosen.key;

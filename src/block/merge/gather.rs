@@ -143,12 +143,7 @@ pub(super) fn write_numbers(rows: &TableRows, parts: &[PartBytes<'_>], leaf: &st
 }
 
 /// Writes an optional column of 32-bit integers.
-pub(super) fn write_optional_i32(
-    rows: &TableRows,
-    parts: &[PartBytes<'_>],
-    leaf: &str,
-    out: &mut RowGroup<'_>,
-) -> Result<(), MergeError> {
+pub(super) fn write_optional_i32(rows: &TableRows, parts: &[PartBytes<'_>], leaf: &str, out: &mut RowGroup<'_>) -> Result<(), MergeError> {
     let gathered = gather(rows, &part_values(parts, leaf, decode_all(parts, leaf)?, int32)?);
     Ok(out.column(Cells::I32(&gathered.values), Some(&gathered.levels))?)
 }
@@ -198,7 +193,9 @@ pub(super) fn write_texts(
         let base = space.base(part);
         values.iter_mut().flat_map(|values| &mut values.values).for_each(|code| *code += base);
     }
-    if let (TextForm::Required, Some(part)) = (form, values.iter().position(|values| values.as_ref().is_none_or(|values| values.rows.is_some()))) {
+    if let (TextForm::Required, Some(part)) =
+        (form, values.iter().position(|values| values.as_ref().is_none_or(|values| values.rows.is_some())))
+    {
         return Err(parts[part].mistyped(leaf));
     }
     let Gathered { levels, values: positions } = gather(rows, &values);

@@ -188,8 +188,7 @@ struct Output<'a> {
 
 impl<'a> Output<'a> {
     fn start(sink: &'a dyn BlockSink, inputs: &[Arc<Block>], num_traces: usize) -> Result<Self, MergeError> {
-        let mut origins =
-            MergedOrigins { resources: Origins::new(OriginKind::Resource), scopes: Origins::new(OriginKind::Scope) };
+        let mut origins = MergedOrigins { resources: Origins::new(OriginKind::Resource), scopes: Origins::new(OriginKind::Scope) };
         inputs.iter().try_for_each(|block| origins.add(block))?;
         Ok(Output {
             sink,

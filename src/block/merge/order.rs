@@ -244,10 +244,7 @@ impl Merging {
     }
 
     /// The next row group; `None` at the end. `on_input` is told of blocks that come in later.
-    pub fn next_group(
-        &mut self,
-        mut on_input: impl FnMut(&Block) -> Result<(), MergeError>,
-    ) -> Result<Option<OutputGroup>, MergeError> {
+    pub fn next_group(&mut self, mut on_input: impl FnMut(&Block) -> Result<(), MergeError>) -> Result<Option<OutputGroup>, MergeError> {
         let mut group = OutputGroup { first_row: self.next_row, ..OutputGroup::default() };
         // What is used up and written is forgotten; of batches there may be many.
         let (inputs, cursors, num_blocks) = (&mut self.inputs, &self.cursors, self.shared.num_inputs());

@@ -82,12 +82,7 @@ pub(super) struct PartBytes<'a> {
 
 impl<'a> PartBytes<'a> {
     /// Fetches every column that `is_needed`, with one request.
-    pub fn fetch(
-        block: &'a Block,
-        table: &'a Table,
-        part: &Part,
-        is_needed: &dyn Fn(&str) -> bool,
-    ) -> Result<Self, BlockError> {
+    pub fn fetch(block: &'a Block, table: &'a Table, part: &Part, is_needed: &dyn Fn(&str) -> bool) -> Result<Self, BlockError> {
         let mut columns = HashMap::new();
         let mut ranges = Vec::new();
         for leaf in table.leaf_names().filter(|leaf| is_needed(leaf)) {

@@ -2,8 +2,8 @@
 
 use super::attributes::{choose, write_attributes};
 use super::gather::{
-    TextForm, decode_all, decode_dense, gather, gather_dense, int32, int64, part_values, write_dense_i32, write_dense_i64,
-    write_numbers, write_optional_i32, write_texts,
+    TextForm, decode_all, decode_dense, gather, gather_dense, int32, int64, part_values, write_dense_i32, write_dense_i64, write_numbers,
+    write_optional_i32, write_texts,
 };
 use super::order::{Inputs, OutputGroup};
 use super::rows::{PartBytes, TableRows, fetch_parts};
@@ -81,12 +81,7 @@ fn write_trace_ids(group: &OutputGroup, out: &mut RowGroup<'_>) -> Result<(), Me
 }
 
 /// Service names, resources, scopes.
-fn write_origin_ids(
-    rows: &TableRows,
-    parts: &[PartBytes<'_>],
-    origins: &MergedOrigins,
-    out: &mut RowGroup<'_>,
-) -> Result<(), MergeError> {
+fn write_origin_ids(rows: &TableRows, parts: &[PartBytes<'_>], origins: &MergedOrigins, out: &mut RowGroup<'_>) -> Result<(), MergeError> {
     let resources = origin_ids(rows, parts, span::RESOURCE, &origins.resources)?;
     let (names, codes) = service_names(&origins.resources);
     write_coded(&[&names], resources.iter().map(|&id| codes[id as usize]), out)?;

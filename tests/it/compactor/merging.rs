@@ -15,7 +15,7 @@ fn round(number: u64) -> Vec<u8> {
         let id = number * 100 + 1;
         let started = span(trace, id, "work", number * 7 * MILLISECOND + trace as u64 * MILLISECOND);
         let started = if number == 0 { started } else { started.child_of(1) };
-        started.with("round", data::int(number as i64)).with("trace", format!("t{trace}").as_str())
+        started.with("round", data::int(number as i64)).with("trace", data::text(&format!("t{trace}")))
     });
     request(vec![service(["front", "store", "pay"][number as usize % 3], spans.collect())])
 }
@@ -31,7 +31,14 @@ fn answers(server: &Server) -> Vec<Value> {
         spans.sort();
         all.push(spans.into());
     }
-    for query in ["{ }", "{ .round = 3 }", "{ .trace = \"t7\" }", "{ resource.service.name = \"pay\" }", "{ traceDuration > 30ms }", "{ name = \"no\" }"] {
+    for query in [
+        "{ }",
+        "{ .round = 3 }",
+        "{ .trace = \"t7\" }",
+        "{ resource.service.name = \"pay\" }",
+        "{ traceDuration > 30ms }",
+        "{ name = \"no\" }",
+    ] {
         let found = server.search(query);
         all.push(found.iter().map(matched).sum::<u64>().into());
         all.push(Value::Array(found.iter().map(|trace| trace["traceID"].clone()).collect()));

@@ -14,8 +14,9 @@ fn eager(data: &DataDir, keys: &str) -> String {
 /// Waits until no block waits to be merged, and old files are gone.
 fn wait_for_rest(server: &Server) {
     until("end of compaction", || {
-        let waiting = server.metric("conmoto_compaction_waiting_blocks") + server.metric("conmoto_compaction_remaining_blocks");
         let has_looked = server.get("/metrics").text().contains("conmoto_compaction_waiting_blocks{");
-        (has_looked && waiting == 0.0).then_some(())
+        let is_at_rest =
+            ["conmoto_compaction_waiting_blocks", "conmoto_compaction_remaining_blocks"].iter().all(|name| server.metric(name) == 0.0);
+        (has_looked && is_at_rest).then_some(())
     });
 }
