@@ -110,9 +110,8 @@ impl App {
         let mut api = JoinSet::new();
         api.spawn(serve(listeners.http.listener, http_router(Arc::clone(&state)), ServeOptions::named("http"), stopped(&stop_api)));
         api.spawn(serve(listeners.grpc.listener, grpc_router(state), ServeOptions::named("grpc"), stopped(&stop_api)));
-        let stop_flusher = watch::channel(()).0;
+        let (stop_flusher, stop_compactor) = (watch::channel(()).0, watch::channel(()).0);
         let flusher = tokio::spawn(Arc::clone(&ingester).run(stop_flusher.subscribe()));
-        let stop_compactor = watch::channel(()).0;
         let compacting = tokio::spawn(compactor.run(stop_compactor.subscribe()));
         readiness.send_replace(Readiness::Ready);
         tracing::info!("Conmoto started");

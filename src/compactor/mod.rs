@@ -92,14 +92,15 @@ impl Compactor {
             max_bytes: config.max_block_bytes,
             max_traces: config.max_block_traces,
         };
+        let instruments = Arc::<CompactorInstruments>::default();
         Arc::new(Compactor {
             config,
             policy,
-            remains: Remains::new(store.clone()),
+            remains: Remains::new(store.clone(), Arc::clone(&instruments)),
             store,
             blocks,
             surroundings,
-            instruments: Arc::default(),
+            instruments,
             state: Mutex::default(),
             is_stopping: AtomicBool::new(false),
         })

@@ -123,7 +123,7 @@ impl Policy {
     fn is_settled(&self, group: &[Candidate], now: UnixNanos, is_quiet: bool) -> bool {
         let window = self.window_nanos();
         let newest = group.iter().map(|block| block.created).max().unwrap_or(0);
-        let window_end = group.first().map_or(0, |block| (block.end.min(block.created) / window + 1) * window);
+        let window_end = group.first().map_or(0, |block| (block.end.min(block.created) / window + 1).saturating_mul(window));
         let settle = u64::try_from(self.settle.as_nanos()).unwrap_or(u64::MAX);
         (is_quiet || now.0 >= window_end.saturating_add(settle)) && now.0 >= newest.saturating_add(settle)
     }
@@ -156,7 +156,7 @@ impl Policy {
             if group[at].bytes <= sum.saturating_mul(gain) {
                 worth = at + 1;
             }
-            sum += group[at].bytes;
+            sum = sum.saturating_add(group[at].bytes);
         }
         (worth > 1).then(|| group.drain(..worth).collect())
     }

@@ -24,20 +24,22 @@ struct Remain {
 /// All such blocks.
 pub(super) struct Remains {
     store: Store,
+    instruments: Arc<CompactorInstruments>,
     blocks: Mutex<Vec<Remain>>,
     /// Those that still have their `meta.json`.
     with_meta: Mutex<HashSet<BlockId>>,
 }
 
 impl Remains {
-    pub fn new(store: Store) -> Self {
-        Remains { store, blocks: Mutex::default(), with_meta: Mutex::default() }
+    pub fn new(store: Store, instruments: Arc<CompactorInstruments>) -> Self {
+        Remains { store, instruments, blocks: Mutex::default(), with_meta: Mutex::default() }
     }
 
     /// Takes over blocks that leave their list now. To be called before they do: from then on nothing is done to the block
     /// that takes their place before their `meta.json` is gone.
     pub fn add(&self, tenant: &TenantId, blocks: &[Arc<Block>]) {
         self.with_meta.lock().extend(blocks.iter().map(|block| block.id()));
+        self.instruments.remains.fetch_add(blocks.len() as u64, Relaxed);
         let remain = |block: &Arc<Block>| Remain { tenant: tenant.clone(), id: block.id(), block: Arc::downgrade(block), has_meta: true };
         self.blocks.lock().extend(blocks.iter().map(remain));
     }
@@ -48,7 +50,8 @@ impl Remains {
     }
 
     /// Deletes what can be deleted by now. What fails is tried again the next time.
-    pub async fn sweep(&self, instruments: &CompactorInstruments) {
+    pub async fn sweep(&self) {
+        // Others may sweep meanwhile; each block is in the hands of one.
         let mut remains = std::mem::take(&mut *self.blocks.lock());
         for remain in &mut remains {
             if remain.has_meta {
@@ -63,11 +66,11 @@ impl Remains {
             let is_read = remain.block.strong_count() > 0;
             if remain.has_meta || is_read || self.try_step(&remain, self.store.delete_block(&remain.tenant, &remain.id).await) {
                 left.push(remain);
+            } else {
+                self.instruments.remains.fetch_sub(1, Relaxed);
             }
         }
-        let mut blocks = self.blocks.lock();
-        blocks.extend(left);
-        instruments.remains.store(blocks.len() as u64, Relaxed);
+        self.blocks.lock().extend(left);
     }
 
     /// Reports a failure; true if it has to be tried again.

@@ -53,14 +53,14 @@ impl Compactor {
         while let Some(done) = jobs.join_next().await {
             self.note(done);
         }
-        self.remains.sweep(&self.instruments).await;
+        self.remains.sweep().await;
     }
 
     async fn look_after(self: &Arc<Self>, jobs: &mut JoinSet<Done>) {
         for tenant in self.blocks.tenants() {
             self.expire(&tenant);
         }
-        self.remains.sweep(&self.instruments).await;
+        self.remains.sweep().await;
         if !self.config.is_enabled {
             return;
         }

@@ -55,7 +55,7 @@ impl Compactor {
         self.remains.add(tenant, &inputs);
         self.blocks.of(tenant).replace(&ids, Some(Arc::new(output)));
         drop(inputs);
-        self.remains.sweep(&self.instruments).await;
+        self.remains.sweep().await;
         Ok(())
     }
 

@@ -198,7 +198,7 @@ async fn a_query_reads_the_old_blocks_to_its_end() {
     assert_eq!(place.folders(), 3, "the old files stay while a query reads them");
     assert_eq!(spans_of(&before).await, spans_of(&place.blocks()).await);
     drop(before);
-    place.compactor.remains.sweep(place.compactor.instruments()).await;
+    place.compactor.remains.sweep().await;
     assert_eq!(place.folders(), 1);
 }
 

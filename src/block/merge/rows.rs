@@ -83,6 +83,10 @@ pub(super) struct PartBytes<'a> {
 impl<'a> PartBytes<'a> {
     /// Fetches every column that `is_needed`, with one request.
     pub fn fetch(block: &'a Block, table: &'a Table, part: &Part, is_needed: &dyn Fn(&str) -> bool) -> Result<Self, BlockError> {
+        if part.rows.end > table.num_rows(part.group) {
+            let reason = format!("row group {} has not the rows that traces count", part.group);
+            return Err(BlockError::Damaged { file: table.file().to_string(), reason });
+        }
         let mut columns = HashMap::new();
         let mut ranges = Vec::new();
         for leaf in table.leaf_names().filter(|leaf| is_needed(leaf)) {
