@@ -25,8 +25,7 @@ use instruments::CompactorInstruments;
 use parking_lot::Mutex;
 use policy::Policy;
 use remains::Remains;
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -48,12 +47,15 @@ pub struct CompactorConfig {
     pub num_jobs: usize,
 }
 
+/// Answers a question about a tenant.
+pub type OfTenant<T> = Box<dyn Fn(&TenantId) -> T + Send + Sync>;
+
 /// What the compactor has to know of others.
 pub struct Surroundings {
     /// Whether a tenant has no recent spans, so that no block is about to come.
-    pub is_quiet: Box<dyn Fn(&TenantId) -> bool + Send + Sync>,
+    pub is_quiet: OfTenant<bool>,
     /// How long a tenant's blocks are kept; `None` for ever.
-    pub retention: Box<dyn Fn(&TenantId) -> Option<Duration> + Send + Sync>,
+    pub retention: OfTenant<Option<Duration>>,
 }
 
 /// Merges and deletes blocks.

@@ -152,11 +152,11 @@ impl Policy {
         let fitting = self.fitting(group);
         let mut sum = group.first()?.bytes;
         let mut worth = 1;
-        for at in 1..fitting {
-            if group[at].bytes <= sum.saturating_mul(gain) {
+        for (at, block) in group.iter().enumerate().take(fitting).skip(1) {
+            if block.bytes <= sum.saturating_mul(gain) {
                 worth = at + 1;
             }
-            sum = sum.saturating_add(group[at].bytes);
+            sum = sum.saturating_add(block.bytes);
         }
         (worth > 1).then(|| group.drain(..worth).collect())
     }

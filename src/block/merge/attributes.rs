@@ -121,7 +121,7 @@ impl Fit {
 enum PartAttributes {
     Direct(Fit),
     /// Read back, with the ordinal in the output of each column of the table.
-    Rebuilt(AttributeTable, Vec<Option<u32>>),
+    Rebuilt(Box<AttributeTable>, Vec<Option<u32>>),
 }
 
 impl PartAttributes {
@@ -137,7 +137,7 @@ impl PartAttributes {
             table.end_row();
         }
         let ordinals = choice.ordinals_of(&table);
-        Ok(PartAttributes::Rebuilt(table, ordinals))
+        Ok(PartAttributes::Rebuilt(Box::new(table), ordinals))
     }
 }
 

@@ -151,19 +151,21 @@ pub(super) fn write_optional_i32(rows: &TableRows, parts: &[PartBytes<'_>], leaf
 /// Writes an optional column of 64-bit integers, as a dictionary where that pays.
 pub(super) fn write_ints(rows: &TableRows, values: &[Option<PartValues<i64>>], out: &mut RowGroup<'_>) -> Result<(), MergeError> {
     let Gathered { levels, values } = gather(rows, values);
-    Ok(match int_codes(&values) {
+    match int_codes(&values) {
         Some((codes, entries)) => out.column(Cells::Coded(&codes, &entries), Some(&levels))?,
         None => out.column(Cells::I64(&values), Some(&levels))?,
-    })
+    }
+    Ok(())
 }
 
 /// Writes an optional column of doubles, as a dictionary where that pays.
 pub(super) fn write_doubles(rows: &TableRows, values: &[Option<PartValues<f64>>], out: &mut RowGroup<'_>) -> Result<(), MergeError> {
     let Gathered { levels, values } = gather(rows, values);
-    Ok(match double_codes(&values) {
+    match double_codes(&values) {
         Some((codes, entries)) => out.column(Cells::Coded(&codes, &entries), Some(&levels))?,
         None => out.column(Cells::F64(&values), Some(&levels))?,
-    })
+    }
+    Ok(())
 }
 
 /// How a column of strings is written.

@@ -245,8 +245,8 @@ fn a_damaged_input_ends_the_merge() {
 
 #[test]
 fn an_input_that_cannot_be_read_is_not_called_damaged() {
-    let blocks = vec![vec![vec![request_of(vec![nth_span(0, 0)])]]];
-    let new = write(&chunks_of(&blocks[0]), 10).expect("there are spans");
+    let runs = [vec![request_of(vec![nth_span(0, 0)])]];
+    let new = write(&chunks_of(&runs), 10).expect("there are spans");
     let files: std::collections::HashMap<_, _> = new.files.iter().cloned().collect();
     let meta = BlockMeta::parse(&new.meta.to_json()).expect("our own");
     let id = BlockId::parse(&meta.block_id).expect("our own");
