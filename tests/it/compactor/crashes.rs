@@ -43,5 +43,7 @@ fn each_span_is_there_once_whenever_a_merge_dies() {
     ledger.check(&server);
     wait_for_rest(&server);
     ledger.check(&server);
-    assert_eq!(data.blocks().len(), 1);
+    // A large block is not copied for a small one; beside these nothing is left.
+    let num_blocks = data.blocks().len();
+    assert!(num_blocks <= 2 && num_blocks as f64 == server.metric("tempodb_blocklist_length"), "{num_blocks} folders");
 }
