@@ -147,8 +147,12 @@ impl App {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let (ingester, blocks) = (Arc::clone(&self.ingester), Arc::clone(&self.blocks));
-        let compactor = Arc::clone(self.compactor.instruments());
-        let metrics = Metrics::new(Box::new(move || metrics::readings(&ingester, &blocks, &compactor)));
+        let compactor = Arc::clone(&self.compactor);
+        let readings = move || {
+            compactor.measure();
+            metrics::readings(&ingester, &blocks, compactor.instruments())
+        };
+        let metrics = Metrics::new(Box::new(readings));
         let services = self.readiness.subscribe();
         ApiState {
             config: api_config(&self.config),
