@@ -19,6 +19,7 @@ pub mod traceql;
 pub mod block;
 pub mod store;
 
+pub mod compactor;
 pub mod ingester;
 pub mod querier;
 

@@ -15,7 +15,7 @@ const LEVELS: &[&[&str]] = &[
     &["traceql"],
     &["block"],
     &["store"],
-    &["ingester", "querier"],
+    &["compactor", "ingester", "querier"],
     &["distributor", "frontend"],
     &["api", "receiver"],
     &["config", "demo"],

@@ -29,7 +29,7 @@ pub(super) fn text(config: &Config, listeners: &Listeners, wal_dir: &Path) -> St
     line("blocks", blocks(&config.storage));
     line("log", wal_dir.display().to_string());
     let retention = config.retention.block_retention.map_or("for ever".to_string(), |kept| format!("{} h", kept.as_secs() / 3600));
-    line("retention", format!("{retention} (blocks are not deleted yet)"));
+    line("retention", retention);
     format!(
         "Conmoto {}\n{out}\nGrafana data source (provisioning/datasources/conmoto.yaml):\n\n\
          apiVersion: 1\ndatasources:\n  - name: Conmoto\n    type: tempo\n    uid: tempo\n    access: proxy\n    url: {api}\n    jsonData:\n      streamingEnabled: {{search: true, metrics: false}}\n",

@@ -1,16 +1,18 @@
 //! The server's metrics: Tempo's names where the meaning is the same, our own otherwise.
 
+use crate::compactor::instruments::{CompactorInstruments, Waiting};
 use crate::ingester::Ingester;
 use crate::store::{BlockLists, Store};
 use crate::telemetry::registry::{Behaviour, Reading};
 
 /// All metrics at this moment.
-pub(super) fn readings(ingester: &Ingester, store: &Store, blocks: &BlockLists) -> Vec<Reading> {
+pub(super) fn readings(ingester: &Ingester, store: &Store, blocks: &BlockLists, compactor: &CompactorInstruments) -> Vec<Reading> {
     let mut readings = vec![build_info()];
     readings.extend(tenants(ingester, blocks));
     readings.extend(ingest(ingester));
     readings.extend(log(ingester));
     readings.extend(bucket(store));
+    readings.extend(compaction(compactor));
     readings
 }
 
@@ -137,5 +139,30 @@ fn log(ingester: &Ingester) -> Vec<Reading> {
             behaviour: Behaviour::Gauge,
             values: vec![(Vec::new(), counts.segments_held.get() as f64)],
         },
+    ]
+}
+
+fn compaction(counts: &CompactorInstruments) -> Vec<Reading> {
+    let waiting = counts.waiting();
+    let by_tenant = |value: fn(&Waiting) -> u64| {
+        waiting.iter().map(|(tenant, waiting)| (vec![("tenant", tenant.to_string())], value(waiting) as f64)).collect()
+    };
+    let gauge = |name, help, values| Reading { name, help, behaviour: Behaviour::Gauge, values };
+    vec![
+        gauge("conmoto_compaction_waiting_blocks", "Blocks that are merged or wait for it", by_tenant(|waiting| waiting.blocks)),
+        gauge("conmoto_compaction_waiting_bytes", "Bytes of blocks that are merged or wait for it", by_tenant(|waiting| waiting.bytes)),
+        gauge(
+            "conmoto_compaction_remaining_blocks",
+            "Blocks out of use whose files are not yet deleted",
+            vec![(Vec::new(), counts.remains.load(std::sync::atomic::Ordering::Relaxed) as f64)],
+        ),
+        counter("conmoto_compactions", "Merges of blocks", counts.runs.get()),
+        counter("conmoto_compaction_input_blocks", "Blocks that were merged", counts.input_blocks.get()),
+        counter("conmoto_compaction_spans", "Spans written by merges", counts.spans.get()),
+        counter("conmoto_compaction_written_bytes", "Bytes written by merges", counts.bytes.get()),
+        counter("conmoto_compaction_joined_traces", "Traces whose pieces were joined by merges", counts.joined_traces.get()),
+        counter("conmoto_compaction_duplicate_spans", "Identical spans left out by merges", counts.duplicates.get()),
+        counter("tempodb_compaction_errors", "Merges that failed and are tried again", counts.failures.get()),
+        counter("tempodb_retention_deleted", "Blocks deleted because of their age", counts.expired_blocks.get()),
     ]
 }

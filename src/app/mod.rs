@@ -14,6 +14,7 @@ mod metrics;
 pub mod storage;
 
 use crate::api::{ApiConfig, ApiState, BuildInfo, FlushError, Readiness, StatusPages, grpc_router, http_router};
+use crate::compactor::{Compactor, CompactorConfig, Surroundings};
 use crate::config::Config;
 use crate::distributor::Distributor;
 use crate::frontend::Frontend;
@@ -46,6 +47,7 @@ pub struct App {
     ingester: Arc<Ingester>,
     store: Store,
     blocks: Arc<BlockLists>,
+    compactor: Arc<Compactor>,
     recovered: Recovered,
     readiness: watch::Sender<Readiness>,
     wal_dir: PathBuf,
@@ -66,8 +68,9 @@ impl App {
         let (ingester, recovered) =
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
+        let compactor = Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&config, &ingester));
         let (readiness, _) = watch::channel(Readiness::Starting);
-        Ok(App { config, listeners, ingester, store, blocks, recovered, readiness, wal_dir, _lock: lock })
+        Ok(App { config, listeners, ingester, store, blocks, compactor, recovered, readiness, wal_dir, _lock: lock })
     }
 
     /// Where the HTTP API listens.
@@ -99,7 +102,7 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let distributor = self.distributor();
         let state = Arc::new(self.api_state());
-        let App { config, listeners, ingester, store, blocks, readiness, .. } = self;
+        let App { config, listeners, ingester, store, blocks, compactor, readiness, .. } = self;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
         let mut receivers = JoinSet::new();
         for (bound, router) in receiver_routers(&config, listeners.receivers, &distributor) {
@@ -108,11 +111,12 @@ impl App {
         let mut api = JoinSet::new();
         api.spawn(serve(listeners.http.listener, http_router(Arc::clone(&state)), ServeOptions::named("http"), stopped(&stop_api)));
         api.spawn(serve(listeners.grpc.listener, grpc_router(state), ServeOptions::named("grpc"), stopped(&stop_api)));
-        let stop_flusher = watch::channel(()).0;
+        let (stop_flusher, stop_compactor) = (watch::channel(()).0, watch::channel(()).0);
         let flusher = tokio::spawn(Arc::clone(&ingester).run(stop_flusher.subscribe()));
         let mover = Mover::new(store.clone(), Arc::clone(&blocks), config.ingester.complete_block_timeout);
         let moving = tokio::spawn(mover.clone().run(stop_flusher.subscribe()));
         tokio::spawn(poll::run(blocks, store, config.storage.blocklist_poll, stop_flusher.subscribe()));
+        let compacting = tokio::spawn(compactor.run(stop_compactor.subscribe()));
         readiness.send_replace(Readiness::Ready);
         tracing::info!("Conmoto started");
 
@@ -125,6 +129,10 @@ impl App {
         finish(receivers).await;
         drop(stop_api);
         finish(api).await;
+        drop(stop_compactor);
+        if compacting.await.is_err() {
+            tracing::error!("the task that merges and deletes blocks had ended before");
+        }
         drop(stop_flusher);
         if flusher.await.is_err() {
             tracing::error!("the task that writes blocks had ended before; the spans are in the log");
@@ -144,7 +152,12 @@ impl App {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
-        let metrics = Metrics::new(Box::new(move || metrics::readings(&ingester, &store, &blocks)));
+        let compactor = Arc::clone(&self.compactor);
+        let readings = move || {
+            compactor.measure();
+            metrics::readings(&ingester, &store, &blocks, compactor.instruments())
+        };
+        let metrics = Metrics::new(Box::new(readings));
         let services = self.readiness.subscribe();
         ApiState {
             config: api_config(&self.config),
@@ -239,6 +252,27 @@ fn ingester_config(config: &Config, wal_dir: PathBuf) -> IngesterConfig {
         max_block_duration: config.ingester.max_block_duration,
         max_head_bytes: usize::try_from(config.ingester.max_block_bytes.min(budget)).unwrap_or(usize::MAX),
         check_period: config.ingester.flush_check_period,
+    }
+}
+
+fn compactor_config(config: &Config) -> CompactorConfig {
+    let compaction = &config.compaction;
+    CompactorConfig {
+        is_enabled: compaction.enabled,
+        window: compaction.window,
+        cycle: compaction.cycle,
+        max_block_bytes: compaction.max_block_bytes,
+        max_block_traces: compaction.max_block_traces,
+        // Half of the cores stay for spans and queries whatever is merged.
+        num_jobs: std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).max(1),
+    }
+}
+
+fn surroundings(config: &Config, ingester: &Arc<Ingester>) -> Surroundings {
+    let (ingester, retention) = (Arc::clone(ingester), config.retention.block_retention);
+    Surroundings {
+        is_quiet: Box::new(move |tenant| ingester.existing_head(tenant).is_none_or(|head| head.bytes() == 0)),
+        retention: Box::new(move |_| retention),
     }
 }
 

@@ -27,15 +27,23 @@ pub struct BloomError(&'static str);
 impl TraceBloom {
     /// The filters of these traces.
     pub fn build(ids: &[TraceId]) -> Result<Self, BloomError> {
-        let num_shards = ids.len().div_ceil(TRACES_PER_SHARD).max(1);
-        let per_shard = ids.len().div_ceil(num_shards).max(1);
-        let shard = || Bloom::new_for_fp_rate_with_seed(per_shard, FALSE_POSITIVES, SEED).map_err(BloomError);
-        let mut bloom = TraceBloom { shards: (0..num_shards).map(|_| shard()).collect::<Result<_, _>>()? };
-        for id in ids {
-            let shard = bloom.shard_of(id);
-            bloom.shards[shard].set(&id.0);
-        }
+        let mut bloom = TraceBloom::sized(ids.len())?;
+        ids.iter().for_each(|id| bloom.insert(id));
         Ok(bloom)
+    }
+
+    /// Empty filters for that many traces.
+    pub fn sized(num_traces: usize) -> Result<Self, BloomError> {
+        let num_shards = num_traces.div_ceil(TRACES_PER_SHARD).max(1);
+        let per_shard = num_traces.div_ceil(num_shards).max(1);
+        let shard = || Bloom::new_for_fp_rate_with_seed(per_shard, FALSE_POSITIVES, SEED).map_err(BloomError);
+        Ok(TraceBloom { shards: (0..num_shards).map(|_| shard()).collect::<Result<_, _>>()? })
+    }
+
+    /// Adds a trace.
+    pub fn insert(&mut self, id: &TraceId) {
+        let shard = self.shard_of(id);
+        self.shards[shard].set(&id.0);
     }
 
     /// Reads the shard files, in order.

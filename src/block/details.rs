@@ -4,34 +4,35 @@
 //! has none.
 
 use super::gather::{AttributePlan, NOT_TAKEN, OrderWriter, RowMap, Scatter, attribute_cells, sparse_cells, sparse_text_cells};
+use super::meta::FileMeta;
+use super::output::BlockSink;
 use super::plan::Plan;
 use super::recode::CodeSpace;
 use super::schema::{EVENTS_FILE, LINKS_FILE, detail, push_attribute_leaves};
 use super::spans::{write_coded, write_order};
 use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
 use crate::columns::{AttributeTable, Chunk, Dictionary, Sparse};
-use bytes::Bytes;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use std::ops::Range;
 
 /// The files written and, for each trace by ordinal, its numbers of events and links.
 pub(super) struct Details {
-    pub files: Vec<(String, Bytes)>,
+    pub files: Vec<FileMeta>,
     pub counts: Vec<(u32, u32)>,
 }
 
 /// Writes the files that have rows.
-pub(super) fn write_details(plan: &Plan<'_>) -> Result<Details, ParquetError> {
+pub(super) fn write_details(plan: &Plan<'_>, sink: &dyn BlockSink) -> Result<Details, ParquetError> {
     let events = Placement::of(plan, |chunk, row| chunk.events.rows_of(row), |chunk| chunk.events.span.len());
     let links = Placement::of(plan, |chunk, row| chunk.links.rows_of(row), |chunk| chunk.links.span.len());
     let counts = events.per_trace.iter().copied().zip(links.per_trace.iter().copied()).collect();
     let mut files = Vec::new();
     if !events.rows.is_empty() {
-        files.push((EVENTS_FILE.to_string(), write_events(plan, &events)?));
+        files.push(write_events(plan, &events, sink)?);
     }
     if !links.rows.is_empty() {
-        files.push((LINKS_FILE.to_string(), write_links(plan, &links)?));
+        files.push(write_links(plan, &links, sink)?);
     }
     Ok(Details { files, counts })
 }
@@ -125,7 +126,7 @@ impl<'a> DetailWriter<'a> {
     fn attributes(&mut self, rows: &Range<usize>, out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
         let origins = self.placement.rows[rows.clone()].iter().map(|at| (at.source as usize, at.row));
         write_order(&mut self.order, self.attributes, origins, out)?;
-        for chosen in 0..self.attributes.chosen.len() {
+        for chosen in 0..self.attributes.choice.chosen.len() {
             attribute_cells(self.attributes, chosen, &self.placement.map, rows.clone(), &mut self.scratch, |cells, levels| {
                 out.column(cells, Some(levels))
             })?;
@@ -138,20 +139,33 @@ fn attribute_plan<'a>(plan: &Plan<'a>, table: fn(&Chunk) -> &AttributeTable) -> 
     AttributePlan::new(plan.sources.iter().map(|chunk| table(chunk)).collect())
 }
 
-fn start_table(mut leaves: Vec<Leaf>, prefix: &str, attributes: &AttributePlan<'_>) -> Result<TableWriter, ParquetError> {
-    let metadata = push_attribute_leaves(&mut leaves, prefix, attributes);
-    TableWriter::new(&leaves, metadata)
-}
-
-fn write_events(plan: &Plan<'_>, placement: &Placement) -> Result<Bytes, ParquetError> {
-    let attributes = attribute_plan(plan, |chunk| &chunk.events.attributes);
-    let leaves = vec![
+/// The leaves of `events.parquet` before those of attributes.
+pub(super) fn event_leaves() -> Vec<Leaf> {
+    vec![
         Leaf::required(detail::SPAN_ROW, LeafType::I32, Coding::Delta),
         Leaf::required(detail::TIME, LeafType::Timestamp, Coding::Delta),
         Leaf::required(detail::NAME, LeafType::Text, Coding::DictionaryLz4),
         Leaf::optional(detail::DROPPED_ATTRIBUTES, LeafType::I32, Coding::DictionaryLz4),
-    ];
-    let mut table = start_table(leaves, "event", &attributes)?;
+    ]
+}
+
+/// The leaves of `links.parquet` before those of attributes.
+pub(super) fn link_leaves() -> Vec<Leaf> {
+    vec![
+        Leaf::required(detail::SPAN_ROW, LeafType::I32, Coding::Delta),
+        Leaf::required(detail::TRACE_ID, LeafType::TraceId, Coding::Plain),
+        Leaf::required(detail::SPAN_ID, LeafType::U64, Coding::Plain),
+        Leaf::optional(detail::TRACE_STATE, LeafType::Text, Coding::DictionaryLz4),
+        Leaf::optional(detail::FLAGS, LeafType::I32, Coding::DictionaryLz4),
+        Leaf::optional(detail::DROPPED_ATTRIBUTES, LeafType::I32, Coding::DictionaryLz4),
+    ]
+}
+
+fn write_events(plan: &Plan<'_>, placement: &Placement, sink: &dyn BlockSink) -> Result<FileMeta, ParquetError> {
+    let attributes = attribute_plan(plan, |chunk| &chunk.events.attributes);
+    let mut leaves = event_leaves();
+    let metadata = push_attribute_leaves(&mut leaves, "event", &attributes.choice);
+    let mut table = TableWriter::new(sink, EVENTS_FILE, &leaves, metadata)?;
     let names: Vec<&Dictionary> = plan.sources.iter().map(|chunk| &chunk.events.names).collect();
     let space = CodeSpace::new(names.clone());
     let mut writer = DetailWriter::new(plan, placement, &attributes);
@@ -168,17 +182,11 @@ fn write_events(plan: &Plan<'_>, placement: &Placement) -> Result<Bytes, Parquet
     table.finish()
 }
 
-fn write_links(plan: &Plan<'_>, placement: &Placement) -> Result<Bytes, ParquetError> {
+fn write_links(plan: &Plan<'_>, placement: &Placement, sink: &dyn BlockSink) -> Result<FileMeta, ParquetError> {
     let attributes = attribute_plan(plan, |chunk| &chunk.links.attributes);
-    let leaves = vec![
-        Leaf::required(detail::SPAN_ROW, LeafType::I32, Coding::Delta),
-        Leaf::required(detail::TRACE_ID, LeafType::TraceId, Coding::Plain),
-        Leaf::required(detail::SPAN_ID, LeafType::U64, Coding::Plain),
-        Leaf::optional(detail::TRACE_STATE, LeafType::Text, Coding::DictionaryLz4),
-        Leaf::optional(detail::FLAGS, LeafType::I32, Coding::DictionaryLz4),
-        Leaf::optional(detail::DROPPED_ATTRIBUTES, LeafType::I32, Coding::DictionaryLz4),
-    ];
-    let mut table = start_table(leaves, "link", &attributes)?;
+    let mut leaves = link_leaves();
+    let metadata = push_attribute_leaves(&mut leaves, "link", &attributes.choice);
+    let mut table = TableWriter::new(sink, LINKS_FILE, &leaves, metadata)?;
     let mut writer = DetailWriter::new(plan, placement, &attributes);
     for rows in placement.filled_groups() {
         let mut out = table.row_group()?;

@@ -1,5 +1,5 @@
-//! The spans of one trace, read back into a chunk: only the pages that hold its rows, and only the attribute columns that
-//! it fills.
+//! The spans of traces, read back into a chunk: only the pages that hold their rows, and only the attribute columns that
+//! they fill.
 
 use super::group_columns::{decoded_column, decoded_rows};
 use super::parquet::{ColumnReader, Decoded, DecodedValues};
@@ -16,31 +16,52 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
+/// Where a trace lies: its rows in each table of the block.
+pub(super) struct TracePlace {
+    pub id: TraceId,
+    pub rows: Range<u32>,
+    pub events: Range<u32>,
+    pub links: Range<u32>,
+}
+
 impl Block {
     /// All spans of a trace, by its ordinal in this block.
     pub fn read_trace(&self, trace: u32) -> Result<Chunk, BlockError> {
         let traces = self.traces()?;
         let group = traces.group_of(trace);
-        let rows = within(&traces.rows(trace), traces.first_row_of(group));
+        let place =
+            TracePlace { id: self.trace_id(trace), rows: traces.rows(trace), events: traces.events(trace), links: traces.links(trace) };
         let mut chunk = Chunk::default();
-        let (mut resources, mut scopes) = (UsedOrigins::of(self.resources()?), UsedOrigins::of(self.scopes()?));
-        let spans = RowReader::open(self, self.data(), group, rows)?;
-        let mut details = Details::read(self, trace)?;
-        for row in 0..spans.num_rows() as u32 {
-            spans.add_attributes(row, row, &mut chunk.attributes)?;
-            spans.add_rare(row, &mut chunk)?;
-            details.add_to(&mut chunk, row)?;
-            let name = spans.text(span::NAME, row)?.unwrap_or_default();
-            let fields = SpanFields {
-                trace_id: self.trace_id(trace),
-                name,
-                resource: resources.id(&spans, span::RESOURCE, row, &mut chunk.resources)?,
-                scope: scopes.id(&spans, span::SCOPE, row, &mut chunk.scopes)?,
-                ..span_fields(&spans, row)?
-            };
-            chunk.push_span(&fields, 0);
-        }
+        self.append_traces(group, traces.first_row_of(group), &[place], &mut chunk)?;
         Ok(chunk)
+    }
+
+    /// Appends the spans of traces of one row group, given in the order of their rows. What lies between the first and the
+    /// last is decoded, too, so they should be near each other. `first_row` is the row group's.
+    pub(super) fn append_traces(&self, group: usize, first_row: u32, places: &[TracePlace], chunk: &mut Chunk) -> Result<(), BlockError> {
+        let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(()) };
+        let rows = first.rows.start..last.rows.end;
+        let (mut resources, mut scopes) = (UsedOrigins::of(self.resources()?), UsedOrigins::of(self.scopes()?));
+        let spans = RowReader::open(self, self.data(), group, within(&rows, first_row))?;
+        let mut details = Details::read(self, rows.start, first.events.start..last.events.end, first.links.start..last.links.end)?;
+        for place in places {
+            details.skip_to(place);
+            for row in place.rows.start - rows.start..place.rows.end - rows.start {
+                let new_row = chunk.num_rows() as u32;
+                spans.add_attributes(row, new_row, &mut chunk.attributes)?;
+                spans.add_rare(row, new_row, chunk)?;
+                details.add_to(chunk, row, new_row)?;
+                let fields = SpanFields {
+                    trace_id: place.id,
+                    name: spans.text(span::NAME, row)?.unwrap_or_default(),
+                    resource: resources.id(&spans, span::RESOURCE, row, &mut chunk.resources)?,
+                    scope: scopes.id(&spans, span::SCOPE, row, &mut chunk.scopes)?,
+                    ..span_fields(&spans, row)?
+                };
+                chunk.push_span(&fields, 0);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -98,7 +119,7 @@ fn span_fields(spans: &RowReader<'_>, row: u32) -> Result<SpanFields<'static>, B
 }
 
 /// Decoded columns of a range of rows of a table.
-struct RowReader<'a> {
+pub(super) struct RowReader<'a> {
     table: &'a Table,
     num_rows: usize,
     columns: HashMap<&'a str, Column<'static>>,
@@ -142,7 +163,8 @@ impl<'a> RowReader<'a> {
         Self::read(block, table, group, rows, &SPAN_LEAVES)
     }
 
-    fn read(block: &Block, table: &'a Table, group: usize, rows: Range<usize>, leaves: &[&'a str]) -> Result<Self, BlockError> {
+    /// Reads these leaves, and the attributes.
+    pub fn read(block: &Block, table: &'a Table, group: usize, rows: Range<usize>, leaves: &[&'a str]) -> Result<Self, BlockError> {
         let mut reader = RowReader { table, num_rows: rows.len(), columns: HashMap::new(), attributes: Vec::new() };
         let wanted = std::iter::once(&ORDER).chain(leaves);
         let mut columns = Vec::new();
@@ -191,7 +213,8 @@ impl<'a> RowReader<'a> {
         Ok(ordinals)
     }
 
-    fn num_rows(&self) -> usize {
+    /// Number of rows of the range.
+    pub fn num_rows(&self) -> usize {
         self.num_rows
     }
 
@@ -217,7 +240,7 @@ impl<'a> RowReader<'a> {
     }
 
     /// Adds the attributes of a row in their order; the row is not ended.
-    fn add_attributes(&self, row: u32, new_row: u32, to: &mut AttributeTable) -> Result<(), BlockError> {
+    pub fn add_attributes(&self, row: u32, new_row: u32, to: &mut AttributeTable) -> Result<(), BlockError> {
         let mut residual = Reader::new(self.text(RESIDUAL, row)?.unwrap_or_default());
         let mut order = self.text(ORDER, row)?.unwrap_or_default();
         while let Some((element, rest)) = split_varint(order) {
@@ -241,11 +264,11 @@ impl<'a> RowReader<'a> {
         self.attributes.get(ordinal)?.as_ref()?.value(row)
     }
 
-    fn add_rare(&self, row: u32, chunk: &mut Chunk) -> Result<(), BlockError> {
+    fn add_rare(&self, row: u32, new_row: u32, chunk: &mut Chunk) -> Result<(), BlockError> {
         let texts = [(span::STATUS_MESSAGE, &mut chunk.status_message), (span::TRACE_STATE, &mut chunk.trace_state)];
         for (leaf, column) in texts {
             if let Some(text) = self.text(leaf, row)? {
-                column.push_bytes(row, text);
+                column.push_bytes(new_row, text);
             }
         }
         let numbers = [
@@ -257,7 +280,7 @@ impl<'a> RowReader<'a> {
         for (leaf, column) in numbers {
             match self.number(leaf, row)? {
                 0 => {}
-                number => column.push(row, number as u32),
+                number => column.push(new_row, number as u32),
             }
         }
         Ok(())
@@ -287,52 +310,61 @@ fn plain_column(decoded: Decoded) -> Option<Column<'static>> {
     Some(Column { rows: decoded_rows(decoded.rows), values })
 }
 
-/// The events and links of a trace, with the next ones to be taken.
+/// The events and links of a range of rows, with the next ones to be taken.
 struct Details<'a> {
     events: Option<RowReader<'a>>,
     links: Option<RowReader<'a>>,
     /// The linked traces, by row of `links`.
     linked_traces: Vec<TraceId>,
     first_span: u32,
+    first_event: u32,
+    first_link: u32,
     next_event: u32,
     next_link: u32,
 }
 
 impl<'a> Details<'a> {
-    fn read(block: &'a Block, trace: u32) -> Result<Self, BlockError> {
-        let traces = block.traces()?;
+    fn read(block: &'a Block, first_span: u32, event_rows: Range<u32>, link_rows: Range<u32>) -> Result<Self, BlockError> {
         let mut details = Details {
             events: None,
             links: None,
             linked_traces: Vec::new(),
-            first_span: traces.rows(trace).start,
+            first_span,
+            first_event: event_rows.start,
+            first_link: link_rows.start,
             next_event: 0,
             next_link: 0,
         };
-        if let (Some(table), false) = (block.events(), traces.events(trace).is_empty()) {
-            let (group, rows) = locate(table, &traces.events(trace))?;
+        if let (Some(table), false) = (block.events(), event_rows.is_empty()) {
+            let (group, rows) = locate(table, &event_rows)?;
             details.events = Some(RowReader::read(block, table, group, rows, &DETAIL_LEAVES)?);
         }
-        if let (Some(table), false) = (block.links(), traces.links(trace).is_empty()) {
-            let (group, rows) = locate(table, &traces.links(trace))?;
+        if let (Some(table), false) = (block.links(), link_rows.is_empty()) {
+            let (group, rows) = locate(table, &link_rows)?;
             details.linked_traces = linked_traces(block, table, group, &rows)?;
             details.links = Some(RowReader::read(block, table, group, rows, &DETAIL_LEAVES)?);
         }
         Ok(details)
     }
 
-    /// Moves the events and links of a span of the trace to the chunk.
-    fn add_to(&mut self, chunk: &mut Chunk, row: u32) -> Result<(), BlockError> {
+    /// Passes over the events and links of traces before this one.
+    fn skip_to(&mut self, place: &TracePlace) {
+        self.next_event = place.events.start - self.first_event;
+        self.next_link = place.links.start - self.first_link;
+    }
+
+    /// Moves the events and links of a span of the range to the chunk, where it will have `new_row`.
+    fn add_to(&mut self, chunk: &mut Chunk, row: u32, new_row: u32) -> Result<(), BlockError> {
         if let Some(events) = &self.events {
             while is_of(events, self.next_event, self.first_span, row)? {
-                add_event(events, self.next_event, row, chunk)?;
+                add_event(events, self.next_event, new_row, chunk)?;
                 self.next_event += 1;
             }
         }
         if let Some(links) = &self.links {
             while is_of(links, self.next_link, self.first_span, row)? {
                 let linked = self.linked_traces.get(self.next_link as usize).copied().unwrap_or_default();
-                add_link(links, self.next_link, row, linked, chunk)?;
+                add_link(links, self.next_link, new_row, linked, chunk)?;
                 self.next_link += 1;
             }
         }

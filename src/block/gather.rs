@@ -1,5 +1,6 @@
 //! Moving values from the rows of chunks to the rows of a block.
 
+use super::choice::{AttributeChoice, AttributeCounts};
 use super::dictionary_chunk::Entries;
 use super::recode::{CodeSpace, Recoder, number_codes};
 use super::table::Cells;
@@ -8,7 +9,6 @@ use crate::columns::wire::{put_bytes, put_varint};
 use crate::columns::{AttributeColumn, AttributeTable, ColumnValues, Dictionary, SparseText, ValueKind};
 use bytes::Bytes;
 use parquet::data_type::ByteArray;
-use std::collections::{BTreeSet, HashMap};
 
 /// Stands for a row that does not go into the block.
 pub const NOT_TAKEN: u32 = u32::MAX;
@@ -16,68 +16,27 @@ pub const NOT_TAKEN: u32 = u32::MAX;
 /// For each source, the block row of each of its rows.
 pub type RowMap = Vec<Vec<u32>>;
 
-/// Largest number of attribute columns a table gets, most-filled first; the rest is residual (shared/design.md §3).
-pub const MAX_ATTRIBUTE_COLUMNS: usize = 300;
-
-/// A chosen attribute column.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chosen {
-    /// Key without scope.
-    pub key: String,
-    /// Kind of its values.
-    pub kind: ValueKind,
-    /// True if values mostly differ, so that a dictionary would only cost.
-    pub mostly_unique: bool,
-}
-
 /// Which attributes get columns, and where each source's columns went.
 pub struct AttributePlan<'a> {
     tables: Vec<&'a AttributeTable>,
-    /// Chosen columns; a column's position is its ordinal in the file.
-    pub chosen: Vec<Chosen>,
-    /// True if some attribute goes to the residual.
-    pub has_residual: bool,
-    /// Keys of residual attributes, sorted.
-    pub residual_keys: BTreeSet<String>,
+    /// The columns of the file.
+    pub choice: AttributeChoice,
     /// For each source and each of its columns, the ordinal in the file.
     ordinals: Vec<Vec<Option<u32>>>,
 }
 
-/// Above this share of distinct values strings are stored plain (shared/design.md §3).
-const MOSTLY_UNIQUE: f64 = 0.6;
-
 impl<'a> AttributePlan<'a> {
     /// Chooses columns for the attributes of these tables.
     pub fn new(tables: Vec<&'a AttributeTable>) -> Self {
-        let mut counts: HashMap<(&str, ValueKind), (usize, usize)> = HashMap::new();
+        let mut counts = AttributeCounts::default();
         for column in tables.iter().flat_map(|table| table.columns()) {
-            let (rows, distinct) = counts.entry((column.key(), column.kind())).or_default();
-            *rows += column.rows.len();
-            *distinct += num_distinct(column);
+            counts.add(column.key(), column.kind(), column.rows.len(), num_distinct(column));
         }
-        let mut ranked: Vec<_> = counts.into_iter().collect();
-        ranked.sort_by(|(a, (rows_a, _)), (b, (rows_b, _))| rows_b.cmp(rows_a).then(a.cmp(b)));
-        let has_residual = ranked.len() > MAX_ATTRIBUTE_COLUMNS || tables.iter().any(|table| !table.residual().0.is_empty());
-        let mut residual_keys: BTreeSet<String> = ranked.iter().skip(MAX_ATTRIBUTE_COLUMNS).map(|((key, _), _)| key.to_string()).collect();
-        let stored = tables.iter().flat_map(|table| table.residual().1.iter());
-        residual_keys.extend(stored.filter_map(residual_key).map(str::to_string));
-        ranked.truncate(MAX_ATTRIBUTE_COLUMNS);
-        // The kind that fills most rows comes first: it gets the leaf name without the kind.
-        ranked.sort_by(|((a, kind_a), (rows_a, _)), ((b, kind_b), (rows_b, _))| (a, rows_b, kind_a).cmp(&(b, rows_a, kind_b)));
-        let chosen: Vec<Chosen> = ranked
-            .iter()
-            .map(|((key, kind), (rows, distinct))| Chosen {
-                key: key.to_string(),
-                kind: *kind,
-                mostly_unique: *distinct as f64 > MOSTLY_UNIQUE * *rows as f64,
-            })
-            .collect();
-        let ordinal: HashMap<_, _> = ranked.iter().enumerate().map(|(at, (column, _))| (*column, at as u32)).collect();
-        let ordinals = tables
-            .iter()
-            .map(|table| table.columns().iter().map(|column| ordinal.get(&(column.key(), column.kind())).copied()).collect())
-            .collect();
-        AttributePlan { tables, chosen, has_residual, residual_keys, ordinals }
+        let residual_keys = tables.iter().flat_map(|table| table.residual().1.iter()).filter_map(residual_key).map(str::to_string);
+        let mut choice = AttributeChoice::of(&counts, residual_keys);
+        choice.has_residual |= tables.iter().any(|table| !table.residual().0.is_empty());
+        let ordinals = tables.iter().map(|table| choice.ordinals_of(table)).collect();
+        AttributePlan { tables, choice, ordinals }
     }
 
     /// The source columns that make up a chosen column, each with the number of its source.
@@ -167,8 +126,8 @@ pub fn attribute_cells<R>(
     write: impl FnOnce(Cells<'_>, &[i16]) -> R,
 ) -> R {
     scratch.start(window.len());
-    match plan.chosen[chosen].kind {
-        ValueKind::Str | ValueKind::Any if plan.chosen[chosen].mostly_unique => {
+    match plan.choice.chosen[chosen].kind {
+        ValueKind::Str | ValueKind::Any if plan.choice.chosen[chosen].mostly_unique => {
             let values = scattered_bytes(plan, chosen, map, &window, scratch);
             write(Cells::Bytes(values), &scratch.levels)
         }
@@ -206,7 +165,8 @@ pub fn attribute_cells<R>(
     }
 }
 
-fn int_codes(values: &[i64]) -> Option<(Vec<u32>, Entries)> {
+/// Codes and dictionary of integers; `None` if they mostly differ.
+pub fn int_codes(values: &[i64]) -> Option<(Vec<u32>, Entries)> {
     let (codes, distinct) = number_codes(values.iter().map(|&value| value as u64))?;
     let mut entries = Entries::fixed(distinct.iter().map(|pattern| pattern.to_le_bytes()));
     let values = || distinct.iter().map(|&pattern| pattern as i64);
@@ -214,7 +174,8 @@ fn int_codes(values: &[i64]) -> Option<(Vec<u32>, Entries)> {
     Some((codes, entries))
 }
 
-fn double_codes(values: &[f64]) -> Option<(Vec<u32>, Entries)> {
+/// Codes and dictionary of doubles by bit pattern; `None` if they mostly differ.
+pub fn double_codes(values: &[f64]) -> Option<(Vec<u32>, Entries)> {
     let (codes, distinct) = number_codes(values.iter().map(|value| value.to_bits()))?;
     Some((codes, Entries::fixed(distinct.iter().map(|pattern| pattern.to_le_bytes()))))
 }
@@ -382,7 +343,8 @@ impl<'p, 'a> OrderWriter<'p, 'a> {
     }
 }
 
-fn stored_order(table: &AttributeTable, ordinals: &[Option<u32>], row: u32) -> (Vec<u8>, bool) {
+/// The stored order of a row's attributes, and whether it has residual ones; `ordinals` has the file's ordinal of each column.
+pub fn stored_order(table: &AttributeTable, ordinals: &[Option<u32>], row: u32) -> (Vec<u8>, bool) {
     let (mut bytes, mut has_residual) = (Vec::new(), false);
     for element in table.order_of(row) {
         let ordinal = element.and_then(|column| ordinals[column]);
@@ -392,7 +354,8 @@ fn stored_order(table: &AttributeTable, ordinals: &[Option<u32>], row: u32) -> (
     (bytes, has_residual)
 }
 
-fn residual_of(table: &AttributeTable, ordinals: &[Option<u32>], row: u32) -> ByteArray {
+/// The residual attributes of a row, as they are stored.
+pub fn residual_of(table: &AttributeTable, ordinals: &[Option<u32>], row: u32) -> ByteArray {
     let mut bytes = Vec::new();
     let mut stored = table.residual_of(row);
     for element in table.order_of(row) {

@@ -22,12 +22,19 @@ pub fn encode(ids: &[TraceId]) -> Vec<u8> {
     let mut sorted: Vec<(TraceId, u32)> = ids.iter().copied().zip(0..).collect();
     sorted.sort_unstable();
     let mut out = Vec::with_capacity(HEADER + 20 * ids.len());
-    out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(&(ids.len() as u32).to_le_bytes());
+    out.extend_from_slice(&header(ids.len() as u32));
     sorted.iter().for_each(|(id, _)| out.extend_from_slice(&id.0));
     sorted.iter().for_each(|(_, ordinal)| out.extend_from_slice(&ordinal.to_le_bytes()));
     out
+}
+
+/// What an index file of that many traces begins with.
+pub fn header(num_traces: u32) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(MAGIC);
+    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[12..].copy_from_slice(&num_traces.to_le_bytes());
+    header
 }
 
 /// Why an index file cannot be used.
@@ -105,6 +112,11 @@ impl TraceIndex {
     /// The trace of an ordinal.
     pub fn id_of(&self, ordinal: u32) -> TraceId {
         self.position_of.get(ordinal as usize).map(|&position| self.id_at(position as usize)).unwrap_or_default()
+    }
+
+    /// The traces in the order of their ids, each with its ordinal.
+    pub fn sorted(&self) -> impl Iterator<Item = (TraceId, u32)> + '_ {
+        (0..self.len).map(|position| (self.id_at(position), self.ordinal_at(position)))
     }
 
     /// Number of traces.

@@ -5,6 +5,7 @@
 
 pub mod arrange;
 pub mod bloom;
+mod choice;
 pub mod depth_first;
 mod details;
 mod dictionary_chunk;
@@ -13,8 +14,10 @@ pub mod gather;
 mod group_columns;
 mod hybrid;
 pub mod index;
+pub mod merge;
 pub mod meta;
 mod origins;
+pub mod output;
 pub mod parquet;
 mod plan;
 pub mod reader;

@@ -1,10 +1,11 @@
 //! Resources and scopes of a block: those of all sources, each once.
 
-use super::schema::origin;
+use super::meta::FileMeta;
+use super::output::BlockSink;
+use super::schema::{RESOURCES_FILE, SCOPES_FILE, origin};
 use super::table::{Cells, Coding, Leaf, LeafType, TableWriter};
 use crate::columns::Dictionary;
 use crate::columns::resources::{OriginKind, OriginTable};
-use bytes::Bytes;
 use parquet::errors::ParquetError;
 
 /// Resources or scopes of all sources, numbered anew.
@@ -16,22 +17,32 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// Joins the tables of the sources.
+    /// Joins the tables of the sources; there is at least one, or no row.
     pub fn collect<'a>(tables: impl Iterator<Item = &'a OriginTable>) -> Self {
         let mut tables = tables.peekable();
-        let kind = tables.peek().map_or(OriginKind::Resource, |table| table.kind());
-        let mut joined = OriginTable::new(kind);
-        let ids = tables
-            .map(|table| {
-                let id = |entry: u32| {
-                    let (message, schema_url) = table.message(entry);
-                    // The same bytes were parsed when they were stored.
-                    joined.intern(message, schema_url).unwrap_or(0)
-                };
-                (0..table.len() as u32).map(id).collect()
-            })
-            .collect();
-        Origins { table: joined, kind, ids }
+        let mut origins = Origins::new(tables.peek().map_or(OriginKind::Resource, |table| table.kind()));
+        tables.for_each(|table| origins.add(table));
+        origins
+    }
+
+    /// No sources yet.
+    pub fn new(kind: OriginKind) -> Self {
+        Origins { table: OriginTable::new(kind), kind, ids: Vec::new() }
+    }
+
+    /// Adds the next source.
+    pub fn add(&mut self, table: &OriginTable) {
+        let id = |entry: u32| {
+            let (message, schema_url) = table.message(entry);
+            // The same bytes were parsed when they were stored.
+            self.table.intern(message, schema_url).unwrap_or(0)
+        };
+        self.ids.push((0..table.len() as u32).map(id).collect());
+    }
+
+    /// The numbers in the block of a source's entries.
+    pub fn ids(&self, source: usize) -> &[u32] {
+        &self.ids[source]
     }
 
     /// The number in the block of a source's entry.
@@ -40,8 +51,8 @@ impl Origins {
     }
 }
 
-/// The bytes of `resources.parquet` or `scopes.parquet`.
-pub fn write_origins(origins: &Origins) -> Result<Bytes, ParquetError> {
+/// Writes `resources.parquet` or `scopes.parquet`.
+pub fn write_origins(origins: &Origins, sink: &dyn BlockSink) -> Result<FileMeta, ParquetError> {
     let leaves = [
         Leaf::required(origin::NAME, LeafType::Text, Coding::DictionaryLz4),
         Leaf::required(origin::SCHEMA_URL, LeafType::Text, Coding::DictionaryLz4),
@@ -57,7 +68,11 @@ pub fn write_origins(origins: &Origins) -> Result<Bytes, ParquetError> {
         schema_urls.push(String::from_utf8_lossy(schema_url).as_ref().into());
         messages.push(message.to_vec().into());
     }
-    let mut table = TableWriter::new(&leaves, Vec::new())?;
+    let file = match origins.kind {
+        OriginKind::Resource => RESOURCES_FILE,
+        OriginKind::Scope => SCOPES_FILE,
+    };
+    let mut table = TableWriter::new(sink, file, &leaves, Vec::new())?;
     let mut group = table.row_group()?;
     for cells in [names, schema_urls, messages] {
         group.column(Cells::Bytes(cells), None)?;

@@ -8,7 +8,7 @@ use super::schema::{
     ATTRIBUTES_METADATA, AttributeEntry, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESIDUAL_KEYS_METADATA, RESOURCES_FILE,
     SCOPES_FILE, TRACES_FILE, bloom_file,
 };
-use super::trace_table::{TraceTable, load_origins};
+use super::trace_table::{GroupTraces, TraceTable, load_origins};
 use crate::columns::resources::{OriginKind, OriginTable};
 use crate::model::{BlockId, TraceId};
 use bytes::Bytes;
@@ -164,6 +164,16 @@ impl Block {
         load_once(&self.traces, || TraceTable::load(&self.side.traces, self.files.as_ref(), &self.meta))
     }
 
+    /// Summaries of the traces of one row group; nothing is kept.
+    pub(super) fn group_traces(&self, group: usize) -> Result<GroupTraces, BlockError> {
+        GroupTraces::load(&self.side.traces, self.files.as_ref(), &self.meta, group)
+    }
+
+    /// The traces in the order of their ids, each with its ordinal.
+    pub fn sorted_traces(&self) -> impl Iterator<Item = (TraceId, u32)> + '_ {
+        self.index.sorted()
+    }
+
     /// Resources of all spans.
     pub fn resources(&self) -> Result<&OriginTable, BlockError> {
         load_once(&self.resources, || load_origins(&self.side.resources, self.files.as_ref(), OriginKind::Resource))
@@ -261,6 +271,11 @@ impl Table {
     /// The file's name.
     pub fn file(&self) -> &str {
         &self.file
+    }
+
+    /// The names of its columns.
+    pub fn leaf_names(&self) -> impl Iterator<Item = &str> {
+        self.leaves.keys().map(String::as_str)
     }
 
     /// Attribute columns; a column's position is its ordinal in the order of attributes.

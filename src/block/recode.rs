@@ -7,9 +7,12 @@ use std::collections::HashMap;
 
 const UNKNOWN: u32 = u32::MAX;
 
+/// Byte strings one after another: the end of each, and the bytes.
+pub type StringsRef<'a> = (&'a [u32], &'a [u8]);
+
 /// The code spaces of several dictionaries, one after the other: a position is a source's base plus its code.
 pub struct CodeSpace<'a> {
-    dictionaries: Vec<&'a Dictionary>,
+    strings: Vec<StringsRef<'a>>,
     bases: Vec<u32>,
     len: usize,
 }
@@ -17,14 +20,19 @@ pub struct CodeSpace<'a> {
 impl<'a> CodeSpace<'a> {
     /// The joint space of these dictionaries.
     pub fn new(dictionaries: Vec<&'a Dictionary>) -> Self {
+        Self::of_strings(dictionaries.into_iter().map(Dictionary::parts).collect())
+    }
+
+    /// The joint space of these tables of strings.
+    pub fn of_strings(strings: Vec<StringsRef<'a>>) -> Self {
         let mut len = 0;
-        let mut base = |dictionary: &&Dictionary| {
+        let mut base = |(ends, _): &StringsRef<'_>| {
             let base = len as u32;
-            len += dictionary.len();
+            len += ends.len();
             base
         };
-        let bases = dictionaries.iter().map(&mut base).collect();
-        CodeSpace { dictionaries, bases, len }
+        let bases = strings.iter().map(&mut base).collect();
+        CodeSpace { strings, bases, len }
     }
 
     /// Where the codes of a source start.
@@ -37,10 +45,19 @@ impl<'a> CodeSpace<'a> {
         self.len
     }
 
-    fn get(&self, position: u32) -> &'a [u8] {
-        let source = self.bases.partition_point(|&base| base <= position) - 1;
+    /// The source of a position, and where its string lies among the source's bytes.
+    pub fn locate(&self, position: u32) -> (usize, std::ops::Range<usize>) {
         // Empty dictionaries share a base with the next one; the last with this base has the position.
-        self.dictionaries[source].get(position - self.bases[source])
+        let source = self.bases.partition_point(|&base| base <= position) - 1;
+        let (ends, _) = self.strings[source];
+        let at = (position - self.bases[source]) as usize;
+        let start = if at == 0 { 0 } else { ends[at - 1] as usize };
+        (source, start..ends[at] as usize)
+    }
+
+    fn get(&self, position: u32) -> &'a [u8] {
+        let (source, range) = self.locate(position);
+        &self.strings[source].1[range]
     }
 }
 

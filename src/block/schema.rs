@@ -1,6 +1,6 @@
 //! The files of a block and the leaves of its tables. docs/block-format.md describes each.
 
-use super::gather::{AttributePlan, Chosen};
+use super::choice::{AttributeChoice, Chosen};
 use super::table::{Coding, Leaf, LeafType};
 use crate::columns::ValueKind;
 use serde::{Deserialize, Serialize};
@@ -178,7 +178,7 @@ fn attribute_leaf(name: &str, column: &Chosen) -> Leaf {
 
 /// Adds the leaves that every table with attributes ends with: order, residual if any, and the attribute columns. Returns
 /// the metadata entries that describe them.
-pub fn push_attribute_leaves(leaves: &mut Vec<Leaf>, prefix: &str, plan: &AttributePlan<'_>) -> Vec<(&'static str, String)> {
+pub fn push_attribute_leaves(leaves: &mut Vec<Leaf>, prefix: &str, plan: &AttributeChoice) -> Vec<(&'static str, String)> {
     leaves.push(Leaf::required(ORDER, LeafType::Bytes, Coding::DictionaryLz4));
     if plan.has_residual {
         leaves.push(Leaf::optional(RESIDUAL, LeafType::Bytes, Coding::PlainZstd));

@@ -3,13 +3,14 @@
 use super::arrange::SourceRow;
 use super::dictionary_chunk::Entries;
 use super::gather::{AttributePlan, OrderWriter, Scatter, attribute_cells, sparse_cells, sparse_text_cells};
+use super::meta::FileMeta;
 use super::origins::service_names;
+use super::output::BlockSink;
 use super::plan::Plan;
 use super::recode::{CodeSpace, Recoder, i32_codes};
-use super::schema::{push_attribute_leaves, span};
+use super::schema::{DATA_FILE, push_attribute_leaves, span};
 use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
 use crate::columns::{Chunk, Dictionary, Sparse, SparseText};
-use bytes::Bytes;
 use parquet::errors::ParquetError;
 
 /// A rare number column: its leaf and where chunks keep it.
@@ -25,14 +26,14 @@ const RARE_NUMBERS: [RareNumber; 4] = [
     (span::DROPPED_LINKS, |chunk| &chunk.dropped_links),
 ];
 
-/// The bytes of `data.parquet`.
-pub(super) fn write_spans(plan: &Plan<'_>) -> Result<Bytes, ParquetError> {
+/// Writes `data.parquet`.
+pub(super) fn write_spans(plan: &Plan<'_>, sink: &dyn BlockSink) -> Result<FileMeta, ParquetError> {
     let attributes = AttributePlan::new(plan.sources.iter().map(|chunk| &chunk.attributes).collect());
     let rare = RareColumns::of(plan.sources);
     let mut leaves = dense_leaves();
     rare.push_leaves(&mut leaves);
-    let metadata = push_attribute_leaves(&mut leaves, "span", &attributes);
-    let mut table = TableWriter::new(&leaves, metadata)?;
+    let metadata = push_attribute_leaves(&mut leaves, "span", &attributes.choice);
+    let mut table = TableWriter::new(sink, DATA_FILE, &leaves, metadata)?;
     let mut writer = SpanWriter {
         plan,
         services: service_names(plan.resources),
@@ -50,7 +51,8 @@ pub(super) fn write_spans(plan: &Plan<'_>) -> Result<Bytes, ParquetError> {
     table.finish()
 }
 
-fn dense_leaves() -> Vec<Leaf> {
+/// The leaves that every span has a value in, and that of orphans' parents.
+pub(super) fn dense_leaves() -> Vec<Leaf> {
     vec![
         Leaf::required(span::TRACE_ID, LeafType::TraceId, Coding::Dictionary),
         Leaf::required(span::SPAN_ID, LeafType::U64, Coding::Plain),
@@ -69,7 +71,7 @@ fn dense_leaves() -> Vec<Leaf> {
 }
 
 /// The rare columns that some span has a value in.
-struct RareColumns {
+pub(super) struct RareColumns {
     texts: Vec<RareText>,
     numbers: Vec<RareNumber>,
 }
@@ -84,7 +86,26 @@ impl RareColumns {
         }
     }
 
-    fn push_leaves(&self, leaves: &mut Vec<Leaf>) {
+    /// Those whose leaf is there.
+    pub fn named(is_there: impl Fn(&str) -> bool) -> Self {
+        RareColumns {
+            texts: RARE_TEXTS.into_iter().filter(|(leaf, _)| is_there(leaf)).collect(),
+            numbers: RARE_NUMBERS.into_iter().filter(|(leaf, _)| is_there(leaf)).collect(),
+        }
+    }
+
+    /// The leaves of texts, in the order of the file.
+    pub fn texts(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.texts.iter().map(|(leaf, _)| *leaf)
+    }
+
+    /// The leaves of numbers, which follow those of texts.
+    pub fn numbers(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.numbers.iter().map(|(leaf, _)| *leaf)
+    }
+
+    /// Adds the leaves, in the order of the file.
+    pub fn push_leaves(&self, leaves: &mut Vec<Leaf>) {
         leaves.extend(self.texts.iter().map(|(name, _)| Leaf::optional(name, LeafType::Text, Coding::DictionaryLz4)));
         leaves.extend(self.numbers.iter().map(|(name, _)| Leaf::optional(name, LeafType::I32, Coding::DictionaryLz4)));
     }
@@ -174,7 +195,7 @@ impl SpanWriter<'_> {
         let rows = self.plan.source_rows(group).iter().map(|at| (at.source as usize, at.row));
         write_order(&mut self.order, self.attributes, rows, out)?;
         let window = self.plan.rows_of(group);
-        for chosen in 0..self.attributes.chosen.len() {
+        for chosen in 0..self.attributes.choice.chosen.len() {
             attribute_cells(self.attributes, chosen, self.plan.row_map, window.clone(), &mut self.scratch, |cells, levels| {
                 out.column(cells, Some(levels))
             })?;
@@ -221,7 +242,7 @@ pub(super) fn write_order(
         residuals.extend(residual);
     }
     write_coded(&[order.orders()], orders.into_iter(), out)?;
-    if attributes.has_residual {
+    if attributes.choice.has_residual {
         out.column(Cells::Bytes(residuals), Some(&levels))?;
     }
     Ok(())

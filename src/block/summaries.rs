@@ -1,12 +1,13 @@
 //! `traces.parquet`: what a search answer says of a whole trace, so that many searches never open the spans.
 
 use super::arrange::ArrangedTrace;
+use super::meta::FileMeta;
+use super::output::BlockSink;
 use super::plan::Plan;
-use super::schema::{SERVICES_METADATA, trace};
+use super::schema::{SERVICES_METADATA, TRACES_FILE, trace};
 use super::table::{Cells, Coding, Leaf, LeafType, TableWriter};
 use crate::columns::Dictionary;
 use crate::columns::wire::{put_varint, split_varint};
-use bytes::Bytes;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 
@@ -48,9 +49,9 @@ pub fn decode_services(mut bytes: &[u8]) -> Vec<ServiceCount> {
 
 const STATUS_ERROR: i32 = 2;
 
-/// The bytes of `traces.parquet`; `counts` has the events and links of each trace.
-pub(super) fn write_traces(plan: &Plan<'_>, counts: &[(u32, u32)]) -> Result<Bytes, ParquetError> {
-    let leaves = [
+/// The leaves of `traces.parquet`.
+pub(super) fn trace_leaves() -> [Leaf; 8] {
+    [
         Leaf::required(trace::START, LeafType::Timestamp, Coding::Delta),
         Leaf::required(trace::END, LeafType::Timestamp, Coding::Delta),
         Leaf::required(trace::SPANS, LeafType::I32, Coding::PlainZstd),
@@ -59,12 +60,16 @@ pub(super) fn write_traces(plan: &Plan<'_>, counts: &[(u32, u32)]) -> Result<Byt
         Leaf::optional(trace::ROOT_SERVICE, LeafType::Text, Coding::DictionaryLz4),
         Leaf::optional(trace::ROOT_NAME, LeafType::Text, Coding::DictionaryLz4),
         Leaf::required(trace::SERVICES, LeafType::Bytes, Coding::DictionaryLz4),
-    ];
+    ]
+}
+
+/// Writes `traces.parquet`; `counts` has the events and links of each trace.
+pub(super) fn write_traces(plan: &Plan<'_>, counts: &[(u32, u32)], sink: &dyn BlockSink) -> Result<FileMeta, ParquetError> {
     let mut services = Services::new(plan);
     let stats: Vec<ByteArray> = plan.arrangement.traces.iter().map(|trace| services.of_trace(plan, trace).into()).collect();
     let listed: Vec<&str> = (0..services.names.len() as u32).map(|code| services.names.text(code)).collect();
     let listed = serde_json::to_string(&listed).unwrap_or_default();
-    let mut table = TableWriter::new(&leaves, vec![(SERVICES_METADATA, listed)])?;
+    let mut table = TableWriter::new(sink, TRACES_FILE, &trace_leaves(), vec![(SERVICES_METADATA, listed)])?;
     for ordinals in &plan.arrangement.row_groups {
         let traces = &plan.arrangement.traces[ordinals.clone()];
         let counts = &counts[ordinals.clone()];

@@ -1,7 +1,8 @@
-//! Writing one Parquet file in memory: leaves with an encoding and codec each, row group by row group.
+//! Writing one Parquet file: leaves with an encoding and codec each, row group by row group.
 
 use super::dictionary_chunk::{Coded, Entries, PAGE_ROWS, encode_chunk};
-use bytes::Bytes;
+use super::meta::FileMeta;
+use super::output::{BlockSink, Output};
 use parquet::basic::{Compression, Encoding, IntType, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
@@ -141,13 +142,13 @@ pub enum Cells<'a> {
 
 /// A Parquet file under construction.
 pub struct TableWriter {
-    writer: SerializedFileWriter<Vec<u8>>,
+    writer: SerializedFileWriter<Output>,
     columns: Vec<(ColumnDescPtr, Compression)>,
 }
 
 impl TableWriter {
     /// Starts a file with these leaves.
-    pub fn new(leaves: &[Leaf], metadata: Vec<(&str, String)>) -> Result<Self, ParquetError> {
+    pub fn new(sink: &dyn BlockSink, file: &str, leaves: &[Leaf], metadata: Vec<(&str, String)>) -> Result<Self, ParquetError> {
         let fields = leaves.iter().map(|leaf| leaf.to_type().map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         let schema = Type::group_type_builder("conmoto").with_fields(fields).build()?;
         let mut builder = WriterProperties::builder()
@@ -160,7 +161,7 @@ impl TableWriter {
             builder = leaf.apply(builder)?;
         }
         let properties = Arc::new(builder.build());
-        let writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::clone(&properties))?;
+        let writer = SerializedFileWriter::new(Output::create(sink, file)?, Arc::new(schema), Arc::clone(&properties))?;
         let described = writer.schema_descr().columns().iter();
         let columns = described.map(|column| (Arc::clone(column), properties.compression(column.path()))).collect();
         Ok(TableWriter { writer, columns })
@@ -171,15 +172,23 @@ impl TableWriter {
         Ok(RowGroup { writer: self.writer.next_row_group()?, columns: self.columns.iter() })
     }
 
-    /// Ends the file and returns its bytes.
-    pub fn finish(self) -> Result<Bytes, ParquetError> {
-        Ok(self.writer.into_inner()?.into())
+    /// Adds a metadata entry that was not known at the start.
+    pub fn add_metadata(&mut self, key: &str, value: String) {
+        self.writer.append_key_value_metadata(KeyValue::new(key.to_string(), value));
+    }
+
+    /// Ends the file and tells what `meta.json` has to list.
+    pub fn finish(mut self) -> Result<FileMeta, ParquetError> {
+        // Page indexes and footer follow what was written so far.
+        let footer = self.writer.bytes_written() as u64;
+        self.writer.inner_mut().start_footer(footer);
+        Ok(self.writer.into_inner()?.finish()?)
     }
 }
 
 /// A row group under construction.
 pub struct RowGroup<'a> {
-    writer: SerializedRowGroupWriter<'a, Vec<u8>>,
+    writer: SerializedRowGroupWriter<'a, Output>,
     /// Leaves not yet written.
     columns: std::slice::Iter<'a, (ColumnDescPtr, Compression)>,
 }

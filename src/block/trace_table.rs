@@ -1,8 +1,9 @@
 //! The side tables of an opened block, held in memory.
 
-use super::meta::BlockMeta;
+use super::find_trace::TracePlace;
+use super::meta::{BlockMeta, RowGroupMeta};
 use super::parquet::{Decoded, DecodedValues, StringTable};
-use super::reader::{BlockError, RangeRead, Table};
+use super::reader::{Block, BlockError, RangeRead, Table};
 use super::schema::{SERVICES_METADATA, origin, trace};
 use super::summaries::{ServiceCount, decode_services};
 use crate::columns::resources::{OriginKind, OriginTable};
@@ -57,7 +58,15 @@ impl Texts {
 impl TraceTable {
     /// Reads `traces.parquet`.
     pub(super) fn load(table: &Table, files: &dyn RangeRead, meta: &BlockMeta) -> Result<Self, BlockError> {
-        let mut loaded = TraceTable {
+        let mut loaded = TraceTable::empty(table);
+        for (group, listed) in meta.row_groups.iter().enumerate() {
+            loaded.load_group(table, files, group, listed)?;
+        }
+        Ok(loaded)
+    }
+
+    fn empty(table: &Table) -> Self {
+        TraceTable {
             start: Vec::new(),
             end: Vec::new(),
             first_row: vec![0],
@@ -68,19 +77,10 @@ impl TraceTable {
             service_counts: Texts::default(),
             services: serde_json::from_str(table.metadata_entry(SERVICES_METADATA).unwrap_or("[]")).unwrap_or_default(),
             first_of_group: vec![0],
-        };
-        for (group, listed) in meta.row_groups.iter().enumerate() {
-            loaded.load_group(table, files, group)?;
-            loaded.first_of_group.push(loaded.start.len() as u32);
-            let counted = loaded.first_row.last().copied().unwrap_or(0) - loaded.first_row[loaded.first_of_group[group] as usize];
-            if loaded.start.len() - loaded.first_of_group[group] as usize != listed.num_traces as usize || counted != listed.num_spans {
-                return Err(table.mistyped(trace::SPANS));
-            }
         }
-        Ok(loaded)
     }
 
-    fn load_group(&mut self, table: &Table, files: &dyn RangeRead, group: usize) -> Result<(), BlockError> {
+    fn load_group(&mut self, table: &Table, files: &dyn RangeRead, group: usize, listed: &RowGroupMeta) -> Result<(), BlockError> {
         let num_rows = table.num_rows(group);
         let times = |leaf: &str| table.decode_dense(files, group, leaf)?.into_u64().ok_or_else(|| table.mistyped(leaf));
         self.start.extend(times(trace::START)?);
@@ -102,6 +102,13 @@ impl TraceTable {
         for (leaf, texts) in texts {
             let decoded = table.decode_required(files, group, leaf)?;
             texts.push(decoded, num_rows).ok_or_else(|| table.mistyped(leaf))?;
+        }
+        let first = self.first_of_group.last().copied().unwrap_or(0) as usize;
+        self.first_of_group.push(self.start.len() as u32);
+        let sums = [(&self.first_row, listed.num_spans), (&self.first_event, listed.num_events), (&self.first_link, listed.num_links)];
+        let is_listed = |(sums, listed): &(&Vec<u32>, u32)| sums.last().copied().unwrap_or(0) - sums[first] == *listed;
+        if self.start.len() - first != listed.num_traces as usize || !sums.iter().all(is_listed) {
+            return Err(table.mistyped(trace::SPANS));
         }
         Ok(())
     }
@@ -151,10 +158,19 @@ impl TraceTable {
         self.root_name.get(trace).and_then(|text| std::str::from_utf8(text).ok())
     }
 
+    /// Spans and errors of a trace, services by their position in [`services`](Self::services).
+    pub fn counts(&self, trace: u32) -> Vec<ServiceCount> {
+        decode_services(self.service_counts.get(trace).unwrap_or_default())
+    }
+
+    /// Names of the services of the block.
+    pub fn services(&self) -> &[String] {
+        &self.services
+    }
+
     /// Spans and errors of a trace by service name.
     pub fn service_counts(&self, trace: u32) -> impl Iterator<Item = (&str, ServiceCount)> {
-        let counts = decode_services(self.service_counts.get(trace).unwrap_or_default());
-        counts.into_iter().filter_map(|count| Some((self.services.get(count.service as usize)?.as_str(), count)))
+        self.counts(trace).into_iter().filter_map(|count| Some((self.services.get(count.service as usize)?.as_str(), count)))
     }
 
     /// The row group of a trace.
@@ -170,6 +186,63 @@ impl TraceTable {
     /// The first row of a row group in the block.
     pub fn first_row_of(&self, group: usize) -> u32 {
         self.first_row[self.first_of_group[group] as usize]
+    }
+}
+
+/// Summaries of the traces of one row group, for readers that go through a block once.
+pub(super) struct GroupTraces {
+    table: TraceTable,
+    first_trace: u32,
+    first_row: u32,
+    first_event: u32,
+    first_link: u32,
+}
+
+impl GroupTraces {
+    /// Reads a row group of `traces.parquet`.
+    pub fn load(table: &Table, files: &dyn RangeRead, meta: &BlockMeta, group: usize) -> Result<Self, BlockError> {
+        let mut traces = TraceTable::empty(table);
+        let before = &meta.row_groups[..group];
+        // Sums beyond 32 bits would be row numbers that no block can have.
+        let sum = |count: fn(&RowGroupMeta) -> u32| {
+            let total = before.iter().try_fold(0u32, |sum, group| sum.checked_add(count(group)));
+            total.ok_or_else(|| table.mistyped(trace::SPANS))
+        };
+        traces.load_group(table, files, group, &meta.row_groups[group])?;
+        Ok(GroupTraces {
+            table: traces,
+            first_trace: sum(|group| group.num_traces)?,
+            first_row: sum(|group| group.num_spans)?,
+            first_event: sum(|group| group.num_events)?,
+            first_link: sum(|group| group.num_links)?,
+        })
+    }
+
+    /// The first row of the row group in the block.
+    pub fn first_row(&self) -> u32 {
+        self.first_row
+    }
+
+    /// The ordinals of its traces in the block.
+    pub fn ordinals(&self) -> Range<u32> {
+        self.first_trace..self.first_trace + self.table.len() as u32
+    }
+
+    /// The summaries; ordinals and rows there count from the row group's first.
+    pub fn table(&self) -> &TraceTable {
+        &self.table
+    }
+
+    /// Where a trace lies in the block.
+    pub fn place(&self, block: &Block, ordinal: u32) -> TracePlace {
+        let trace = ordinal - self.first_trace;
+        let moved = |rows: Range<u32>, by: u32| rows.start + by..rows.end + by;
+        TracePlace {
+            id: block.trace_id(ordinal),
+            rows: moved(self.table.rows(trace), self.first_row),
+            events: moved(self.table.events(trace), self.first_event),
+            links: moved(self.table.links(trace), self.first_link),
+        }
     }
 }
 

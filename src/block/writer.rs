@@ -9,17 +9,18 @@ use super::bloom::{BloomError, TraceBloom};
 use super::details::write_details;
 use super::gather::{NOT_TAKEN, RowMap};
 use super::index;
-use super::meta::{BlockMeta, FORMAT, FileMeta, FooterMeta, RowGroupMeta, VERSION};
+use super::meta::{BlockMeta, FORMAT, FileMeta, RowGroupMeta, VERSION};
 use super::origins::{Origins, write_origins};
+use super::output::{BlockSink, MemoryFiles, Output};
 use super::plan::Plan;
-use super::schema::{DATA_FILE, INDEX_FILE, RESOURCES_FILE, SCOPES_FILE, TRACES_FILE, bloom_file};
+use super::schema::{INDEX_FILE, bloom_file};
 use super::spans::write_spans;
 use super::summaries::write_traces;
 use crate::columns::Chunk;
 use crate::model::{BlockId, TenantId, TraceId, UnixNanos};
 use bytes::Bytes;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaDataReader;
+use std::io::Write;
 
 /// What a new block is made of.
 pub struct BlockInput<'a> {
@@ -53,6 +54,9 @@ pub enum WriteError {
     /// The Parquet writer refused.
     #[error(transparent)]
     Parquet(#[from] ParquetError),
+    /// A file could not be written.
+    #[error("a file of the block could not be written: {0}")]
+    Output(#[from] std::io::Error),
     /// The Bloom filter could not be built.
     #[error(transparent)]
     Bloom(#[from] BloomError),
@@ -73,21 +77,23 @@ pub(super) fn write_in_groups(input: &BlockInput<'_>, group_rows: usize) -> Resu
     let resources = Origins::collect(input.sources.iter().map(|chunk| &chunk.resources));
     let scopes = Origins::collect(input.sources.iter().map(|chunk| &chunk.scopes));
     let plan = Plan { sources: input.sources, arrangement: &arrangement, row_map: &row_map, resources: &resources, scopes: &scopes };
-    let mut files = vec![(DATA_FILE.to_string(), write_spans(&plan)?)];
-    let details = write_details(&plan)?;
-    files.extend(details.files);
-    files.push((TRACES_FILE.to_string(), write_traces(&plan, &details.counts)?));
-    files.push((RESOURCES_FILE.to_string(), write_origins(&resources)?));
-    files.push((SCOPES_FILE.to_string(), write_origins(&scopes)?));
+    let sink = MemoryFiles::default();
+    let mut listed = vec![write_spans(&plan, &sink)?];
+    let details = write_details(&plan, &sink)?;
+    listed.extend(details.files);
+    listed.push(write_traces(&plan, &details.counts, &sink)?);
+    listed.push(write_origins(&resources, &sink)?);
+    listed.push(write_origins(&scopes, &sink)?);
     let trace_ids: Vec<TraceId> = arrangement.traces.iter().map(|trace| trace.id).collect();
-    files.push((INDEX_FILE.to_string(), index::encode(&trace_ids).into()));
+    listed.push(write_whole(&sink, INDEX_FILE, &index::encode(&trace_ids))?);
     let shards = TraceBloom::build(&trace_ids)?.encode();
     let bloom_shards = shards.len() as u32;
-    files.extend(shards.into_iter().enumerate().map(|(shard, bytes)| (bloom_file(shard), bytes.into())));
+    for (shard, bytes) in shards.iter().enumerate() {
+        listed.push(write_whole(&sink, &bloom_file(shard), bytes)?);
+    }
     let row_groups = row_group_metas(&plan, &details.counts);
-    let listed = files.iter().map(file_meta).collect::<Result<_, _>>()?;
     let meta = meta(input, &arrangement, row_groups, bloom_shards, listed);
-    Ok(Some(NewBlock { meta, files, trace_ids, num_duplicates: arrangement.num_duplicates }))
+    Ok(Some(NewBlock { meta, files: sink.take(), trace_ids, num_duplicates: arrangement.num_duplicates }))
 }
 
 fn row_map(sources: &[&Chunk], arrangement: &Arrangement) -> RowMap {
@@ -114,19 +120,11 @@ fn row_group_metas(plan: &Plan<'_>, counts: &[(u32, u32)]) -> Vec<RowGroupMeta> 
     plan.arrangement.row_groups.iter().map(of_group).collect()
 }
 
-fn file_meta((name, bytes): &(String, Bytes)) -> Result<FileMeta, ParquetError> {
-    let footer = name.ends_with(".parquet").then(|| footer_meta(bytes)).transpose()?;
-    Ok(FileMeta { name: name.clone(), bytes: bytes.len() as u64, crc32c: crc32c::crc32c(bytes), footer })
-}
-
-fn footer_meta(file: &Bytes) -> Result<FooterMeta, ParquetError> {
-    let metadata = ParquetMetaDataReader::new().parse_and_finish(file)?;
-    let ends = metadata.row_groups().iter().flat_map(|group| group.columns()).map(|column| {
-        let (start, length) = column.byte_range();
-        start + length
-    });
-    let footer = file.slice(ends.max().unwrap_or(0) as usize..);
-    Ok(FooterMeta { bytes: footer.len() as u64, crc32c: crc32c::crc32c(&footer) })
+/// Writes a file that is in memory.
+pub(super) fn write_whole(sink: &dyn BlockSink, name: &str, bytes: &[u8]) -> std::io::Result<FileMeta> {
+    let mut output = Output::create(sink, name)?;
+    output.write_all(bytes)?;
+    output.finish()
 }
 
 fn meta(

@@ -31,8 +31,8 @@ const PART_TARGETS: [&str; 11] = [
     "compactor",
 ];
 
-const CONFLICTING_RETENTION: &str =
-    "block_retention differs between compactor, backend_scheduler and backend_worker: the last of these that sets it is used";
+/// A key that `compactor`, `backend_scheduler` and `backend_worker` have: the last one that sets it wins.
+pub(super) type Generations<T> = [Option<T>; 3];
 
 /// Settings while they are collected.
 #[derive(Debug, Default)]
@@ -49,8 +49,18 @@ pub(super) struct Draft {
     pub live_store_wal_path: Option<PathBuf>,
     /// `-data.dir`.
     pub data_dir: Option<PathBuf>,
-    /// `block_retention` of `compactor`, `backend_scheduler` and `backend_worker`: the last one wins.
-    pub block_retention: [Option<Duration>; 3],
+    /// `block_retention`.
+    pub block_retention: Generations<Duration>,
+    /// `compaction_window`.
+    pub compaction_window: Generations<Duration>,
+    /// `compaction_cycle`.
+    pub compaction_cycle: Generations<Duration>,
+    /// `max_block_bytes`.
+    pub max_block_bytes: Generations<u64>,
+    /// `max_compaction_objects`.
+    pub max_compaction_objects: Generations<u64>,
+    /// `compaction_window` of the overrides, which goes before the three; 0 is no wish of its own.
+    pub override_window: Option<Duration>,
     /// `block_retention` of the overrides, which goes before the three; 0 is no wish of its own.
     pub override_retention: Option<Duration>,
     /// `compacted_block_retention`, for a warning only.
@@ -76,16 +86,27 @@ impl Draft {
     /// generation wins.
     pub(super) fn settle(&mut self, report: &mut Report) {
         self.wal_path = self.live_store_wal_path.take().or(self.wal_path.take());
-        let given: Vec<Duration> = self.block_retention.iter_mut().filter_map(Option::take).collect();
-        if let Some(last) = given.last() {
-            if given.iter().any(|one| one != last) {
-                report.remark(RemarkKind::Note, "", CONFLICTING_RETENTION);
-            }
-            self.config.retention.block_retention = (!last.is_zero()).then_some(*last);
+        if let Some(retention) = settled("block_retention", &mut self.block_retention, report) {
+            self.config.retention.block_retention = (!retention.is_zero()).then_some(retention);
         }
         if let Some(retention) = self.override_retention.filter(|retention| !retention.is_zero()) {
             self.config.retention.block_retention = Some(retention);
         }
+        self.settle_compaction(report);
+    }
+
+    /// 0 is read as the default of each of these keys.
+    fn settle_compaction(&mut self, report: &mut Report) {
+        let compaction = &mut self.config.compaction;
+        let is_given = |given: &Duration| !given.is_zero();
+        let window = settled("compaction_window", &mut self.compaction_window, report).filter(is_given);
+        compaction.window = self.override_window.filter(is_given).or(window).unwrap_or(compaction.window);
+        let cycle = settled("compaction_cycle", &mut self.compaction_cycle, report).filter(is_given);
+        compaction.cycle = cycle.unwrap_or(compaction.cycle);
+        let bytes = settled("max_block_bytes", &mut self.max_block_bytes, report).filter(|bytes| *bytes > 0);
+        compaction.max_block_bytes = bytes.unwrap_or(compaction.max_block_bytes);
+        let traces = settled("max_compaction_objects", &mut self.max_compaction_objects, report).filter(|traces| *traces > 0);
+        compaction.max_block_traces = traces.unwrap_or(compaction.max_block_traces);
     }
 
     /// The configuration, after checks that need more than one key. `has_file` tells a configuration file from none.
@@ -103,6 +124,7 @@ impl Draft {
         }
         if self.compactor_disabled {
             config.retention.block_retention = None;
+            config.compaction.enabled = false;
         }
         check_target(&config.target)?;
         config.http_api_prefix = path_prefix("http_api_prefix", &config.http_api_prefix)?;
@@ -151,6 +173,17 @@ impl Draft {
             );
         }
     }
+}
+
+/// What the last section that has the key says, with a note if others say something else.
+fn settled<T: Copy + PartialEq>(key: &str, given: &mut Generations<T>, report: &mut Report) -> Option<T> {
+    let given: Vec<T> = given.iter_mut().filter_map(Option::take).collect();
+    let last = *given.last()?;
+    if given.iter().any(|one| *one != last) {
+        let text = format!("{key} differs between compactor, backend_scheduler and backend_worker: the last of these that sets it is used");
+        report.remark(RemarkKind::Note, "", &text);
+    }
+    Some(last)
 }
 
 /// Passes the targets that mean everything.

@@ -61,14 +61,43 @@ impl IngesterConfig {
 /// How long blocks are kept ("spec/config.md §9").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionConfig {
-    /// Age, by the end of its newest span, at which a block is removed; default 336 h. `None` keeps blocks for ever
-    /// (`block_retention: 0`, or `compactor.disabled`).
+    /// Age, by the later of its newest span's end and its arrival, at which a block is removed; default 336 h. `None` keeps
+    /// blocks for ever (`block_retention: 0`, or `compactor.disabled`).
     pub block_retention: Option<Duration>,
 }
 
 impl Default for RetentionConfig {
     fn default() -> Self {
         RetentionConfig { block_retention: Some(Duration::from_secs(336 * 3600)) }
+    }
+}
+
+/// How blocks are merged ("spec/config.md §9").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompactionConfig {
+    /// Whether they are; default true (`compactor.disabled`, `overrides.defaults.compaction.compaction_disabled`).
+    pub enabled: bool,
+    /// Blocks whose newest spans lie in one window of this length are merged with each other; default 1 h
+    /// (`compaction_window`).
+    pub window: Duration,
+    /// How often the blocks are looked at, and how long nothing must have come before the last blocks of a window are merged;
+    /// default 30 s (`compaction_cycle`).
+    pub cycle: Duration,
+    /// Most bytes of a merged block; default 100 GiB (`max_block_bytes`).
+    pub max_block_bytes: u64,
+    /// Most traces of a merged block; default 6,000,000 (`max_compaction_objects`).
+    pub max_block_traces: u64,
+}
+
+impl Default for CompactionConfig {
+    fn default() -> Self {
+        CompactionConfig {
+            enabled: true,
+            window: Duration::from_secs(3600),
+            cycle: Duration::from_secs(30),
+            max_block_bytes: 100 << 30,
+            max_block_traces: 6_000_000,
+        }
     }
 }
 

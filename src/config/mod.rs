@@ -35,7 +35,7 @@ use std::time::Duration;
 pub use address::ListenAddress;
 pub use error::ConfigError;
 pub use flags::usage;
-pub use limits::{DistributorConfig, IngesterConfig, QueryConfig, RetentionConfig};
+pub use limits::{CompactionConfig, DistributorConfig, IngesterConfig, QueryConfig, RetentionConfig};
 pub use load::{Command, Loaded, load};
 pub use receivers::{GrpcReceiver, HttpReceiver, Receivers};
 pub use server::{LogFormat, LogLevel, ServerConfig};
@@ -72,6 +72,8 @@ pub struct Config {
     pub ingester: IngesterConfig,
     /// Where blocks and the write-ahead log are.
     pub storage: StorageConfig,
+    /// How blocks are merged.
+    pub compaction: CompactionConfig,
     /// How long blocks are kept.
     pub retention: RetentionConfig,
     /// Bounds of the query API.
@@ -92,6 +94,7 @@ impl Default for Config {
             distributor: DistributorConfig::default(),
             ingester: IngesterConfig::default(),
             storage: StorageConfig::default(),
+            compaction: CompactionConfig::default(),
             retention: RetentionConfig::default(),
             query: QueryConfig::default(),
         }

@@ -332,7 +332,24 @@ fn commands() {
 #[test]
 fn compactor_off_keeps_blocks() {
     let config = load_text("compactor: {disabled: true, compaction: {block_retention: 1h}}", &[]).expect("good").config;
-    assert_eq!(config.retention.block_retention, None);
+    assert_eq!((config.retention.block_retention, config.compaction.enabled), (None, false));
+}
+
+#[test]
+fn keys_of_compaction() {
+    let text = "\
+compactor: {compaction: {compaction_window: 4h, compaction_cycle: 5s, max_block_bytes: 1000, max_compaction_objects: 7}}
+backend_scheduler: {provider: {compaction: {compaction: {compaction_window: 2h, max_block_bytes: 0}}}}
+overrides: {defaults: {compaction: {compaction_window: 0, compaction_disabled: true}}}
+";
+    let loaded = load_text(text, &[]).expect("good");
+    let wanted =
+        CompactionConfig { enabled: false, window: seconds(7200), cycle: seconds(5), max_block_traces: 7, ..CompactionConfig::default() };
+    assert_eq!(loaded.config.compaction, wanted);
+    let notes = loaded.notes.iter().filter(|note| note.contains("differs between compactor, backend_scheduler and backend_worker"));
+    assert_eq!(notes.count(), 2, "{:?}", loaded.notes);
+    let config = load_text("overrides: {defaults: {compaction: {compaction_window: 30m}}}", &[]).expect("good").config;
+    assert_eq!(config.compaction, CompactionConfig { window: seconds(1800), ..CompactionConfig::default() });
 }
 
 #[test]

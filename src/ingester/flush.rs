@@ -8,7 +8,8 @@ use super::Ingester;
 use super::cut::traces_left;
 use super::head::{Head, Sealed, now_millis};
 use super::wal::{Ledger, Receipt, WalError};
-use crate::block::reader::{Block, RangeRead, ReadFailure};
+use crate::block::output::FilesInMemory;
+use crate::block::reader::{Block, RangeRead};
 use crate::block::schema::META_FILE;
 use crate::block::writer::WriteError;
 use crate::block::{BlockInput, NewBlock, write_block};
@@ -255,21 +256,7 @@ fn pins_released(encoded: &Encoded) -> Vec<(u64, u64)> {
 /// Opens a block whose files were just written, to see that they can be read before anything relies on them. Its small
 /// files are read from memory, so that this costs no requests; later reads go to the store.
 async fn open_from_memory(id: BlockId, new: &NewBlock, files: Arc<dyn RangeRead>) -> Result<Block, FlushError> {
-    let (meta, written) = (new.meta.clone(), WrittenFiles(new.files.clone()));
+    let (meta, written) = (new.meta.clone(), FilesInMemory(new.files.clone()));
     let opened = tokio::task::spawn_blocking(move || Block::open_with(id, meta, &written, files)).await;
     opened.map_err(|_| FlushError::Interrupted)?.map_err(|error| FlushError::Block(error.to_string()))
-}
-
-/// The files of a block that is just being written.
-struct WrittenFiles(Vec<(String, bytes::Bytes)>);
-
-impl RangeRead for WrittenFiles {
-    fn read(&self, file: &str, ranges: &[std::ops::Range<u64>]) -> Result<Vec<bytes::Bytes>, ReadFailure> {
-        let (_, bytes) = self.0.iter().find(|(name, _)| name == file).ok_or_else(|| ReadFailure(format!("no file {file}")))?;
-        let part = |range: &std::ops::Range<u64>| {
-            let fits = range.start <= range.end && range.end <= bytes.len() as u64;
-            fits.then(|| bytes.slice(range.start as usize..range.end as usize)).ok_or_else(|| ReadFailure(format!("{file} is too short")))
-        };
-        ranges.iter().map(part).collect()
-    }
 }

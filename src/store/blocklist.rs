@@ -34,6 +34,16 @@ impl BlockList {
         self.change(|blocks| blocks.push(block));
     }
 
+    /// Takes blocks out and puts another in their place, in one step for every snapshot.
+    pub fn replace(&self, removed: &[BlockId], added: Option<Arc<Block>>) {
+        self.change(|blocks| {
+            // None of the removed ones is before the first of them.
+            let place = blocks.iter().position(|block| removed.contains(&block.id())).unwrap_or(blocks.len());
+            blocks.retain(|block| !removed.contains(&block.id()));
+            blocks.splice(place..place, added);
+        });
+    }
+
     /// Number of blocks that exist and cannot be read.
     pub fn num_unreadable(&self) -> usize {
         self.unreadable.read().len()
@@ -56,6 +66,9 @@ impl BlockList {
                 let known: HashSet<BlockId> = blocks.iter().map(|block| block.id()).collect();
                 blocks.retain(|block| !gone.contains(&block.id()));
                 blocks.extend(added.into_iter().filter(|block| !known.contains(&block.id())));
+                // One that was merged, here or elsewhere, and whose deletion has not come through yet.
+                let replaced = replaced_by(blocks);
+                blocks.retain(|block| replaced.get(&block.id()).is_none_or(|level| *level <= block.meta().level));
             });
         }
         let mut left_out = self.unreadable.write();
@@ -75,6 +88,37 @@ struct Found {
     added: Vec<Arc<Block>>,
     gone: HashSet<BlockId>,
     unreadable: BTreeMap<BlockId, String>,
+}
+
+impl Found {
+    /// Deletes the blocks that another one, which can be read, replaces: a merge was interrupted after its output had come to
+    /// exist. A block may replace one and be replaced itself; it goes last, since it tells of the other.
+    async fn finish_swaps(&mut self, store: &Store, tenant: &TenantId) -> Result<(), StoreError> {
+        let replaced = replaced_by(&self.added);
+        let is_replaced = |block: &mut Arc<Block>| replaced.get(&block.id()).is_some_and(|level| *level > block.meta().level);
+        let opened = self.added.extract_if(.., is_replaced).map(|block| (block.meta().level, block.id()));
+        let unreadable = self.unreadable.extract_if(.., |id, _| replaced.contains_key(id)).map(|(id, _)| (0, id));
+        let mut rests: Vec<(u32, BlockId)> = unreadable.chain(opened).collect();
+        rests.sort_unstable();
+        for (_, id) in rests {
+            tracing::info!(%tenant, block = %id, "a block that was merged into another is deleted");
+            store.delete_block(tenant, &id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The blocks that some of `blocks` replace, with the highest level of these. An output is above its inputs, so that a damaged list
+/// does not replace the block that it is in.
+fn replaced_by(blocks: &[Arc<Block>]) -> HashMap<BlockId, u32> {
+    let mut replaced: HashMap<BlockId, u32> = HashMap::new();
+    for block in blocks {
+        for id in block.meta().replaces.iter().filter_map(|id| BlockId::parse(id)) {
+            let level = replaced.entry(id).or_default();
+            *level = block.meta().level.max(*level);
+        }
+    }
+    replaced
 }
 
 /// The block lists of all tenants.
@@ -102,8 +146,8 @@ impl BlockLists {
         self.tenants.read().keys().cloned().collect()
     }
 
-    /// Opens every block in the store and sweeps what unfinished flushes left. A block that cannot be opened is left out
-    /// and reported, not deleted. To be called before anything is written. Returns the number of blocks opened.
+    /// Opens every block in the store and sweeps what unfinished flushes and merges left. A block that cannot be opened is
+    /// left out and reported, not deleted. To be called before anything is written. Returns the number of blocks served.
     pub async fn load(&self, store: &Store) -> Result<usize, StoreError> {
         let mut num_blocks = 0;
         for tenant in store.tenants().await? {
@@ -115,7 +159,10 @@ impl BlockLists {
                     Err(reason) => drop(found.unreadable.insert(id, reason)),
                 }
             }
+            found.finish_swaps(store, &tenant).await?;
             num_blocks += found.added.len();
+            // In the order in which they came while the server ran.
+            found.added.sort_by_key(|block| (block.meta().created_unix_nano, block.id()));
             self.of(&tenant).update(&tenant, found);
         }
         Ok(num_blocks)

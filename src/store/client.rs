@@ -12,7 +12,7 @@ use crate::runtime::directories::create_durably;
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, WriteMultipart};
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, WriteMultipart};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -154,10 +154,20 @@ impl Store {
     }
 
     async fn start_parts(&self, remote: &Remote, path: &Path) -> object_store::Result<WriteMultipart> {
-        let Labels { attributes, tags } = remote.labels.clone();
-        let options = PutMultipartOptions { attributes, tags, ..PutMultipartOptions::default() };
-        let upload = self.objects.put_multipart_opts(path, options).await?;
+        let upload = self.start_upload(path).await?;
         Ok(WriteMultipart::new_with_chunk_size(upload, usize::try_from(remote.part_bytes).unwrap_or(usize::MAX)))
+    }
+
+    /// Begins to write an object in parts, with the labels that all objects get.
+    pub(super) async fn start_upload(&self, path: &Path) -> object_store::Result<Box<dyn MultipartUpload>> {
+        let Labels { attributes, tags } = self.remote().map(|remote| remote.labels.clone()).unwrap_or_default();
+        let options = PutMultipartOptions { attributes, tags, ..PutMultipartOptions::default() };
+        self.objects.put_multipart_opts(path, options).await
+    }
+
+    /// The least size of a part, if the operator has set one.
+    pub(super) fn part_bytes(&self) -> u64 {
+        self.remote().map_or(0, |remote| remote.part_bytes)
     }
 
     /// Copies an object of another store, a few parts in memory at a time.
@@ -190,7 +200,7 @@ impl Store {
     }
 
     /// The local store syncs a file and its folder, but not the folder's own entry when it makes one.
-    async fn make_folder(&self, path: &Path) -> Result<(), StoreError> {
+    pub(super) async fn make_folder(&self, path: &Path) -> Result<(), StoreError> {
         let Some(root) = &self.root else { return Ok(()) };
         let folder = root.join(path.as_ref()).parent().map(std::path::Path::to_path_buf).unwrap_or_else(|| root.clone());
         let made = folder.clone();
@@ -321,8 +331,9 @@ impl Store {
             self.delete(&file).await?;
         }
         if let Some(folder) = self.directory_of(tenant, id) {
-            // An empty folder costs an inode and nothing else; the next start sweeps one that stays.
-            let _ = tokio::fs::remove_dir(folder).await;
+            // With what a listing does not show: parts of an upload that was never finished. The next start sweeps a folder
+            // that stays.
+            let _ = tokio::fs::remove_dir_all(folder).await;
         }
         Ok(())
     }
@@ -350,7 +361,7 @@ fn shown(path: &Path) -> &str {
     if path.as_ref().is_empty() { "the store" } else { path.as_ref() }
 }
 
-fn failure(operation: &'static str, path: &Path, source: object_store::Error) -> StoreError {
+pub(super) fn failure(operation: &'static str, path: &Path, source: object_store::Error) -> StoreError {
     match source {
         object_store::Error::NotFound { .. } => StoreError::NotFound(path.clone()),
         source => StoreError::Unavailable { operation, path: path.clone(), source },

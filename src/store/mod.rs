@@ -8,7 +8,7 @@
 //!
 //! - [`settings`], `backend`, `credentials`, `requests`: from what the operator writes to a client;
 //! - [`probe`] and `explain`: whether it works, and what to do if it does not;
-//! - [`client`]: reading and writing objects; `files` and `cache`: reading the files of a block;
+//! - [`client`]: reading and writing objects; `files` and `cache`: reading the files of a block; `upload`: writing large ones;
 //! - [`spool`]: blocks on their way to the bucket;
 //! - [`blocklist`] and [`poll`]: which blocks there are.
 
@@ -26,8 +26,10 @@ pub mod probe;
 mod requests;
 pub mod settings;
 pub mod spool;
+mod upload;
 
 pub use backend::{BackendError, Bucket};
 pub use blocklist::{BlockList, BlockLists};
 pub use client::{Store, StoreError};
 pub use files::BlockFiles;
+pub use upload::StoreSink;

@@ -9,6 +9,8 @@ mod receiver;
 
 mod ingester;
 
+mod compactor;
+
 mod querier;
 
 mod api;

@@ -16,7 +16,7 @@ use prost::Message;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Gives every span an id of its own; parents become spans of any trace.
-fn with_unique_ids(mut runs: Vec<Vec<Sent>>) -> Vec<Vec<Sent>> {
+pub(super) fn with_unique_ids(mut runs: Vec<Vec<Sent>>) -> Vec<Vec<Sent>> {
     let id = |n: u64| (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes().to_vec();
     let mut next = 0;
     for request in runs.iter_mut().flatten() {
@@ -164,7 +164,7 @@ pub(super) fn check_column(chunks: &[Chunk], block: &Block, id: ColumnId<'_>) ->
 }
 
 /// The leaves that only plain readers use.
-fn check_plain_leaves(block: &Block, traces: &BTreeMap<TraceId, Expected>) -> Result<(), TestCaseError> {
+pub(super) fn check_plain_leaves(block: &Block, traces: &BTreeMap<TraceId, Expected>) -> Result<(), TestCaseError> {
     let services: HashMap<Vec<u8>, String> =
         traces.values().flat_map(|trace| &trace.spans).map(|told| (span_of(told).span_id, service_of(told))).collect();
     for group in 0..block.row_groups().len() {

@@ -1,36 +1,36 @@
 //! Compaction and retention: `compactor` up to 2.10, then `backend_scheduler` and `backend_worker` ("spec/config.md §9").
 
-use std::time::Duration;
-
 use crate::config::draft::Draft;
 use crate::config::schema::{Action, Key, Table, When};
 
-/// The leaf keys have the same names in three places; which of them sets the retention is told by `set_retention`.
-const fn leaves(set_retention: fn(&mut Draft, Duration)) -> [Key<Draft>; 3] {
-    [
-        Key::duration("block_retention", set_retention),
-        Key::duration("compacted_block_retention", |draft, retention| draft.compacted_block_retention = Some(retention)),
-        Key::new("retention_concurrency", Action::Ignore).warning(When::Zero, "0 is read as the default"),
-    ]
+/// The leaf keys have the same names in three places; the number tells which of them sets a value.
+macro_rules! leaves {
+    ($generation:literal) => {
+        [
+            Key::duration("block_retention", |draft: &mut Draft, retention| draft.block_retention[$generation] = Some(retention)),
+            Key::duration("compacted_block_retention", |draft, retention| draft.compacted_block_retention = Some(retention)),
+            Key::duration("compaction_cycle", |draft, cycle| draft.compaction_cycle[$generation] = Some(cycle)),
+            Key::duration("compaction_window", |draft, window| draft.compaction_window[$generation] = Some(window)),
+            Key::count("max_block_bytes", |draft, bytes| draft.max_block_bytes[$generation] = Some(bytes)),
+            Key::count("max_compaction_objects", |draft, traces| draft.max_compaction_objects[$generation] = Some(traces)),
+            Key::new("retention_concurrency", Action::Ignore).warning(When::Zero, "0 is read as the default"),
+        ]
+    };
 }
 
 const IGNORED_LEAVES: &[&str] = &[
     "chunk_size_bytes",
-    "compaction_cycle",
-    "compaction_window",
     "flush_size_bytes",
     "iterator_buffer_size",
-    "max_block_bytes",
-    "max_compaction_objects",
     "max_time_per_tenant",
     "v2_in_buffer_bytes",
     "v2_out_buffer_bytes",
     "v2_prefetch_traces_count",
 ];
 
-static COMPACTOR_LEAVES: [Key<Draft>; 3] = leaves(|draft, retention| draft.block_retention[0] = Some(retention));
-static SCHEDULER_LEAVES: [Key<Draft>; 3] = leaves(|draft, retention| draft.block_retention[1] = Some(retention));
-static WORKER_LEAVES: [Key<Draft>; 3] = leaves(|draft, retention| draft.block_retention[2] = Some(retention));
+static COMPACTOR_LEAVES: [Key<Draft>; 7] = leaves!(0);
+static SCHEDULER_LEAVES: [Key<Draft>; 7] = leaves!(1);
+static WORKER_LEAVES: [Key<Draft>; 7] = leaves!(2);
 
 static COMPACTOR_COMPACTION: Table<Draft> = Table::new("tempodb.CompactorConfig", &COMPACTOR_LEAVES, IGNORED_LEAVES);
 static SCHEDULER_COMPACTION: Table<Draft> = Table::new("tempodb.CompactorConfig", &SCHEDULER_LEAVES, IGNORED_LEAVES);

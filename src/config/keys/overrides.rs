@@ -120,8 +120,12 @@ static READ: Table<Draft> = Table::new(
 
 static COMPACTION: Table<Draft> = Table::new(
     "overrides.CompactionOverrides",
-    &[Key::duration("block_retention", |draft, retention| draft.override_retention = Some(retention)), Key::not_yet("compaction_disabled")],
-    &["compaction_window"],
+    &[
+        Key::duration("block_retention", |draft, retention| draft.override_retention = Some(retention)),
+        Key::duration("compaction_window", |draft, window| draft.override_window = Some(window)),
+        Key::bool("compaction_disabled", |draft, disabled| draft.config.compaction.enabled = !disabled),
+    ],
+    &[],
 );
 
 static GLOBAL: Table<Draft> = Table::new(

@@ -3,5 +3,5 @@
 mod crashes;
 mod data_dir;
 mod duplicates;
-mod ledger;
+pub mod ledger;
 mod torn_tail;

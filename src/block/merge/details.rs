@@ -1,0 +1,123 @@
+//! `events.parquet` and `links.parquet` of the output.
+
+use super::MergeError;
+use super::attributes::{choose, write_attributes};
+use super::gather::{TextForm, decode_all, decode_dense, int32, write_dense_i64, write_optional_i32, write_texts};
+use super::order::{Inputs, OutputGroup};
+use super::rows::{PartBytes, TableRows, fetch_parts};
+use crate::block::choice::AttributeChoice;
+use crate::block::details::{event_leaves, link_leaves};
+use crate::block::meta::{FileMeta, RowGroupMeta};
+use crate::block::output::BlockSink;
+use crate::block::parquet::DecodedValues;
+use crate::block::reader::{Block, Table};
+use crate::block::schema::{EVENTS_FILE, LINKS_FILE, detail, push_attribute_leaves};
+use crate::block::table::{Cells, Leaf, RowGroup, TableWriter};
+use parquet::data_type::ByteArray;
+use std::ops::Range;
+use std::sync::Arc;
+
+type Columns = fn(&TableRows, &[PartBytes<'_>], &mut RowGroup<'_>) -> Result<(), MergeError>;
+
+/// One of the two tables under construction.
+pub(super) struct DetailMerge {
+    table: TableWriter,
+    attributes: AttributeChoice,
+    of: fn(&Block) -> Option<&Table>,
+    /// Writes the columns between span row and attributes.
+    columns: Columns,
+}
+
+impl DetailMerge {
+    /// The table of events, if any input has one.
+    pub fn start_events(sink: &dyn BlockSink, inputs: &[Arc<Block>]) -> Result<Option<Self>, MergeError> {
+        let has_rows = any_rows(inputs, |group| group.num_events);
+        let start = || Self::start(sink, inputs, EVENTS_FILE, "event", event_leaves(), Block::events, write_events);
+        has_rows.then(start).transpose()
+    }
+
+    /// The table of links, if any input has one.
+    pub fn start_links(sink: &dyn BlockSink, inputs: &[Arc<Block>]) -> Result<Option<Self>, MergeError> {
+        let has_rows = any_rows(inputs, |group| group.num_links);
+        let start = || Self::start(sink, inputs, LINKS_FILE, "link", link_leaves(), Block::links, write_links);
+        has_rows.then(start).transpose()
+    }
+
+    fn start(
+        sink: &dyn BlockSink,
+        inputs: &[Arc<Block>],
+        file: &str,
+        prefix: &str,
+        mut leaves: Vec<Leaf>,
+        of: fn(&Block) -> Option<&Table>,
+        columns: Columns,
+    ) -> Result<Self, MergeError> {
+        let attributes = choose(inputs, of)?;
+        let metadata = push_attribute_leaves(&mut leaves, prefix, &attributes);
+        Ok(DetailMerge { table: TableWriter::new(sink, file, &leaves, metadata)?, attributes, of, columns })
+    }
+
+    /// Writes the rows of a row group of spans, if there are any.
+    pub fn write(&mut self, inputs: &Inputs, rows: &TableRows, group: &OutputGroup) -> Result<(), MergeError> {
+        if rows.num_rows == 0 {
+            return Ok(());
+        }
+        let parts = fetch_parts(inputs, rows, self.of, &|_| true)?;
+        let mut out = self.table.row_group()?;
+        let first = i64::from(group.first_row);
+        write_span_rows(rows, &parts, first..first + i64::from(group.num_spans()), &mut out)?;
+        (self.columns)(rows, &parts, &mut out)?;
+        write_attributes(&self.attributes, rows, &parts, &mut out)?;
+        Ok(out.finish()?)
+    }
+
+    pub fn finish(self) -> Result<FileMeta, MergeError> {
+        Ok(self.table.finish()?)
+    }
+}
+
+fn any_rows(inputs: &[Arc<Block>], count: fn(&RowGroupMeta) -> u32) -> bool {
+    inputs.iter().flat_map(|block| block.row_groups()).any(|group| count(group) > 0)
+}
+
+/// Rows of spans in the output; `group` has those of the row group.
+fn write_span_rows(rows: &TableRows, parts: &[PartBytes<'_>], group: Range<i64>, out: &mut RowGroup<'_>) -> Result<(), MergeError> {
+    let spans = decode_dense(parts, detail::SPAN_ROW, int32)?;
+    let mut moved = Vec::with_capacity(rows.num_rows);
+    for run in &rows.runs {
+        for &span in &spans[run.part][rows.within(run)] {
+            let row = i64::from(span as u32) + run.shift;
+            if !group.contains(&row) {
+                return Err(parts[run.part].mistyped(detail::SPAN_ROW));
+            }
+            moved.push(row as i32);
+        }
+    }
+    Ok(out.column(Cells::I32(&moved), None)?)
+}
+
+fn write_events(rows: &TableRows, parts: &[PartBytes<'_>], out: &mut RowGroup<'_>) -> Result<(), MergeError> {
+    write_dense_i64(rows, parts, detail::TIME, out)?;
+    write_texts(rows, parts, detail::NAME, decode_all(parts, detail::NAME)?, TextForm::Required, out)?;
+    write_optional_i32(rows, parts, detail::DROPPED_ATTRIBUTES, out)
+}
+
+fn write_links(rows: &TableRows, parts: &[PartBytes<'_>], out: &mut RowGroup<'_>) -> Result<(), MergeError> {
+    write_linked_traces(rows, parts, out)?;
+    write_dense_i64(rows, parts, detail::SPAN_ID, out)?;
+    write_texts(rows, parts, detail::TRACE_STATE, decode_all(parts, detail::TRACE_STATE)?, TextForm::Optional, out)?;
+    write_optional_i32(rows, parts, detail::FLAGS, out)?;
+    write_optional_i32(rows, parts, detail::DROPPED_ATTRIBUTES, out)
+}
+
+fn write_linked_traces(rows: &TableRows, parts: &[PartBytes<'_>], out: &mut RowGroup<'_>) -> Result<(), MergeError> {
+    let ids = decode_dense(parts, detail::TRACE_ID, |values| match values {
+        DecodedValues::Fixed(bytes, 16) => Some(bytes.as_chunks::<16>().0.to_vec()),
+        _ => None,
+    })?;
+    let mut cells = Vec::with_capacity(rows.num_rows);
+    for run in &rows.runs {
+        cells.extend(ids[run.part][rows.within(run)].iter().map(|id| ByteArray::from(id.to_vec())));
+    }
+    Ok(out.column(Cells::Bytes(cells), None)?)
+}
