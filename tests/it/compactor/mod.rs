@@ -7,12 +7,12 @@ use crate::support::server::{DataDir, Server};
 use crate::support::until;
 
 /// The usual configuration with a compactor that does not wait long.
-fn eager(data: &DataDir, keys: &str) -> String {
+pub(crate) fn eager(data: &DataDir, keys: &str) -> String {
     format!("{}compactor:\n  compaction:\n    compaction_cycle: 150ms\n{keys}", data.config())
 }
 
 /// Waits until no block waits to be merged, and old files are gone.
-fn wait_for_rest(server: &Server) {
+pub(crate) fn wait_for_rest(server: &Server) {
     until("end of compaction", || {
         let has_looked = server.get("/metrics").text().contains("conmoto_compaction_waiting_blocks{");
         let is_at_rest =

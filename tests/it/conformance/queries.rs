@@ -1,15 +1,13 @@
 //! The recorded queries, over the same spans in every place where spans can be.
 //!
-//! `passing.txt` lists the cases that are expected to pass; the others need parts of the language that are not built yet.
-//! The list is kept exact: a listed case that fails and an unlisted case that passes both fail the test. To write it anew from
-//! what passes now, and to see what does not: `CONMOTO_REWRITE=1 cargo test --test it over_the_head -- --nocapture`.
+//! `deviations.tsv` lists the cases that are meant to differ, each with its reason; one that does not is an error of the list.
 
 use super::compare::{close, first_difference};
-use super::{normalise, path, recording, text};
+use super::{deviations, normalise, path, recording, text};
+use crate::compactor::{eager, wait_for_rest};
 use crate::support::http::{send, with_query};
-use crate::support::server::Server;
+use crate::support::server::{DataDir, Server};
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -23,15 +21,10 @@ const CONCURRENCY: usize = 3;
 /// Spans in the data.
 const NUM_SPANS: u64 = 3839;
 
-const REWRITE: &str = "CONMOTO_REWRITE";
-
 #[test]
 fn over_the_head() {
     let server = Server::fresh();
     requests().iter().for_each(|request| server.push(request));
-    if std::env::var_os(REWRITE).is_some() {
-        rewrite(&server);
-    }
     check(&server);
     assert_eq!(server.data.blocks(), [] as [std::path::PathBuf; 0]);
 }
@@ -51,6 +44,35 @@ fn over_one_block() {
     let server = Server::fresh();
     requests().iter().for_each(|request| server.push(request));
     server.flush();
+    check(&server);
+    assert_eq!(server.data.blocks().len(), 1);
+}
+
+#[test]
+fn over_compacted_blocks() {
+    let data = DataDir::new();
+    let server = Server::start_with(&data, &eager(&data, ""), &[]);
+    for request in requests() {
+        server.push(&request);
+        server.flush();
+    }
+    wait_for_rest(&server);
+    assert_eq!(server.data.blocks().len(), 1);
+    check(&server);
+}
+
+#[test]
+fn over_compacted_block_and_head() {
+    let data = DataDir::new();
+    let server = Server::start_with(&data, &eager(&data, ""), &[]);
+    let requests = requests();
+    let (flushed, recent) = requests.split_at(3);
+    for request in flushed {
+        server.push(request);
+        server.flush();
+    }
+    wait_for_rest(&server);
+    recent.iter().for_each(|request| server.push(request));
     check(&server);
     assert_eq!(server.data.blocks().len(), 1);
 }
@@ -148,39 +170,19 @@ fn differences(server: &Server) -> Vec<(&'static Case, Option<String>)> {
     })
 }
 
-fn passing() -> BTreeSet<String> {
-    let list = std::fs::read_to_string(path("passing.txt")).expect("the list is there");
-    list.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_string).collect()
-}
-
 fn check(server: &Server) {
     assert_eq!(server.count("{ }"), NUM_SPANS);
-    let passing = passing();
-    let (mut wrong, mut unlisted) = (Vec::new(), Vec::new());
+    let meant = deviations("deviations.tsv");
+    let (mut wrong, mut used) = (Vec::new(), 0);
     for (case, difference) in differences(server) {
-        match (difference, passing.contains(&case.id)) {
-            (Some(difference), true) => wrong.push(difference),
-            (None, false) => unlisted.push(&*case.id),
-            _ => {}
+        match (difference, meant.get(&case.id)) {
+            (Some(difference), None) => wrong.push(difference),
+            (None, Some(reason)) => {
+                wrong.push(format!("{}: listed as a deviation ({reason}), but the answer is the recorded one", case.id))
+            }
+            (_, listed) => used += usize::from(listed.is_some()),
         }
     }
-    let ids: BTreeSet<&String> = CASES.iter().map(|case| &case.id).collect();
-    let unknown: Vec<&String> = passing.iter().filter(|id| !ids.contains(id)).collect();
-    assert!(wrong.is_empty(), "{} of {} cases fail that passed:\n{}", wrong.len(), passing.len(), wrong.join("\n"));
-    assert!(
-        unlisted.is_empty(),
-        "{} cases pass and are not in passing.txt ({REWRITE}=1 writes it, see above): {unlisted:?}",
-        unlisted.len()
-    );
-    assert!(unknown.is_empty(), "passing.txt names cases that do not exist: {unknown:?}");
-}
-
-/// Writes the list of what passes, and tells what does not.
-fn rewrite(server: &Server) {
-    let (failed, passed): (Vec<_>, Vec<_>) = differences(server).into_iter().partition(|(_, difference)| difference.is_some());
-    let passed: BTreeSet<&String> = passed.iter().map(|(case, _)| &case.id).collect();
-    let lines: String = passed.iter().map(|id| format!("{id}\n")).collect();
-    let list = format!("# Cases of expected.jsonl.gz that pass; kept by tests/it/conformance/queries.rs.\n{lines}");
-    std::fs::write(path("passing.txt"), list).expect("writable");
-    failed.iter().filter_map(|(_, difference)| difference.as_ref()).for_each(|difference| eprintln!("{difference}"));
+    assert!(wrong.is_empty(), "{} of {} cases differ:\n{}", wrong.len(), CASES.len(), wrong.join("\n"));
+    assert_eq!(used, meant.len(), "the list of deviations names cases that do not exist");
 }
