@@ -121,6 +121,15 @@ impl Stage {
 }
 
 impl Operand {
+    /// Whether there may be several spansets on a side of an operator within.
+    fn can_fail(&self) -> bool {
+        match self {
+            Operand::Filter(_) => false,
+            Operand::Pipeline(_) => true,
+            Operand::Binary { left, right, .. } => left.can_fail() || right.can_fail(),
+        }
+    }
+
     fn may_match(&self, has_match: &dyn Fn(usize) -> bool) -> bool {
         match self {
             Operand::Filter(filter) => has_match(*filter),

@@ -169,7 +169,9 @@ fn binary(op: SpansetOp, left: &Operand, right: &Operand, rows: &dyn TraceRows, 
     if needs_left && left.rows.is_empty() {
         return Ok(left);
     }
-    let right = apply(right, rows, incoming)?;
+    // Where the left side has nothing the right one is not even tried, so that it cannot fail there.
+    let tried = (needs_left && right.can_fail()).then(|| in_traces_of(&left.rows, incoming, rows.traces()));
+    let right = apply(right, rows, tried.as_ref().unwrap_or(incoming))?;
     if op != SpansetOp::Or && right.rows.is_empty() {
         return Ok(right);
     }
@@ -187,6 +189,14 @@ fn binary(op: SpansetOp, left: &Operand, right: &Operand, rows: &dyn TraceRows, 
         }
         SpansetOp::UnionRelated(relation) => pairs(relation, &left, &right, rows)?.into(),
     })
+}
+
+/// The rows of `incoming` in traces that have some of `rows`.
+fn in_traces_of(rows: &Bitmap, incoming: &Bitmap, traces: &[Range<usize>]) -> Bitmap {
+    let mut found = Bitmap::empty(incoming.len());
+    traces.iter().filter(|range| rows.any_in((*range).clone())).for_each(|range| found.insert_range(range.clone()));
+    found.and_with(incoming);
+    found
 }
 
 /// Spec/traceql.md §8.3: an operator cannot work on several spansets of a trace; where the right side is empty it does not try.
