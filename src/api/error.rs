@@ -28,6 +28,10 @@ pub enum ErrorKind {
     Internal,
     /// The server ends.
     Stopping,
+    /// The query took longer than it may.
+    TimedOut,
+    /// Nobody waits for the answer.
+    Abandoned,
 }
 
 /// Why a query has no answer. The message is meant for the client.
@@ -63,6 +67,9 @@ impl ApiError {
             ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
             ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorKind::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            // The word that proxies have for it; the number has no name in the standard.
+            ErrorKind::Abandoned => StatusCode::from_u16(499).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
 
@@ -74,6 +81,8 @@ impl ApiError {
             ErrorKind::Unsupported => Code::Unimplemented,
             ErrorKind::Internal => Code::Internal,
             ErrorKind::Stopping => Code::Unavailable,
+            ErrorKind::TimedOut => Code::DeadlineExceeded,
+            ErrorKind::Abandoned => Code::Cancelled,
         }
     }
 }
@@ -106,6 +115,8 @@ impl From<QueryError> for ApiError {
             QueryError::Invalid(_) => ErrorKind::Invalid,
             QueryError::Unsupported(_) => ErrorKind::Unsupported,
             QueryError::Internal(_) => ErrorKind::Internal,
+            QueryError::TimedOut(_) => ErrorKind::TimedOut,
+            QueryError::Abandoned => ErrorKind::Abandoned,
         };
         if kind == ErrorKind::Internal {
             tracing::error!(%error, "query failed");

@@ -33,7 +33,7 @@ pub(super) fn state(config: ApiConfig) -> ApiState {
     };
     ApiState {
         config,
-        frontend: Arc::new(Frontend::new(Arc::new(Empty), 1)),
+        frontend: Arc::new(Frontend::new(Arc::new(Empty), 1, std::time::Duration::from_secs(30))),
         readiness: watch::channel(Readiness::Ready).1,
         flush: Arc::new(flush),
         metrics_text: Arc::new(|| "# EOF\n".to_string()),

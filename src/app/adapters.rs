@@ -47,9 +47,9 @@ impl RecentSource for InProcessRecent {
         match self.ingester.existing_head(tenant) {
             Some(head) => {
                 let snapshot = head.snapshot();
-                Snapshot { chunks: snapshot.chunks, blocks: snapshot.blocks }
+                Snapshot { chunks: snapshot.chunks, blocks: snapshot.blocks, ..Snapshot::default() }
             }
-            None => Snapshot { chunks: Vec::new(), blocks: self.blocks_of(tenant) },
+            None => Snapshot { blocks: self.blocks_of(tenant), ..Snapshot::default() },
         }
     }
 

@@ -161,7 +161,7 @@ impl App {
         let services = self.readiness.subscribe();
         ApiState {
             config: api_config(&self.config),
-            frontend: Arc::new(Frontend::new(recent, cores)),
+            frontend: Arc::new(Frontend::new(recent, cores, self.config.query.query_timeout)),
             readiness: self.readiness.subscribe(),
             flush: flush(Arc::clone(&self.ingester)),
             metrics_text: Arc::new(move || metrics.text()),

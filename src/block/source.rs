@@ -1,6 +1,6 @@
 //! A row group of a block, seen as a source of columns; so are its events and its links.
 
-use super::group_columns::{GroupColumns, text_values};
+use super::group_columns::{GroupColumns, decoded_rows, text_values};
 use super::parquet::DecodedValues;
 use super::reader::{Block, BlockError};
 use super::schema::{detail, span};
@@ -59,22 +59,37 @@ impl<'a> RowGroupSource<'a> {
         Ok(TreeColumns { orphans: orphans.rows.unwrap_or_else(|| (0..subtree.len() as u32).collect()), parent_offset, subtree })
     }
 
-    fn parents(&self) -> Result<Option<Column<'static>>, BlockError> {
-        let GroupColumns { block, table, group, .. } = self.columns;
-        let ids = table.decode_dense(block.files(), group, span::SPAN_ID)?.into_u64();
-        let offsets = table.decode_dense(block.files(), group, span::PARENT_OFFSET)?.into_u32();
-        let (Some(ids), Some(offsets)) = (ids, offsets) else { return Err(table.mistyped(span::SPAN_ID)) };
-        let parent = |(row, offset): (usize, &u32)| match *offset {
-            0 => 0,
-            offset => row.checked_sub(offset as usize).and_then(|parent| ids.get(parent)).copied().unwrap_or(0),
+    /// Parents' ids: those of the rows that offsets lead to, and of orphans their own.
+    fn parents(&self, wanted: Wanted<'_>) -> Result<Option<Column<'static>>, BlockError> {
+        let GroupColumns { table, .. } = self.columns;
+        let mistyped = |leaf| move || table.mistyped(leaf);
+        let offsets = self.columns.dense(span::PARENT_OFFSET, wanted, u32_values)?;
+        let Some(Column { rows, values: Values::U32(offsets) }) = offsets else { return Err(table.mistyped(span::PARENT_OFFSET)) };
+        let row_of = |at: usize| match &rows {
+            Rows::All => at as u32,
+            Rows::Some(rows) => rows[at],
         };
-        let mut parents: Vec<u64> = offsets.iter().enumerate().map(parent).collect();
-        let orphans = table.decode_required(block.files(), group, span::PARENT_SPAN_ID)?;
-        let rows = orphans.rows.unwrap_or_else(|| (0..parents.len() as u32).collect());
-        for (row, parent) in rows.into_iter().zip(orphans.values.into_u64().unwrap_or_default()) {
-            parents[row as usize] = parent;
-        }
-        Ok(Some(Column { rows: Rows::All, values: Values::U64(Cow::Owned(parents)) }))
+        let parent_row = |(at, offset): (usize, &u32)| (*offset > 0).then(|| row_of(at).checked_sub(*offset)).flatten();
+        let parent_rows: Vec<Option<u32>> = offsets.iter().enumerate().map(parent_row).collect();
+        let mut read: Vec<u32> = parent_rows.iter().flatten().copied().collect();
+        read.sort_unstable();
+        read.dedup();
+        let ids = self.columns.dense(span::SPAN_ID, Wanted::Some(&read), u64_values)?.ok_or_else(mistyped(span::SPAN_ID))?;
+        let orphans = self.columns.decode(span::PARENT_SPAN_ID, wanted)?.and_then(|decoded| {
+            let values = u64_values(decoded.values)?;
+            Some(Column { rows: decoded_rows(decoded.rows), values })
+        });
+        let orphans = orphans.ok_or_else(mistyped(span::PARENT_SPAN_ID))?;
+        let number = |column: &Column<'_>, row: u32| match (&column.values, column.position(row)) {
+            (Values::U64(values), Some(at)) => values.get(at).copied().unwrap_or(0),
+            _ => 0,
+        };
+        let parent = |(at, parent): (usize, &Option<u32>)| match parent {
+            Some(parent) => number(&ids, *parent),
+            None => number(&orphans, row_of(at)),
+        };
+        let parents = parent_rows.iter().enumerate().map(parent).collect();
+        Ok(Some(Column { rows, values: Values::U64(Cow::Owned(parents)) }))
     }
 
     /// The trace of each row, counted from the row group's first.
@@ -97,7 +112,7 @@ impl<'a> RowGroupSource<'a> {
             ColumnId::Start => dense(span::START, u64_values),
             ColumnId::Duration => dense(span::DURATION, u64_values),
             ColumnId::SpanId => dense(span::SPAN_ID, u64_values),
-            ColumnId::ParentId => self.parents(),
+            ColumnId::ParentId => self.parents(wanted),
             ColumnId::Resource => dense(span::RESOURCE, u32_values),
             ColumnId::Scope => dense(span::SCOPE, u32_values),
             ColumnId::Trace => Ok(Some(self.trace_ordinals())),

@@ -1,15 +1,18 @@
 //! One user query becomes work on a moment of head and blocks, then one answer.
 //!
 //! Queries compute and wait for storage, so they run on threads that may block; a bounded number of them at once, so that
-//! ingest keeps its share of the machine. A caller that goes away before its query starts costs nothing.
+//! ingest keeps its share of the machine. A caller that goes away before its query starts costs nothing; one that goes away later
+//! ends it before its next unit of work, and so does the end of the time that a query has.
 
 use crate::model::trace::combine;
 use crate::model::{TenantId, TimeRange, TraceId};
 use crate::proto::otlp::ResourceSpans;
 use crate::proto::tempopb;
-use crate::querier::{RecentSource, metrics, search, tags, trace_by_id};
+use crate::querier::budget::Budget;
+use crate::querier::{RecentSource, Snapshot, metrics, search, tags, trace_by_id};
 use crate::traceql::ast::Attribute;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 pub use crate::querier::QueryError;
@@ -33,13 +36,16 @@ pub struct Frontend {
     scans: Arc<Semaphore>,
     /// For traces by id, which must not wait behind scans.
     lookups: Arc<Semaphore>,
+    /// How long a scan may take.
+    timeout: Duration,
 }
 
 impl Frontend {
-    /// A frontend over recent data and its blocks; `max_concurrent` scans and as many lookups compute at once, at least one.
-    pub fn new(recent: Arc<dyn RecentSource>, max_concurrent: usize) -> Self {
+    /// A frontend over recent data and its blocks; `max_concurrent` scans and as many lookups compute at once, at least one. A scan
+    /// that takes longer than `timeout`, the wait for its turn included, ends with an error; zero means no bound.
+    pub fn new(recent: Arc<dyn RecentSource>, max_concurrent: usize, timeout: Duration) -> Self {
         let permits = || Arc::new(Semaphore::new(max_concurrent.max(1)));
-        Frontend { recent, scans: permits(), lookups: permits() }
+        Frontend { recent, scans: permits(), lookups: permits(), timeout }
     }
 
     /// The whole trace, from head and blocks; blocks outside `range` are left out.
@@ -54,32 +60,45 @@ impl Frontend {
 
     /// Traces that match, newest first.
     pub async fn search(&self, tenant: &TenantId, params: SearchParams) -> Result<tempopb::SearchResponse, QueryError> {
-        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
-        compute(&self.scans, move || search::search(&recent.snapshot(&tenant), &params)).await
+        self.scan(tenant, move |snapshot| search::search(snapshot, &params)).await
     }
 
     /// The series of a metrics query over a range.
     pub async fn metrics_range(&self, tenant: &TenantId, params: MetricsParams) -> Result<tempopb::QueryRangeResponse, QueryError> {
-        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
-        compute(&self.scans, move || Ok(metrics::metrics(&recent.snapshot(&tenant), &params)?.into_range_response())).await
+        self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params)?.into_range_response())).await
     }
 
     /// The values of a metrics query with one bucket.
     pub async fn metrics_instant(&self, tenant: &TenantId, params: MetricsParams) -> Result<tempopb::QueryInstantResponse, QueryError> {
-        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
-        compute(&self.scans, move || Ok(metrics::metrics(&recent.snapshot(&tenant), &params)?.into_instant_response())).await
+        self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params)?.into_instant_response())).await
     }
 
     /// Attribute names by scope; without the intrinsics, which are the API's constant.
     pub async fn tag_names(&self, tenant: &TenantId, params: TagParams) -> Result<Vec<ScopeTags>, QueryError> {
-        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
-        compute(&self.scans, move || tags::tag_names(&recent.snapshot(&tenant), &params)).await
+        self.scan(tenant, move |snapshot| tags::tag_names(snapshot, &params)).await
     }
 
     /// Typed values of an attribute or intrinsic, sorted by type and text.
     pub async fn tag_values(&self, tenant: &TenantId, tag: &Attribute, params: TagParams) -> Result<Vec<tempopb::TagValue>, QueryError> {
-        let (recent, tenant, tag) = (Arc::clone(&self.recent), tenant.clone(), tag.clone());
-        compute(&self.scans, move || tags::tag_values(&recent.snapshot(&tenant), &tag, &params)).await
+        let tag = tag.clone();
+        self.scan(tenant, move |snapshot| tags::tag_values(snapshot, &tag, &params)).await
+    }
+
+    /// Works on a moment of head and blocks within the time that a query has; stops early when the caller goes away.
+    async fn scan<T: Send + 'static>(
+        &self,
+        tenant: &TenantId,
+        work: impl FnOnce(&Snapshot) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
+        let budget = if self.timeout.is_zero() { Budget::default() } else { Budget::starting_now(self.timeout) };
+        let _caller = budget.abandoned_on_drop();
+        compute(&self.scans, move || {
+            budget.check()?;
+            let snapshot = Snapshot { budget, ..recent.snapshot(&tenant) };
+            work(&snapshot)
+        })
+        .await
     }
 }
 

@@ -4,61 +4,67 @@ use super::QueryError;
 use super::unit::{Piece, UnitId, Units};
 use crate::block::depth_first::{DepthFirst, Node, SourceRow};
 use crate::columns::Chunk;
-use crate::columns::view::{ColumnId, SpanSource, Values};
+use crate::columns::view::{Column, ColumnId, Rows, SpanSource, Values};
 use crate::model::TraceId;
 use crate::traceql::eval::tree::Tree;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-/// The columns of a unit that say how its spans hang together, by row.
-#[derive(Clone, Copy)]
-pub(super) struct Linkage<'a> {
-    /// Span ids.
-    pub ids: &'a [u64],
+/// How some spans of a unit hang together: the columns that say so, for ascending rows.
+struct Linkage<'a> {
+    /// The rows; `None` for all.
+    rows: Option<Vec<u32>>,
+    ids: Cow<'a, [u64]>,
     /// Parents' ids, 0 for none.
-    pub parents: &'a [u64],
-    /// Starts, Unix nanoseconds.
-    pub starts: &'a [u64],
-    /// OTLP's `SpanKind` numbers.
-    pub kinds: &'a [i32],
+    parents: Cow<'a, [u64]>,
+    starts: Cow<'a, [u64]>,
+    kinds: Cow<'a, [i32]>,
 }
 
 impl<'a> Linkage<'a> {
-    /// Of a chunk.
-    pub fn of_chunk(chunk: &'a Chunk) -> Self {
-        Linkage { ids: &chunk.span_id, parents: &chunk.parent_id, starts: &chunk.start, kinds: &chunk.kind }
+    fn of_chunk(chunk: &'a Chunk) -> Self {
+        Linkage {
+            rows: None,
+            ids: Cow::Borrowed(&chunk.span_id),
+            parents: Cow::Borrowed(&chunk.parent_id),
+            starts: Cow::Borrowed(&chunk.start),
+            kinds: Cow::Borrowed(&chunk.kind),
+        }
     }
-}
 
-/// The same, read from a row group.
-pub(super) struct GroupLinkage {
-    ids: Vec<u64>,
-    parents: Vec<u64>,
-    starts: Vec<u64>,
-    kinds: Vec<i32>,
-}
-
-impl GroupLinkage {
-    /// Waits for the store.
-    pub fn read(source: &dyn SpanSource) -> Result<Self, QueryError> {
-        let numbers = |id| match source.column(id)?.map(|column| column.values) {
-            Some(Values::U64(numbers)) => Ok(numbers.into_owned()),
+    /// Reads the columns for some ascending rows. Waits for the store.
+    fn read(source: &'a dyn SpanSource, rows: Vec<u32>) -> Result<Self, QueryError> {
+        let numbers = |id| match source.column_of(id, &rows)?.map(|column| of_rows(column, &rows)) {
+            Some(Values::U64(numbers)) if numbers.len() == rows.len() => Ok(numbers),
             _ => Err(QueryError::Internal(format!("column {id:?} has another type"))),
         };
-        let Some(Values::Enum(kinds)) = source.column(ColumnId::Kind)?.map(|column| column.values) else {
-            return Err(QueryError::Internal("the column of kinds has another type".to_string()));
+        let kinds = match source.column_of(ColumnId::Kind, &rows)?.map(|column| of_rows(column, &rows)) {
+            Some(Values::Enum(kinds)) if kinds.len() == rows.len() => kinds,
+            _ => return Err(QueryError::Internal("the column of kinds has another type".to_string())),
         };
-        Ok(GroupLinkage {
-            ids: numbers(ColumnId::SpanId)?,
-            parents: numbers(ColumnId::ParentId)?,
-            starts: numbers(ColumnId::Start)?,
-            kinds: kinds.into_owned(),
-        })
+        let (ids, parents, starts) = (numbers(ColumnId::SpanId)?, numbers(ColumnId::ParentId)?, numbers(ColumnId::Start)?);
+        Ok(Linkage { ids, parents, starts, kinds, rows: Some(rows) })
     }
 
-    /// Borrowed.
-    pub fn as_linkage(&self) -> Linkage<'_> {
-        Linkage { ids: &self.ids, parents: &self.parents, starts: &self.starts, kinds: &self.kinds }
+    /// The span of a row.
+    fn node(&self, origin: SourceRow) -> Option<Node> {
+        let at = match &self.rows {
+            None => origin.row as usize,
+            Some(rows) => rows.binary_search(&origin.row).ok()?,
+        };
+        let (id, parent_id) = (*self.ids.get(at)?, *self.parents.get(at)?);
+        Some(Node { origin, id, parent_id, start: *self.starts.get(at)?, kind: *self.kinds.get(at)? })
+    }
+}
+
+/// The values of a dense column for some ascending rows; a source may have read more than it was asked for.
+fn of_rows<'c>(column: Column<'c>, rows: &[u32]) -> Values<'c> {
+    let Rows::All = column.rows else { return column.values };
+    match column.values {
+        Values::U64(values) => Values::U64(rows.iter().filter_map(|row| values.get(*row as usize)).copied().collect()),
+        Values::Enum(values) => Values::Enum(rows.iter().filter_map(|row| values.get(*row as usize)).copied().collect()),
+        other => other,
     }
 }
 
@@ -76,9 +82,11 @@ impl Forest {
     /// Joins traces, each given by all its pieces. A span that is in several pieces, or several times in one, is taken once:
     /// by its id and kind (spec/query-api.md §3.4).
     pub fn join<'p>(units: &Units<'_>, traces: impl Iterator<Item = &'p [Piece]>) -> Result<Self, QueryError> {
+        let traces: Vec<&[Piece]> = traces.collect();
         let mut joining = Joining::default();
+        let linkages = joining.link(units, &traces)?;
         for pieces in traces {
-            joining.add_trace(units, pieces)?;
+            joining.add_trace(units, pieces, &linkages)?;
         }
         Ok(joining.finish())
     }
@@ -132,18 +140,36 @@ struct Joining {
 }
 
 impl Joining {
-    fn add_trace(&mut self, units: &Units<'_>, pieces: &[Piece]) -> Result<(), QueryError> {
+    /// Reads how the spans of all pieces hang together, unit by unit.
+    fn link<'u>(&mut self, units: &'u Units<'_>, traces: &[&[Piece]]) -> Result<Vec<Linkage<'u>>, QueryError> {
+        let mut wanted: Vec<Vec<u32>> = Vec::new();
+        for piece in traces.iter().copied().flatten() {
+            let source = self.number(piece.unit) as usize;
+            wanted.resize_with(self.units.len(), Vec::new);
+            if let UnitId::Group(..) = piece.unit {
+                wanted[source].extend(units.group_rows(*piece)?.map(|row| row as u32));
+            }
+        }
+        let linkage = |(unit, mut rows): (&UnitId, Vec<u32>)| match unit {
+            UnitId::Chunk(at) => Ok(Linkage::of_chunk(&units.snapshot().chunks[*at])),
+            UnitId::Group(..) => {
+                rows.sort_unstable();
+                Linkage::read(units.source(*unit)?.as_source(), rows)
+            }
+        };
+        self.units.iter().zip(wanted).map(linkage).collect()
+    }
+
+    fn add_trace(&mut self, units: &Units<'_>, pieces: &[Piece], linkages: &[Linkage<'_>]) -> Result<(), QueryError> {
         self.walk.clear();
         self.seen.clear();
         for piece in pieces {
             let source = self.number(piece.unit);
-            let linkage = units.linkage(piece.unit)?;
             for row in units.rows(*piece)? {
-                let at = row as usize;
-                let (id, kind) = (linkage.ids[at], linkage.kinds[at]);
-                if self.seen.insert((id, kind)) {
-                    let origin = SourceRow { source, row };
-                    self.walk.add(Node { origin, id, parent_id: linkage.parents[at], start: linkage.starts[at], kind });
+                let node = linkages[source as usize].node(SourceRow { source, row });
+                let node = node.ok_or_else(|| QueryError::Internal("a span of a trace is missing".to_string()))?;
+                if self.seen.insert((node.id, node.kind)) {
+                    self.walk.add(node);
                 }
             }
         }

@@ -60,6 +60,7 @@ impl UnitSpans {
 
 /// The rows of a unit that a pipeline keeps. Of a pipeline of filters alone a span may be in several units.
 pub(super) fn kept_rows(pipeline: &Pipeline, matches: &Matches<'_, '_>, unit: UnitId, joined: &JoinedSpans) -> Result<Bitmap, QueryError> {
+    matches.units().check_budget()?;
     if let Some(filters) = pipeline.filters_only() {
         let mut filters = filters.into_iter();
         let mut kept = match filters.next() {

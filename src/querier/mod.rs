@@ -6,6 +6,7 @@
 //! A trace whose spans lie in several units is judged whole: its pieces are found through the indexes and joined before
 //! anything is said of the trace (start, duration, root, counts).
 
+pub mod budget;
 mod duplicates;
 mod facts;
 mod forest;
@@ -22,10 +23,12 @@ mod unit;
 use crate::block::reader::{Block, BlockError};
 use crate::columns::Chunk;
 use crate::columns::view::SourceError;
-use crate::model::{TenantId, TraceId};
+use crate::model::{TenantId, TraceId, gofmt};
 use crate::proto::otlp::ResourceSpans;
 use crate::traceql::eval::EvalError;
+use budget::Budget;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything that one query sees: no span is in it twice, none is missing that was acknowledged before.
 #[derive(Clone, Default)]
@@ -34,6 +37,8 @@ pub struct Snapshot {
     pub chunks: Vec<Arc<Chunk>>,
     /// Blocks.
     pub blocks: Arc<Vec<Arc<Block>>>,
+    /// What the query may cost.
+    pub budget: Budget,
 }
 
 /// Recent spans of a trace, and the blocks to look for more in.
@@ -66,6 +71,12 @@ pub enum QueryError {
     /// The data or the store is at fault: HTTP 500, gRPC Internal.
     #[error("{0}")]
     Internal(String),
+    /// The query took too long: HTTP 504.
+    #[error("the query took longer than {}: ask for a shorter range or a more selective filter (querier.search.query_timeout)", gofmt::duration(.0.as_nanos() as i64))]
+    TimedOut(Duration),
+    /// Nobody waits for the answer any more: HTTP 499, seen by nobody.
+    #[error("context canceled")]
+    Abandoned,
 }
 
 impl From<EvalError> for QueryError {

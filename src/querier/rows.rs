@@ -19,12 +19,14 @@ pub(super) struct Matches<'u, 's> {
     joined: &'u JoinedTraces<'u, 's>,
     pipeline: &'u Pipeline,
     found: RefCell<HashMap<(UnitId, usize), Arc<Bitmap>>>,
+    /// Units that a filter was asked of, with their numbers of rows.
+    inspected: RefCell<HashMap<UnitId, usize>>,
 }
 
 impl<'u, 's> Matches<'u, 's> {
     /// Of a pipeline over a snapshot's units.
     pub fn of(joined: &'u JoinedTraces<'u, 's>, pipeline: &'u Pipeline) -> Self {
-        Matches { units: joined.units(), joined, pipeline, found: RefCell::default() }
+        Matches { units: joined.units(), joined, pipeline, found: RefCell::default(), inspected: RefCell::default() }
     }
 
     /// The units of the snapshot.
@@ -39,8 +41,14 @@ impl<'u, 's> Matches<'u, 's> {
         }
         let source = self.units.source(unit).map_err(source_error)?.as_source();
         let found = Arc::new(self.pipeline.filters()[filter].select(source, &UnitFacts::of(self.joined, unit))?);
+        self.inspected.borrow_mut().insert(unit, found.len());
         self.found.borrow_mut().insert((unit, filter), Arc::clone(&found));
         Ok(found)
+    }
+
+    /// Forgets what was found in a unit that is done with.
+    pub fn forget(&self, unit: UnitId) {
+        self.found.borrow_mut().retain(|(known, _), _| *known != unit);
     }
 
     /// Whether it is known what a filter keeps in a unit.
@@ -50,9 +58,7 @@ impl<'u, 's> Matches<'u, 's> {
 
     /// Number of spans that a filter was asked of.
     pub fn num_inspected(&self) -> usize {
-        let found = self.found.borrow();
-        let units: HashMap<UnitId, usize> = found.iter().map(|((unit, _), rows)| (*unit, rows.len())).collect();
-        units.values().sum()
+        self.inspected.borrow().values().sum()
     }
 
     fn values(&self, unit: UnitId, expression: usize, rows: &[u32]) -> Result<Vec<Scalar>, EvalError> {

@@ -96,6 +96,9 @@ struct Candidate {
 const FIRST_BATCH: usize = 64;
 const LARGEST_BATCH: usize = 4096;
 
+/// Spans and spansets of an answer; each takes some hundred bytes once it is written out.
+const MAX_HELD: usize = 1 << 20;
+
 /// A search under way.
 pub(super) struct Search<'u, 's> {
     pub units: &'u Units<'s>,
@@ -108,9 +111,17 @@ pub(super) struct Search<'u, 's> {
     /// The best so far; its greatest element is the worst.
     best: BinaryHeap<Ranked>,
     found: HashMap<TraceId, FoundTrace>,
+    /// Spans and spansets in `found`.
+    num_held: usize,
     candidates: HashMap<TraceId, Candidate>,
     /// Traces that were joined and judged.
     judged: HashSet<TraceId>,
+}
+
+impl FoundTrace {
+    fn num_held(&self) -> usize {
+        self.sets.iter().map(|set| 1 + set.shown.len()).sum()
+    }
 }
 
 impl<'u, 's> Search<'u, 's> {
@@ -125,6 +136,7 @@ impl<'u, 's> Search<'u, 's> {
             range: params.range,
             best: BinaryHeap::new(),
             found: HashMap::new(),
+            num_held: 0,
             candidates: HashMap::new(),
             judged: HashSet::new(),
         }
@@ -150,14 +162,21 @@ impl<'u, 's> Search<'u, 's> {
         self.best.len() >= self.limit && self.best.peek().is_some_and(|worst| Reverse(start) > worst.start)
     }
 
-    fn add(&mut self, start: u64, id: TraceId, found: FoundTrace) {
+    fn add(&mut self, start: u64, id: TraceId, found: FoundTrace) -> Result<(), QueryError> {
         self.best.push(Ranked { start: Reverse(start), id });
+        self.num_held += found.num_held();
         self.found.insert(id, found);
         if self.best.len() > self.limit
             && let Some(beaten) = self.best.pop()
         {
-            self.found.remove(&beaten.id);
+            self.num_held -= self.found.remove(&beaten.id).map_or(0, |found| found.num_held());
         }
+        if self.num_held > MAX_HELD {
+            return Err(QueryError::Invalid(format!(
+                "the answer would have more than {MAX_HELD} spans and spansets: lower limit or spss, or ask for a shorter range"
+            )));
+        }
+        Ok(())
     }
 
     fn add_candidate(&mut self, id: TraceId, bound: u64, mask: Mask) {
@@ -185,6 +204,7 @@ impl<'u, 's> Search<'u, 's> {
 
     fn search_group(&mut self, unit: UnitId) -> Result<(), QueryError> {
         let UnitId::Group(block, group) = unit else { return Ok(()) };
+        self.units.check_budget()?;
         let rows = GroupRows::of(self.matches, block, group)?;
         let found = self.pipeline.run(&rows)?;
         self.collect_masks(unit, rows.traces())?;
@@ -204,9 +224,10 @@ impl<'u, 's> Search<'u, 's> {
             }
             if self.units.info(&[piece])?.overlaps(&self.range) {
                 let sets = found.sets_of(at, rows.traces()).into_iter().map(|set| self.found_set(set, |row| (unit, row))).collect();
-                self.add(start, id, FoundTrace { pieces: vec![piece], sets });
+                self.add(start, id, FoundTrace { pieces: vec![piece], sets })?;
             }
         }
+        self.matches.forget(unit);
         Ok(())
     }
 
@@ -288,6 +309,7 @@ impl<'u, 's> Search<'u, 's> {
     }
 
     fn judge(&mut self, batch: &[(Reverse<u64>, TraceId)]) -> Result<(), QueryError> {
+        self.units.check_budget()?;
         let mut joining: Vec<(TraceId, u64, Vec<Piece>)> = Vec::with_capacity(batch.len());
         for (Reverse(bound), id) in batch {
             if self.is_beaten(*bound) {
@@ -309,7 +331,7 @@ impl<'u, 's> Search<'u, 's> {
             let sets = found.sets_of(at, rows.traces()).into_iter().map(|set| self.found_set(set, |row| forest.origin(row))).collect();
             let found = FoundTrace { pieces: std::mem::take(pieces), sets };
             let (start, id) = (*start, *id);
-            self.add(start, id, found);
+            self.add(start, id, found)?;
         }
         Ok(())
     }

@@ -1,6 +1,5 @@
 //! The units of work of a snapshot.
 
-use super::forest::{GroupLinkage, Linkage};
 use super::{QueryError, Snapshot};
 use crate::block::reader::Block;
 use crate::block::source::RowGroupSource;
@@ -50,13 +49,7 @@ pub struct Piece {
 pub struct Units<'s> {
     snapshot: &'s Snapshot,
     chunks: Vec<UnitSource<'s>>,
-    groups: Vec<Vec<OnceCell<Opened<'s>>>>,
-}
-
-/// A row group that was opened, with what may be asked of it more than once.
-struct Opened<'s> {
-    source: UnitSource<'s>,
-    linkage: OnceCell<GroupLinkage>,
+    groups: Vec<Vec<OnceCell<UnitSource<'s>>>>,
 }
 
 impl<'s> Units<'s> {
@@ -105,35 +98,24 @@ impl<'s> Units<'s> {
         }
     }
 
+    /// An error once the query has used up its time; to be asked before each unit.
+    pub fn check_budget(&self) -> Result<(), QueryError> {
+        self.snapshot.budget.check()
+    }
+
     /// The columns of a unit.
     pub fn source(&self, unit: UnitId) -> Result<&UnitSource<'s>, QueryError> {
         match unit {
             UnitId::Chunk(at) => Ok(&self.chunks[at]),
-            UnitId::Group(block, group) => Ok(&self.opened(block, group)?.source),
+            UnitId::Group(block, group) => {
+                let cell = &self.groups[block][group];
+                if let Some(source) = cell.get() {
+                    return Ok(source);
+                }
+                let opened = RowGroupSource::open(&self.snapshot.blocks[block], group)?;
+                Ok(cell.get_or_init(|| UnitSource::Group(Box::new(opened))))
+            }
         }
-    }
-
-    fn opened(&self, block: usize, group: usize) -> Result<&Opened<'s>, QueryError> {
-        let cell = &self.groups[block][group];
-        if let Some(opened) = cell.get() {
-            return Ok(opened);
-        }
-        let source = UnitSource::Group(Box::new(RowGroupSource::open(&self.snapshot.blocks[block], group)?));
-        Ok(cell.get_or_init(|| Opened { source, linkage: OnceCell::new() }))
-    }
-
-    /// How the spans of a unit hang together.
-    pub(super) fn linkage(&self, unit: UnitId) -> Result<Linkage<'_>, QueryError> {
-        let (block, group) = match unit {
-            UnitId::Chunk(at) => return Ok(Linkage::of_chunk(&self.snapshot.chunks[at])),
-            UnitId::Group(block, group) => (block, group),
-        };
-        let opened = self.opened(block, group)?;
-        if let Some(linkage) = opened.linkage.get() {
-            return Ok(linkage.as_linkage());
-        }
-        let linkage = GroupLinkage::read(opened.source.as_source())?;
-        Ok(opened.linkage.get_or_init(|| linkage).as_linkage())
     }
 
     /// The trace of a unit's ordinal.

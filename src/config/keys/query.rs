@@ -28,9 +28,13 @@ pub(super) static QUERIER: Table<Draft> = Table::new(
 
 static QUERIER_SEARCH: Table<Draft> = Table::new(
     "querier.SearchConfig",
-    &[Key::not_yet("external_endpoints"), Key::not_yet("external_backend")],
+    &[
+        Key::duration("query_timeout", |draft, timeout| draft.config.query.query_timeout = timeout),
+        Key::not_yet("external_endpoints"),
+        Key::not_yet("external_backend"),
+    ],
     // The other keys of external search are rendered by every chart of its time, with their defaults.
-    &["query_timeout", "prefer_self", "google_cloud_run", "external_hedge_requests_at", "external_hedge_requests_up_to"],
+    &["prefer_self", "google_cloud_run", "external_hedge_requests_at", "external_hedge_requests_up_to"],
 );
 
 static QUERIER_TRACE_BY_ID: Table<Draft> = Table::new("querier.TraceByIDConfig", &[Key::not_yet("external")], &["query_timeout"]);

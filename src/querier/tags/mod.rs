@@ -64,6 +64,7 @@ pub fn tag_values(snapshot: &Snapshot, tag: &Attribute, params: &TagParams) -> R
     let units = Units::of(snapshot);
     let joined = JoinedTraces::of(&units);
     for unit in units_in(&units, params) {
+        units.check_budget()?;
         let rows = filter.as_ref().map(|filter| matching(&units, &joined, unit, filter)).transpose()?;
         if rows.as_ref().is_some_and(Bitmap::is_empty) {
             continue;

@@ -46,6 +46,7 @@ pub(super) fn matching(snapshot: &Snapshot, params: &TagParams, filter: &Filter)
     let units = Units::of(snapshot);
     let joined = JoinedTraces::of(&units);
     for unit in units_in(&units, params) {
+        units.check_budget()?;
         let rows = super::matching(&units, &joined, unit, filter)?;
         if !rows.is_empty() {
             matching_names(&units, unit, &rows, &mut names)?;

@@ -36,7 +36,7 @@ fn nothing_acknowledged_is_lost_or_doubled() {
     assert!(server.terminate().success());
     drop(server);
     ledger.check(&Server::start(&data));
-    assert!(data.blocks().len() > 1, "the rounds should have left blocks behind");
+    assert!(!data.blocks().is_empty(), "the rounds should have left blocks behind, merged or not");
     assert!(ledger.num_acknowledged() > 100);
 }
 

@@ -1,5 +1,6 @@
 //! The same answer wherever the spans are: in the head, in blocks, or in both.
 
+mod budget;
 mod concurrency;
 mod late_spans;
 mod metrics;
