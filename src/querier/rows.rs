@@ -19,12 +19,14 @@ pub(super) struct Matches<'u, 's> {
     joined: &'u JoinedTraces<'u, 's>,
     pipeline: &'u Pipeline,
     found: RefCell<HashMap<(UnitId, usize), Arc<Bitmap>>>,
+    /// For blocks and filters, whether the catalogue rules a match out.
+    ruled_out: RefCell<HashMap<(usize, usize), bool>>,
 }
 
 impl<'u, 's> Matches<'u, 's> {
     /// Of a pipeline over a snapshot's units.
     pub fn of(joined: &'u JoinedTraces<'u, 's>, pipeline: &'u Pipeline) -> Self {
-        Matches { units: joined.units(), joined, pipeline, found: RefCell::default() }
+        Matches { units: joined.units(), joined, pipeline, found: RefCell::default(), ruled_out: RefCell::default() }
     }
 
     /// The units of the snapshot.
@@ -37,10 +39,38 @@ impl<'u, 's> Matches<'u, 's> {
         if let Some(found) = self.found.borrow().get(&(unit, filter)) {
             return Ok(Arc::clone(found));
         }
-        let source = self.units.source(unit).map_err(source_error)?.as_source();
-        let found = Arc::new(self.pipeline.filters()[filter].select(source, &UnitFacts::of(self.joined, unit))?);
+        let found = if self.rules_out_filter(unit, filter).map_err(source_error)? {
+            Bitmap::empty(self.units.num_rows(unit))
+        } else {
+            let source = self.units.source(unit).map_err(source_error)?.as_source();
+            self.pipeline.filters()[filter].select(source, &UnitFacts::of(self.joined, unit))?
+        };
+        let found = Arc::new(found);
         self.found.borrow_mut().insert((unit, filter), Arc::clone(&found));
         Ok(found)
+    }
+
+    fn rules_out_filter(&self, unit: UnitId, filter: usize) -> Result<bool, QueryError> {
+        let UnitId::Group(block, _) = unit else { return Ok(false) };
+        if let Some(known) = self.ruled_out.borrow().get(&(block, filter)) {
+            return Ok(*known);
+        }
+        let is_ruled_out = self.units.rules_out(block, &self.pipeline.filters()[filter])?;
+        self.ruled_out.borrow_mut().insert((block, filter), is_ruled_out);
+        Ok(is_ruled_out)
+    }
+
+    /// Whether no filter keeps a span of the unit, and so nothing is found there, known without opening it.
+    pub fn rules_out(&self, unit: UnitId) -> Result<bool, QueryError> {
+        if self.pipeline.may_match(&|_| false) {
+            return Ok(false);
+        }
+        for filter in 0..self.pipeline.filters().len() {
+            if !self.rules_out_filter(unit, filter)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether it is known what a filter keeps in a unit.
@@ -50,8 +80,13 @@ impl<'u, 's> Matches<'u, 's> {
 
     /// Number of spans that a filter was asked of.
     pub fn num_inspected(&self) -> usize {
-        let found = self.found.borrow();
-        let units: HashMap<UnitId, usize> = found.iter().map(|((unit, _), rows)| (*unit, rows.len())).collect();
+        let (found, ruled_out) = (self.found.borrow(), self.ruled_out.borrow());
+        let was_asked = |unit: &UnitId, filter: usize| match unit {
+            UnitId::Chunk(_) => true,
+            UnitId::Group(block, _) => ruled_out.get(&(*block, filter)) != Some(&true),
+        };
+        let asked = found.iter().filter(|((unit, filter), _)| was_asked(unit, *filter));
+        let units: HashMap<UnitId, usize> = asked.map(|((unit, _), rows)| (*unit, rows.len())).collect();
         units.values().sum()
     }
 
