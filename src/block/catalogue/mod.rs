@@ -11,7 +11,7 @@ mod message;
 mod names;
 mod read;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod write;
 
 pub use collect::{ColumnCollector, MAX_FILTERS};
