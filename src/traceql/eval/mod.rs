@@ -34,7 +34,7 @@ mod relations;
 pub mod result;
 mod scalar;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 pub mod tree;
 
 pub use bitmap::Bitmap;
