@@ -3,6 +3,7 @@
 //! A row group of spans that has events has one row group of events, so that both are read together; one without events
 //! has none.
 
+use super::catalogue::{CatalogueWriter, ColumnName};
 use super::gather::{AttributePlan, NOT_TAKEN, OrderWriter, RowMap, Scatter, attribute_cells, sparse_cells, sparse_text_cells};
 use super::meta::FileMeta;
 use super::output::BlockSink;
@@ -11,6 +12,7 @@ use super::recode::CodeSpace;
 use super::schema::{EVENTS_FILE, LINKS_FILE, detail, push_attribute_leaves};
 use super::spans::{write_coded, write_order};
 use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
+use crate::columns::known::Holder;
 use crate::columns::{AttributeTable, Chunk, Dictionary, Sparse};
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
@@ -23,16 +25,16 @@ pub(super) struct Details {
 }
 
 /// Writes the files that have rows.
-pub(super) fn write_details(plan: &Plan<'_>, sink: &dyn BlockSink) -> Result<Details, ParquetError> {
+pub(super) fn write_details(plan: &Plan<'_>, sink: &dyn BlockSink, catalogue: &mut CatalogueWriter) -> Result<Details, ParquetError> {
     let events = Placement::of(plan, |chunk, row| chunk.events.rows_of(row), |chunk| chunk.events.span.len());
     let links = Placement::of(plan, |chunk, row| chunk.links.rows_of(row), |chunk| chunk.links.span.len());
     let counts = events.per_trace.iter().copied().zip(links.per_trace.iter().copied()).collect();
     let mut files = Vec::new();
     if !events.rows.is_empty() {
-        files.push(write_events(plan, &events, sink)?);
+        files.push(write_events(plan, &events, sink, catalogue)?);
     }
     if !links.rows.is_empty() {
-        files.push(write_links(plan, &links, sink)?);
+        files.push(write_links(plan, &links, sink, catalogue)?);
     }
     Ok(Details { files, counts })
 }
@@ -144,7 +146,7 @@ pub(super) fn event_leaves() -> Vec<Leaf> {
     vec![
         Leaf::required(detail::SPAN_ROW, LeafType::I32, Coding::Delta),
         Leaf::required(detail::TIME, LeafType::Timestamp, Coding::Delta),
-        Leaf::required(detail::NAME, LeafType::Text, Coding::DictionaryLz4),
+        Leaf::required(detail::NAME, LeafType::Text, Coding::DictionaryLz4).catalogued(ColumnName::Name),
         Leaf::optional(detail::DROPPED_ATTRIBUTES, LeafType::I32, Coding::DictionaryLz4),
     ]
 }
@@ -161,11 +163,16 @@ pub(super) fn link_leaves() -> Vec<Leaf> {
     ]
 }
 
-fn write_events(plan: &Plan<'_>, placement: &Placement, sink: &dyn BlockSink) -> Result<FileMeta, ParquetError> {
+fn write_events(
+    plan: &Plan<'_>,
+    placement: &Placement,
+    sink: &dyn BlockSink,
+    catalogue: &mut CatalogueWriter,
+) -> Result<FileMeta, ParquetError> {
     let attributes = attribute_plan(plan, |chunk| &chunk.events.attributes);
     let mut leaves = event_leaves();
     let metadata = push_attribute_leaves(&mut leaves, "event", &attributes.choice);
-    let mut table = TableWriter::new(sink, EVENTS_FILE, &leaves, metadata)?;
+    let mut table = TableWriter::new(sink, EVENTS_FILE, &leaves, metadata)?.collecting(&leaves, plan.num_spans());
     let names: Vec<&Dictionary> = plan.sources.iter().map(|chunk| &chunk.events.names).collect();
     let space = CodeSpace::new(names.clone());
     let mut writer = DetailWriter::new(plan, placement, &attributes);
@@ -179,14 +186,20 @@ fn write_events(plan: &Plan<'_>, placement: &Placement, sink: &dyn BlockSink) ->
         writer.attributes(rows, &mut out)?;
         out.finish()?;
     }
+    catalogue.add_table(Holder::Event, table.take_collected(), &attributes.choice.residual_keys);
     table.finish()
 }
 
-fn write_links(plan: &Plan<'_>, placement: &Placement, sink: &dyn BlockSink) -> Result<FileMeta, ParquetError> {
+fn write_links(
+    plan: &Plan<'_>,
+    placement: &Placement,
+    sink: &dyn BlockSink,
+    catalogue: &mut CatalogueWriter,
+) -> Result<FileMeta, ParquetError> {
     let attributes = attribute_plan(plan, |chunk| &chunk.links.attributes);
     let mut leaves = link_leaves();
     let metadata = push_attribute_leaves(&mut leaves, "link", &attributes.choice);
-    let mut table = TableWriter::new(sink, LINKS_FILE, &leaves, metadata)?;
+    let mut table = TableWriter::new(sink, LINKS_FILE, &leaves, metadata)?.collecting(&leaves, plan.num_spans());
     let mut writer = DetailWriter::new(plan, placement, &attributes);
     for rows in placement.filled_groups() {
         let mut out = table.row_group()?;
@@ -201,5 +214,6 @@ fn write_links(plan: &Plan<'_>, placement: &Placement, sink: &dyn BlockSink) -> 
         writer.attributes(rows, &mut out)?;
         out.finish()?;
     }
+    catalogue.add_table(Holder::Link, table.take_collected(), &attributes.choice.residual_keys);
     table.finish()
 }

@@ -5,6 +5,7 @@
 
 pub mod arrange;
 pub mod bloom;
+pub mod catalogue;
 mod choice;
 pub mod depth_first;
 mod details;

@@ -5,7 +5,7 @@ use super::output::BlockSink;
 use super::schema::{RESOURCES_FILE, SCOPES_FILE, origin};
 use super::table::{Cells, Coding, Leaf, LeafType, TableWriter};
 use crate::columns::Dictionary;
-use crate::columns::resources::{OriginKind, OriginTable};
+use crate::columns::resources::{Origin, OriginKind, OriginTable};
 use parquet::errors::ParquetError;
 
 /// Resources or scopes of all sources, numbered anew.
@@ -43,6 +43,11 @@ impl Origins {
     /// The numbers in the block of a source's entries.
     pub fn ids(&self, source: usize) -> &[u32] {
         &self.ids[source]
+    }
+
+    /// All of them; a position is the number in the block.
+    pub fn entries(&self) -> &[Origin] {
+        self.table.entries()
     }
 
     /// The number in the block of a source's entry.

@@ -28,6 +28,11 @@ impl Plan<'_> {
         &self.arrangement.rows[self.rows_of(group)]
     }
 
+    /// Number of rows.
+    pub fn num_spans(&self) -> usize {
+        self.arrangement.rows.len()
+    }
+
     /// Number of row groups.
     pub fn num_groups(&self) -> usize {
         self.arrangement.row_groups.len()

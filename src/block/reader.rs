@@ -1,12 +1,13 @@
 //! An opened block: its footers, indexes and side tables in memory, its columns read on demand.
 
 use super::bloom::TraceBloom;
+use super::catalogue::Catalogue;
 use super::index::TraceIndex;
 use super::meta::{BlockMeta, FileMeta, RowGroupMeta};
 use super::parquet::{ColumnReader, Decoded, DecodedValues, FetchedRanges, ReadError};
 use super::schema::{
-    ATTRIBUTES_METADATA, AttributeEntry, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESIDUAL_KEYS_METADATA, RESOURCES_FILE,
-    SCOPES_FILE, TRACES_FILE, bloom_file,
+    ATTRIBUTES_METADATA, AttributeEntry, CATALOGUE_FILE, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESIDUAL_KEYS_METADATA,
+    RESOURCES_FILE, SCOPES_FILE, TRACES_FILE, bloom_file,
 };
 use super::trace_table::{GroupTraces, TraceTable, load_origins};
 use crate::columns::resources::{OriginKind, OriginTable};
@@ -61,6 +62,7 @@ pub struct Block {
     resources: OnceLock<OriginTable>,
     scopes: OnceLock<OriginTable>,
     repeated: OnceLock<Box<[TraceId]>>,
+    catalogue: OnceLock<Option<Catalogue>>,
     side: SideTables,
 }
 
@@ -119,6 +121,7 @@ impl Block {
             resources: OnceLock::new(),
             scopes: OnceLock::new(),
             repeated: OnceLock::new(),
+            catalogue: OnceLock::new(),
             side,
         })
     }
@@ -182,6 +185,18 @@ impl Block {
     /// Instrumentation scopes of all spans.
     pub fn scopes(&self) -> Result<&OriginTable, BlockError> {
         load_once(&self.scopes, || load_origins(&self.side.scopes, self.files.as_ref(), OriginKind::Scope))
+    }
+
+    /// What the block tells of its columns and values; `None` if it was written without a catalogue, or with one of a later version.
+    pub fn catalogue(&self) -> Result<Option<&Catalogue>, BlockError> {
+        load_once(&self.catalogue, || match self.meta.files.iter().any(|listed| listed.name == CATALOGUE_FILE) {
+            true => {
+                let bytes = read_whole(&self.meta, self.files.as_ref(), CATALOGUE_FILE)?;
+                Catalogue::decode(&bytes).map_err(|error| damaged(CATALOGUE_FILE, error))
+            }
+            false => Ok(None),
+        })
+        .map(Option::as_ref)
     }
 
     /// The table of spans.

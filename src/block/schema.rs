@@ -1,5 +1,6 @@
 //! The files of a block and the leaves of its tables. docs/block-format.md describes each.
 
+use super::catalogue::ColumnName;
 use super::choice::{AttributeChoice, Chosen};
 use super::table::{Coding, Leaf, LeafType};
 use crate::columns::ValueKind;
@@ -20,6 +21,8 @@ pub const RESOURCES_FILE: &str = "resources.parquet";
 pub const SCOPES_FILE: &str = "scopes.parquet";
 /// Trace ids, sorted, with their ordinals.
 pub const INDEX_FILE: &str = "index";
+/// Which columns and values there are; blocks of earlier versions lack it.
+pub const CATALOGUE_FILE: &str = "catalogue";
 /// Written last: a block without it does not exist.
 pub const META_FILE: &str = "meta.json";
 
@@ -167,13 +170,14 @@ pub fn attribute_leaves(entries: &[AttributeEntry], chosen: &[Chosen]) -> Vec<Le
 
 fn attribute_leaf(name: &str, column: &Chosen) -> Leaf {
     let text_coding = if column.mostly_unique { Coding::PlainZstd } else { Coding::DictionaryLz4 };
-    match column.kind {
+    let leaf = match column.kind {
         ValueKind::Str => Leaf::optional(name, LeafType::Text, text_coding),
         ValueKind::Any => Leaf::optional(name, LeafType::Bytes, text_coding),
         ValueKind::Int => Leaf::optional(name, LeafType::I64, Coding::DictionaryLz4).with_page_statistics(),
         ValueKind::Double => Leaf::optional(name, LeafType::F64, Coding::DictionaryLz4),
         ValueKind::Bool => Leaf::optional(name, LeafType::Bool, Coding::Plain),
-    }
+    };
+    leaf.catalogued(ColumnName::Attribute { key: column.key.clone(), kind: column.kind })
 }
 
 /// Adds the leaves that every table with attributes ends with: order, residual if any, and the attribute columns. Returns

@@ -1,6 +1,7 @@
 //! `data.parquet`: one row a span.
 
 use super::arrange::SourceRow;
+use super::catalogue::{CatalogueWriter, ColumnName};
 use super::dictionary_chunk::Entries;
 use super::gather::{AttributePlan, OrderWriter, Scatter, attribute_cells, sparse_cells, sparse_text_cells};
 use super::meta::FileMeta;
@@ -10,6 +11,7 @@ use super::plan::Plan;
 use super::recode::{CodeSpace, Recoder, i32_codes};
 use super::schema::{DATA_FILE, push_attribute_leaves, span};
 use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
+use crate::columns::known::Holder;
 use crate::columns::{Chunk, Dictionary, Sparse, SparseText};
 use parquet::errors::ParquetError;
 
@@ -27,13 +29,13 @@ const RARE_NUMBERS: [RareNumber; 4] = [
 ];
 
 /// Writes `data.parquet`.
-pub(super) fn write_spans(plan: &Plan<'_>, sink: &dyn BlockSink) -> Result<FileMeta, ParquetError> {
+pub(super) fn write_spans(plan: &Plan<'_>, sink: &dyn BlockSink, catalogue: &mut CatalogueWriter) -> Result<FileMeta, ParquetError> {
     let attributes = AttributePlan::new(plan.sources.iter().map(|chunk| &chunk.attributes).collect());
     let rare = RareColumns::of(plan.sources);
     let mut leaves = dense_leaves();
     rare.push_leaves(&mut leaves);
     let metadata = push_attribute_leaves(&mut leaves, "span", &attributes.choice);
-    let mut table = TableWriter::new(sink, DATA_FILE, &leaves, metadata)?;
+    let mut table = TableWriter::new(sink, DATA_FILE, &leaves, metadata)?.collecting(&leaves, plan.num_spans());
     let mut writer = SpanWriter {
         plan,
         services: service_names(plan.resources),
@@ -48,6 +50,7 @@ pub(super) fn write_spans(plan: &Plan<'_>, sink: &dyn BlockSink) -> Result<FileM
         writer.attributes(group, &mut out)?;
         out.finish()?;
     }
+    catalogue.add_table(Holder::Span, table.take_collected(), &attributes.choice.residual_keys);
     table.finish()
 }
 
@@ -60,10 +63,10 @@ pub(super) fn dense_leaves() -> Vec<Leaf> {
         Leaf::required(span::PARENT_OFFSET, LeafType::I32, Coding::PlainZstd),
         Leaf::required(span::SUBTREE, LeafType::I32, Coding::PlainZstd),
         Leaf::required(span::START, LeafType::Timestamp, Coding::Delta).with_page_statistics(),
-        Leaf::required(span::DURATION, LeafType::U64, Coding::Delta).with_page_statistics(),
-        Leaf::required(span::NAME, LeafType::Text, Coding::DictionaryLz4),
-        Leaf::required(span::KIND, LeafType::I32, Coding::DictionaryLz4),
-        Leaf::required(span::STATUS, LeafType::I32, Coding::DictionaryLz4),
+        Leaf::required(span::DURATION, LeafType::U64, Coding::Delta).with_page_statistics().catalogued(ColumnName::Duration),
+        Leaf::required(span::NAME, LeafType::Text, Coding::DictionaryLz4).catalogued(ColumnName::Name),
+        Leaf::required(span::KIND, LeafType::I32, Coding::DictionaryLz4).catalogued(ColumnName::Kind),
+        Leaf::required(span::STATUS, LeafType::I32, Coding::DictionaryLz4).catalogued(ColumnName::Status),
         Leaf::required(span::SERVICE_NAME, LeafType::Text, Coding::DictionaryLz4),
         Leaf::required(span::RESOURCE, LeafType::I32, Coding::DictionaryLz4),
         Leaf::required(span::SCOPE, LeafType::I32, Coding::DictionaryLz4),
@@ -106,7 +109,10 @@ impl RareColumns {
 
     /// Adds the leaves, in the order of the file.
     pub fn push_leaves(&self, leaves: &mut Vec<Leaf>) {
-        leaves.extend(self.texts.iter().map(|(name, _)| Leaf::optional(name, LeafType::Text, Coding::DictionaryLz4)));
+        leaves.extend(self.texts().map(|name| match Leaf::optional(name, LeafType::Text, Coding::DictionaryLz4) {
+            leaf if name == span::STATUS_MESSAGE => leaf.catalogued(ColumnName::StatusMessage),
+            leaf => leaf,
+        }));
         leaves.extend(self.numbers.iter().map(|(name, _)| Leaf::optional(name, LeafType::I32, Coding::DictionaryLz4)));
     }
 }

@@ -1,5 +1,6 @@
 //! Writing one Parquet file: leaves with an encoding and codec each, row group by row group.
 
+use super::catalogue::{ColumnCollector, ColumnName, MAX_FILTERS};
 use super::dictionary_chunk::{Coded, Entries, PAGE_ROWS, encode_chunk};
 use super::meta::FileMeta;
 use super::output::{BlockSink, Output};
@@ -64,12 +65,14 @@ pub struct Leaf {
     pub optional: bool,
     /// Whether pages carry min and max (times, durations, numbers); null counts are always written.
     pub page_statistics: bool,
+    /// What the catalogue calls it, if it is to have it.
+    pub catalogued: Option<ColumnName>,
 }
 
 impl Leaf {
     /// A leaf with a value in every row.
     pub fn required(name: &str, kind: LeafType, coding: Coding) -> Self {
-        Leaf { name: name.to_string(), kind, coding, optional: false, page_statistics: false }
+        Leaf { name: name.to_string(), kind, coding, optional: false, page_statistics: false, catalogued: None }
     }
 
     /// A leaf that rows may lack.
@@ -80,6 +83,11 @@ impl Leaf {
     /// The same with min and max for each page.
     pub fn with_page_statistics(self) -> Self {
         Leaf { page_statistics: true, ..self }
+    }
+
+    /// The same as a column of the catalogue.
+    pub fn catalogued(self, name: ColumnName) -> Self {
+        Leaf { catalogued: Some(name), ..self }
     }
 
     fn to_type(&self) -> Result<Type, ParquetError> {
@@ -144,6 +152,8 @@ pub enum Cells<'a> {
 pub struct TableWriter {
     writer: SerializedFileWriter<Output>,
     columns: Vec<(ColumnDescPtr, Compression)>,
+    /// For each leaf, what the catalogue will say of it.
+    collectors: Vec<Option<ColumnCollector>>,
 }
 
 impl TableWriter {
@@ -164,12 +174,26 @@ impl TableWriter {
         let writer = SerializedFileWriter::new(Output::create(sink, file)?, Arc::new(schema), Arc::clone(&properties))?;
         let described = writer.schema_descr().columns().iter();
         let columns = described.map(|column| (Arc::clone(column), properties.compression(column.path()))).collect();
-        Ok(TableWriter { writer, columns })
+        Ok(TableWriter { writer, columns, collectors: vec![None; leaves.len()] })
+    }
+
+    /// Has the columns that the catalogue is to have collected, of a block with about that many spans.
+    pub fn collecting(mut self, leaves: &[Leaf], num_spans: usize) -> Self {
+        let collector = |leaf: &Leaf| leaf.catalogued.clone().map(|name| ColumnCollector::new(name, num_spans));
+        self.collectors = leaves.iter().map(collector).collect();
+        self
+    }
+
+    /// What was collected; to be called when all row groups are written.
+    pub fn take_collected(&mut self) -> Vec<ColumnCollector> {
+        std::mem::take(&mut self.collectors).into_iter().flatten().collect()
     }
 
     /// Starts the next row group; its columns are written in the order of the leaves.
     pub fn row_group(&mut self) -> Result<RowGroup<'_>, ParquetError> {
-        Ok(RowGroup { writer: self.writer.next_row_group()?, columns: self.columns.iter() })
+        let num_filters = self.collectors.iter().flatten().filter(|collector| collector.has_filter()).count();
+        let (columns, collectors) = (self.columns.iter(), self.collectors.iter_mut());
+        Ok(RowGroup { writer: self.writer.next_row_group()?, columns, collectors, num_filters })
     }
 
     /// Adds a metadata entry that was not known at the start.
@@ -191,6 +215,10 @@ pub struct RowGroup<'a> {
     writer: SerializedRowGroupWriter<'a, Output>,
     /// Leaves not yet written.
     columns: std::slice::Iter<'a, (ColumnDescPtr, Compression)>,
+    /// Those of leaves not yet written.
+    collectors: std::slice::IterMut<'a, Option<ColumnCollector>>,
+    /// Filters that the collectors have under construction.
+    num_filters: usize,
 }
 
 impl RowGroup<'_> {
@@ -198,6 +226,11 @@ impl RowGroup<'_> {
     pub fn column(&mut self, cells: Cells<'_>, levels: Option<&[i16]>) -> Result<(), ParquetError> {
         let too_many = || ParquetError::General("more columns than leaves".into());
         let (description, codec) = self.columns.next().ok_or_else(too_many)?;
+        if let Some(Some(collector)) = self.collectors.next() {
+            let had_filter = collector.has_filter();
+            collector.add(&cells, self.num_filters < MAX_FILTERS);
+            self.num_filters += usize::from(collector.has_filter() && !had_filter);
+        }
         if let Cells::Coded(codes, entries) = cells {
             let (bytes, close) = encode_chunk(description, *codec, &Coded { codes, entries, levels })?;
             return self.writer.append_column(&bytes, close);

@@ -19,6 +19,7 @@ use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
 use support::{Expected, chunks_of, expected, open, span_of, write, write_some};
 
+mod catalogue;
 mod columns;
 mod damage;
 mod merge;

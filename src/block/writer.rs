@@ -6,6 +6,7 @@
 
 use super::arrange::{Arrangement, ROW_GROUP_ROWS, arrange};
 use super::bloom::{BloomError, TraceBloom};
+use super::catalogue::CatalogueWriter;
 use super::details::write_details;
 use super::gather::{NOT_TAKEN, RowMap};
 use super::index;
@@ -17,6 +18,7 @@ use super::schema::{INDEX_FILE, bloom_file};
 use super::spans::write_spans;
 use super::summaries::write_traces;
 use crate::columns::Chunk;
+use crate::columns::known::Holder;
 use crate::model::{BlockId, TenantId, TraceId, UnixNanos};
 use bytes::Bytes;
 use parquet::errors::ParquetError;
@@ -78,12 +80,16 @@ pub(super) fn write_in_groups(input: &BlockInput<'_>, group_rows: usize) -> Resu
     let scopes = Origins::collect(input.sources.iter().map(|chunk| &chunk.scopes));
     let plan = Plan { sources: input.sources, arrangement: &arrangement, row_map: &row_map, resources: &resources, scopes: &scopes };
     let sink = MemoryFiles::default();
-    let mut listed = vec![write_spans(&plan, &sink)?];
-    let details = write_details(&plan, &sink)?;
+    let mut catalogue = CatalogueWriter::new(plan.num_spans());
+    let mut listed = vec![write_spans(&plan, &sink, &mut catalogue)?];
+    let details = write_details(&plan, &sink, &mut catalogue)?;
     listed.extend(details.files);
     listed.push(write_traces(&plan, &details.counts, &sink)?);
     listed.push(write_origins(&resources, &sink)?);
     listed.push(write_origins(&scopes, &sink)?);
+    catalogue.add_origins(Holder::Resource, resources.entries());
+    catalogue.add_origins(Holder::Instrumentation, scopes.entries());
+    listed.push(catalogue.write(&sink)?);
     let trace_ids: Vec<TraceId> = arrangement.traces.iter().map(|trace| trace.id).collect();
     listed.push(write_whole(&sink, INDEX_FILE, &index::encode(&trace_ids))?);
     let shards = TraceBloom::build(&trace_ids)?.encode();

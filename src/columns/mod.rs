@@ -19,6 +19,7 @@ pub mod copy;
 pub mod decode;
 pub mod dictionary;
 pub mod export;
+pub mod known;
 pub mod mend;
 mod repeats;
 pub mod resources;

@@ -80,8 +80,12 @@ pub(super) fn kept_rows(pipeline: &Pipeline, matches: &Matches<'_, '_>, unit: Un
         // A chunk whose spans are all somewhere else, too, has none of its own.
         UnitId::Chunk(_) => Ok(of_joined.map_or_else(|| UnitSpans::none(matches.units(), unit).kept, |spans| spans.kept.clone())),
         UnitId::Group(block, group) => {
-            let rows = GroupRows::of(matches, block, group)?;
-            let mut kept = pipeline.run(&rows)?.rows(rows.num_rows());
+            let mut kept = if matches.rules_out(unit)? {
+                Bitmap::empty(matches.units().num_rows(unit))
+            } else {
+                let rows = GroupRows::of(matches, block, group)?;
+                pipeline.run(&rows)?.rows(rows.num_rows())
+            };
             if let Some(spans) = of_joined {
                 kept.and_not_with(&spans.all);
                 kept.or_with(&spans.kept);

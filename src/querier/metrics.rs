@@ -125,6 +125,9 @@ impl Run<'_> {
         let mut observed = self.function.start();
         for unit in part {
             let mut kept = kept_rows(work.pipeline, &matches, *unit, work.joined)?;
+            if kept.is_empty() {
+                continue;
+            }
             if let Some(duplicates) = &mut duplicates {
                 duplicates.remove_from(&mut kept, *unit, |start| self.buckets.of(start) != NO_BUCKET)?;
             }

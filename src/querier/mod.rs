@@ -17,6 +17,8 @@ mod rows;
 pub mod search;
 mod series;
 pub mod tags;
+#[cfg(test)]
+mod tests;
 pub mod trace_by_id;
 mod unit;
 

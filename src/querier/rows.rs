@@ -21,12 +21,21 @@ pub(super) struct Matches<'u, 's> {
     found: RefCell<HashMap<(UnitId, usize), Arc<Bitmap>>>,
     /// Units that a filter was asked of, with their numbers of rows.
     inspected: RefCell<HashMap<UnitId, usize>>,
+    /// For blocks and filters, whether the catalogue rules a match out.
+    ruled_out: RefCell<HashMap<(usize, usize), bool>>,
 }
 
 impl<'u, 's> Matches<'u, 's> {
     /// Of a pipeline over a snapshot's units.
     pub fn of(joined: &'u JoinedTraces<'u, 's>, pipeline: &'u Pipeline) -> Self {
-        Matches { units: joined.units(), joined, pipeline, found: RefCell::default(), inspected: RefCell::default() }
+        Matches {
+            units: joined.units(),
+            joined,
+            pipeline,
+            found: RefCell::default(),
+            inspected: RefCell::default(),
+            ruled_out: RefCell::default(),
+        }
     }
 
     /// The units of the snapshot.
@@ -39,9 +48,15 @@ impl<'u, 's> Matches<'u, 's> {
         if let Some(found) = self.found.borrow().get(&(unit, filter)) {
             return Ok(Arc::clone(found));
         }
-        let source = self.units.source(unit).map_err(source_error)?.as_source();
-        let found = Arc::new(self.pipeline.filters()[filter].select(source, &UnitFacts::of(self.joined, unit))?);
-        self.inspected.borrow_mut().insert(unit, found.len());
+        let found = if self.rules_out_filter(unit, filter).map_err(source_error)? {
+            Bitmap::empty(self.units.num_rows(unit))
+        } else {
+            let source = self.units.source(unit).map_err(source_error)?.as_source();
+            let found = self.pipeline.filters()[filter].select(source, &UnitFacts::of(self.joined, unit))?;
+            self.inspected.borrow_mut().insert(unit, found.len());
+            found
+        };
+        let found = Arc::new(found);
         self.found.borrow_mut().insert((unit, filter), Arc::clone(&found));
         Ok(found)
     }
@@ -49,6 +64,29 @@ impl<'u, 's> Matches<'u, 's> {
     /// Forgets what was found in a unit that is done with.
     pub fn forget(&self, unit: UnitId) {
         self.found.borrow_mut().retain(|(known, _), _| *known != unit);
+    }
+
+    fn rules_out_filter(&self, unit: UnitId, filter: usize) -> Result<bool, QueryError> {
+        let UnitId::Group(block, _) = unit else { return Ok(false) };
+        if let Some(known) = self.ruled_out.borrow().get(&(block, filter)) {
+            return Ok(*known);
+        }
+        let is_ruled_out = self.units.rules_out(block, &self.pipeline.filters()[filter])?;
+        self.ruled_out.borrow_mut().insert((block, filter), is_ruled_out);
+        Ok(is_ruled_out)
+    }
+
+    /// Whether nothing is found in a row group, known without opening it. Spans of the head may have a part in what is found, so with
+    /// a head a row group counts as long as any filter may keep a span of it.
+    pub fn rules_out(&self, unit: UnitId) -> Result<bool, QueryError> {
+        let mut may_keep = Vec::with_capacity(self.pipeline.filters().len());
+        for filter in 0..self.pipeline.filters().len() {
+            may_keep.push(!self.rules_out_filter(unit, filter)?);
+        }
+        if !self.units.snapshot().chunks.is_empty() && may_keep.contains(&true) {
+            return Ok(false);
+        }
+        Ok(!self.pipeline.may_match(&|filter| may_keep[filter]))
     }
 
     /// Whether it is known what a filter keeps in a unit.

@@ -205,6 +205,9 @@ impl<'u, 's> Search<'u, 's> {
     fn search_group(&mut self, unit: UnitId) -> Result<(), QueryError> {
         let UnitId::Group(block, group) = unit else { return Ok(()) };
         self.units.check_budget()?;
+        if self.matches.rules_out(unit)? {
+            return Ok(());
+        }
         let rows = GroupRows::of(self.matches, block, group)?;
         let found = self.pipeline.run(&rows)?;
         self.collect_masks(unit, rows.traces())?;

@@ -6,6 +6,7 @@ use crate::block::source::RowGroupSource;
 use crate::columns::Chunk;
 use crate::columns::view::SpanSource;
 use crate::model::{TimeRange, TraceId, UnixNanos};
+use crate::traceql::eval::Filter;
 use std::cell::OnceCell;
 use std::ops::Range;
 
@@ -103,6 +104,14 @@ impl<'s> Units<'s> {
         self.snapshot.budget.check()
     }
 
+    /// Number of spans of a unit.
+    pub fn num_rows(&self, unit: UnitId) -> usize {
+        match unit {
+            UnitId::Chunk(at) => self.snapshot.chunks[at].num_rows(),
+            UnitId::Group(block, group) => self.snapshot.blocks[block].row_groups()[group].num_spans as usize,
+        }
+    }
+
     /// The columns of a unit.
     pub fn source(&self, unit: UnitId) -> Result<&UnitSource<'s>, QueryError> {
         match unit {
@@ -116,6 +125,15 @@ impl<'s> Units<'s> {
                 Ok(cell.get_or_init(|| UnitSource::Group(Box::new(opened))))
             }
         }
+    }
+
+    /// Whether a block's catalogue tells that a filter keeps none of its spans. Waits for the store, but opens no row group.
+    pub fn rules_out(&self, block: usize, filter: &Filter) -> Result<bool, QueryError> {
+        if filter.constant().is_some() {
+            return Ok(filter.constant() == Some(false));
+        }
+        let catalogue = self.snapshot.blocks[block].catalogue()?;
+        Ok(catalogue.is_some_and(|catalogue| !filter.may_match(catalogue)))
     }
 
     /// The trace of a unit's ordinal.

@@ -1,7 +1,7 @@
 //! Every object key: `<tenant>/<block id>/<file>`, under the store's prefix.
 
 use crate::block::schema::{
-    DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, META_FILE, RESOURCES_FILE, SCOPES_FILE, TRACES_FILE, bloom_file,
+    CATALOGUE_FILE, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, META_FILE, RESOURCES_FILE, SCOPES_FILE, TRACES_FILE, bloom_file,
 };
 use crate::model::{BlockId, TenantId};
 use object_store::path::Path;
@@ -34,7 +34,8 @@ pub fn meta(tenant: &TenantId, id: &BlockId) -> Path {
 
 /// Whether a file of this name may be part of a block of ours. Tempo's have other files beside those with our names.
 pub fn is_file_of_block(name: &str) -> bool {
-    const FILES: [&str; 8] = [DATA_FILE, TRACES_FILE, EVENTS_FILE, LINKS_FILE, RESOURCES_FILE, SCOPES_FILE, INDEX_FILE, META_FILE];
+    const FILES: [&str; 9] =
+        [DATA_FILE, TRACES_FILE, EVENTS_FILE, LINKS_FILE, RESOURCES_FILE, SCOPES_FILE, INDEX_FILE, CATALOGUE_FILE, META_FILE];
     let is_shard = || name.strip_prefix("bloom-").and_then(|number| number.parse().ok()).is_some_and(|shard| bloom_file(shard) == name);
     FILES.contains(&name) || is_shard()
 }

@@ -1,10 +1,11 @@
 //! `events.parquet` and `links.parquet` of the output.
 
-use super::MergeError;
 use super::attributes::{choose, write_attributes};
 use super::gather::{TextForm, decode_all, decode_dense, int32, write_dense_i64, write_optional_i32, write_texts};
 use super::order::{Inputs, OutputGroup};
 use super::rows::{PartBytes, TableRows, fetch_parts};
+use super::{MergeError, num_spans};
+use crate::block::catalogue::CatalogueWriter;
 use crate::block::choice::AttributeChoice;
 use crate::block::details::{event_leaves, link_leaves};
 use crate::block::meta::{FileMeta, RowGroupMeta};
@@ -13,6 +14,7 @@ use crate::block::parquet::DecodedValues;
 use crate::block::reader::{Block, Table};
 use crate::block::schema::{EVENTS_FILE, LINKS_FILE, detail, push_attribute_leaves};
 use crate::block::table::{Cells, Leaf, RowGroup, TableWriter};
+use crate::columns::known::Holder;
 use parquet::data_type::ByteArray;
 use std::ops::Range;
 use std::sync::Arc;
@@ -54,7 +56,8 @@ impl DetailMerge {
     ) -> Result<Self, MergeError> {
         let attributes = choose(inputs, of)?;
         let metadata = push_attribute_leaves(&mut leaves, prefix, &attributes);
-        Ok(DetailMerge { table: TableWriter::new(sink, file, &leaves, metadata)?, attributes, of, columns })
+        let table = TableWriter::new(sink, file, &leaves, metadata)?.collecting(&leaves, num_spans(inputs));
+        Ok(DetailMerge { table, attributes, of, columns })
     }
 
     /// Writes the rows of a row group of spans, if there are any.
@@ -71,7 +74,8 @@ impl DetailMerge {
         Ok(out.finish()?)
     }
 
-    pub fn finish(self) -> Result<FileMeta, MergeError> {
+    pub fn finish(mut self, holder: Holder, catalogue: &mut CatalogueWriter) -> Result<FileMeta, MergeError> {
+        catalogue.add_table(holder, self.table.take_collected(), &self.attributes.residual_keys);
         Ok(self.table.finish()?)
     }
 }

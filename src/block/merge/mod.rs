@@ -24,6 +24,7 @@ mod verify;
 
 use super::arrange::ROW_GROUP_ROWS;
 use super::bloom::TraceBloom;
+use super::catalogue::CatalogueWriter;
 use super::meta::{BlockMeta, FORMAT, FileMeta, RowGroupMeta, VERSION};
 use super::origins::{Origins, write_origins};
 use super::output::BlockSink;
@@ -31,6 +32,7 @@ use super::parquet::MAX_ROWS;
 use super::reader::{Block, BlockError};
 use super::schema::bloom_file;
 use super::writer::{WriteError, write_whole};
+use crate::columns::known::Holder;
 use crate::columns::resources::OriginKind;
 use crate::model::{BlockId, TenantId};
 use details::DetailMerge;
@@ -159,6 +161,11 @@ fn check_sizes(inputs: &[Arc<Block>]) -> Result<(), MergeError> {
     Ok(())
 }
 
+/// Spans of all inputs, those that are stored twice twice.
+fn num_spans(inputs: &[Arc<Block>]) -> usize {
+    inputs.iter().map(|block| block.meta().num_spans as usize).sum()
+}
+
 /// Resources and scopes of all inputs, numbered anew.
 struct MergedOrigins {
     resources: Origins,
@@ -224,10 +231,14 @@ impl<'a> Output<'a> {
     }
 
     fn finish(self, inputs: &[Arc<Block>]) -> Result<(Vec<FileMeta>, Vec<RowGroupMeta>, u32), MergeError> {
-        let mut files = vec![self.spans.finish()?, self.summaries.finish()?];
-        for details in [self.events, self.links].into_iter().flatten() {
-            files.push(details.finish()?);
+        let mut catalogue = CatalogueWriter::new(num_spans(inputs));
+        let mut files = vec![self.spans.finish(&mut catalogue)?, self.summaries.finish()?];
+        for (holder, details) in [(Holder::Event, self.events), (Holder::Link, self.links)] {
+            files.extend(details.map(|details| details.finish(holder, &mut catalogue)).transpose()?);
         }
+        catalogue.add_origins(Holder::Resource, self.origins.resources.entries());
+        catalogue.add_origins(Holder::Instrumentation, self.origins.scopes.entries());
+        files.push(catalogue.write(self.sink)?);
         files.push(write_origins(&self.origins.resources, self.sink)?);
         files.push(write_origins(&self.origins.scopes, self.sink)?);
         files.push(self.ids.write(inputs, self.sink)?);

@@ -7,7 +7,8 @@ use super::gather::{
 };
 use super::order::{Inputs, OutputGroup};
 use super::rows::{PartBytes, TableRows, fetch_parts};
-use super::{MergeError, MergedOrigins};
+use super::{MergeError, MergedOrigins, num_spans};
+use crate::block::catalogue::CatalogueWriter;
 use crate::block::choice::AttributeChoice;
 use crate::block::dictionary_chunk::Entries;
 use crate::block::meta::FileMeta;
@@ -18,6 +19,7 @@ use crate::block::recode::i32_codes;
 use crate::block::schema::{DATA_FILE, push_attribute_leaves, span};
 use crate::block::spans::{RareColumns, dense_leaves, write_coded};
 use crate::block::table::{Cells, RowGroup, TableWriter};
+use crate::columns::known::Holder;
 use std::sync::Arc;
 
 /// The table of spans under construction.
@@ -34,7 +36,8 @@ impl SpanMerge {
         let mut leaves = dense_leaves();
         rare.push_leaves(&mut leaves);
         let metadata = push_attribute_leaves(&mut leaves, "span", &attributes);
-        Ok(SpanMerge { table: TableWriter::new(sink, DATA_FILE, &leaves, metadata)?, rare, attributes })
+        let table = TableWriter::new(sink, DATA_FILE, &leaves, metadata)?.collecting(&leaves, num_spans(inputs));
+        Ok(SpanMerge { table, rare, attributes })
     }
 
     pub fn write(&mut self, inputs: &Inputs, group: &OutputGroup, origins: &MergedOrigins) -> Result<(), MergeError> {
@@ -66,7 +69,8 @@ impl SpanMerge {
         Ok(out.finish()?)
     }
 
-    pub fn finish(self) -> Result<FileMeta, MergeError> {
+    pub fn finish(mut self, catalogue: &mut CatalogueWriter) -> Result<FileMeta, MergeError> {
+        catalogue.add_table(Holder::Span, self.table.take_collected(), &self.attributes.residual_keys);
         Ok(self.table.finish()?)
     }
 }

@@ -37,6 +37,7 @@ fn use_all(block: &Block) -> Result<(), BlockError> {
         note(use_group(block, group));
     }
     note(use_details(block));
+    note(block.catalogue().map(drop));
     result
 }
 

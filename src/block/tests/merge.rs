@@ -25,7 +25,7 @@ fn blocks_of_runs() -> impl Strategy<Value = Vec<Vec<Vec<Sent>>>> {
 }
 
 /// A block of each list of runs that has spans, in order of arrival.
-fn inputs(blocks: &[Vec<Vec<Sent>>], group_rows: usize) -> Vec<Arc<Block>> {
+pub(super) fn inputs(blocks: &[Vec<Vec<Sent>>], group_rows: usize) -> Vec<Arc<Block>> {
     let chunks: Vec<Vec<Chunk>> = blocks.iter().map(|runs| chunks_of(runs)).collect();
     let written = chunks.iter().filter_map(|chunks| write(chunks, group_rows)).zip(1..);
     let opened = written.map(|(mut new, created)| {
@@ -45,7 +45,7 @@ fn try_merge(inputs: &[Arc<Block>], group_rows: usize) -> Result<NewBlock, Merge
     Ok(new)
 }
 
-fn merge(inputs: &[Arc<Block>], group_rows: usize) -> NewBlock {
+pub(super) fn merge(inputs: &[Arc<Block>], group_rows: usize) -> NewBlock {
     try_merge(inputs, group_rows).expect("own blocks can be merged")
 }
 

@@ -1,9 +1,11 @@
 //! Which attributes there are, and which values they have.
 //!
-//! `names`: attribute names by scope; `values`: the distinct values of one attribute. Without a filter, names are those that
-//! the files tell of themselves, and values come from dictionaries where these have all of them.
+//! `names`: attribute names by scope; `values`: the distinct values of one attribute; `told`: both from the catalogues of blocks.
+//! Without a filter, names are those that the files tell of themselves, and values come from catalogues, or from dictionaries
+//! where these have all of them.
 
 mod names;
+mod told;
 mod values;
 
 use super::facts::{JoinedTraces, UnitFacts};
@@ -63,7 +65,12 @@ pub fn tag_values(snapshot: &Snapshot, tag: &Attribute, params: &TagParams) -> R
     let filter = filter_of(params)?;
     let units = Units::of(snapshot);
     let joined = JoinedTraces::of(&units);
-    for unit in units_in(&units, params) {
+    let asked = units_in(&units, params);
+    let told = match filter {
+        None => told::add_values(&units, &asked, &parts, &mut values)?,
+        Some(_) => BTreeSet::new(),
+    };
+    for unit in asked.into_iter().filter(|unit| !told.contains(unit)) {
         units.check_budget()?;
         let rows = filter.as_ref().map(|filter| matching(&units, &joined, unit, filter)).transpose()?;
         if rows.as_ref().is_some_and(Bitmap::is_empty) {
@@ -108,5 +115,10 @@ fn blocks_in<'s>(snapshot: &'s Snapshot, params: &TagParams) -> impl Iterator<It
 
 /// The rows of a unit that a filter keeps.
 fn matching(units: &Units<'_>, joined: &JoinedTraces<'_, '_>, unit: UnitId, filter: &Filter) -> Result<Bitmap, QueryError> {
+    if let UnitId::Group(block, _) = unit
+        && units.rules_out(block, filter)?
+    {
+        return Ok(Bitmap::empty(units.num_rows(unit)));
+    }
     Ok(filter.select(units.source(unit)?.as_source(), &UnitFacts::of(joined, unit))?)
 }

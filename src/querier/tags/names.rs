@@ -1,6 +1,6 @@
 //! Attribute names by scope.
 
-use super::{TagParams, blocks_in, units_in};
+use super::{TagParams, blocks_in, told, units_in};
 use crate::block::reader::{Block, Table};
 use crate::columns::AttributeTable;
 use crate::columns::Chunk;
@@ -30,6 +30,9 @@ pub(super) fn all(snapshot: &Snapshot, params: &TagParams) -> Result<Names, Quer
         }
     }
     for block in blocks_in(snapshot, params) {
+        if told::add_names(block, &mut names)? {
+            continue;
+        }
         add_origins(&mut names, "resource", block.resources()?.entries());
         add_origins(&mut names, "instrumentation", block.scopes()?.entries());
         for (scope, table) in block_tables(block)? {

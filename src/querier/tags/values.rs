@@ -37,7 +37,7 @@ impl Values {
         }
     }
 
-    fn add(&mut self, value: &Scalar) {
+    pub(super) fn add(&mut self, value: &Scalar) {
         match value {
             Scalar::Nil => {}
             Scalar::Str(text) => self.add_text("string", text),
@@ -173,8 +173,12 @@ fn collect_attribute(source: &dyn SpanSource, key: &str, rows: Option<&Bitmap>, 
 
 fn collect_column(source: &dyn SpanSource, id: ColumnId<'_>, rows: Option<&Bitmap>, values: &mut Values) -> Result<(), QueryError> {
     let column = if rows.is_some() { source.column(id)? } else { source.entries(id)? };
-    let Some(column) = column else { return Ok(()) };
-    let positions = || wanted_positions(&column, rows);
+    column.map_or(Ok(()), |column| add_column(&column, rows, values))
+}
+
+/// Adds the values of an attribute's column or of one of texts: all of them, or those of some rows.
+pub(super) fn add_column(column: &Column<'_>, rows: Option<&Bitmap>, values: &mut Values) -> Result<(), QueryError> {
+    let positions = || wanted_positions(column, rows);
     match &column.values {
         Of::Text(codes, strings) | Of::Any(codes, strings) => {
             let mut seen = vec![false; strings.len()];

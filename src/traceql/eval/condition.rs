@@ -75,7 +75,7 @@ impl<T: PartialOrd> Compare<T> {
     }
 
     /// Whether some value between `min` and `max` may pass.
-    fn may_pass(&self, min: &T, max: &T) -> bool {
+    pub(super) fn may_pass(&self, min: &T, max: &T) -> bool {
         match self {
             Compare::In(list) => list.iter().any(|value| min <= value && value <= max),
             Compare::NotIn(list) => min != max || !list.contains(min),
@@ -204,6 +204,14 @@ impl Test {
             (Test::Status(compare), Scalar::Status(status)) => compare.passes(status),
             (Test::Kind(compare), Scalar::Kind(kind)) => compare.passes(kind),
             _ => false,
+        }
+    }
+
+    /// The texts of which a passing one has to be one, for a test of equality.
+    pub(super) fn equal_texts(&self) -> Option<&[Box<[u8]>]> {
+        match self {
+            Test::Text(TextTest::Compare(Compare::In(list))) => Some(list),
+            _ => None,
         }
     }
 

@@ -13,6 +13,7 @@
 //! - `expression`: computed values; `node`: booleans; `compile`: the way from the syntax tree to all of these;
 //! - [`result`]: which attributes an answer shows, and their values.
 //!
+//! - `pruning`: what a catalogue rules out;
 //! - [`pipeline`]: the stages of a search over the spans of many traces; `relations`, [`tree`]: operators between spansets.
 //!
 //! Nothing here does IO by itself or knows what a source is made of.
@@ -28,11 +29,12 @@ mod literal;
 mod node;
 pub mod pipeline;
 mod place;
+mod pruning;
 mod relations;
 pub mod result;
 mod scalar;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 pub mod tree;
 
 pub use bitmap::Bitmap;
@@ -42,6 +44,7 @@ pub use place::{TraceFacts, TreeNumber};
 pub(in crate::traceql) use place::{resource_value, scope_value};
 pub use scalar::Scalar;
 
+use crate::columns::known::Catalogue;
 use crate::columns::view::{SourceError, SpanSource};
 use crate::traceql::ast::FieldExpr;
 use expression::Expr;
@@ -107,6 +110,11 @@ impl Filter {
             Node::Const(bit) => Some(bit),
             _ => None,
         }
+    }
+
+    /// False if it certainly keeps no span of the data that a catalogue describes, and does not fail on it either.
+    pub fn may_match(&self, catalogue: &dyn Catalogue) -> bool {
+        self.node.may_match(catalogue)
     }
 
     /// The rows of a source that the filter keeps. `traces` knows the traces of the same source.

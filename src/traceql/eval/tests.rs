@@ -1,7 +1,7 @@
 //! Tests of the evaluator as a whole: recorded answers, a table of cases, and a row-by-row evaluator to compare with.
 
 mod cases;
-mod random;
+pub(crate) mod random;
 mod reference;
 
 use super::{TraceFacts, TreeNumber};
@@ -69,7 +69,7 @@ fn single_filter(query: &crate::traceql::ast::Query) -> Option<&FieldExpr> {
     }
 }
 
-pub(in crate::traceql) fn append(chunk: &mut Chunk, request: &[u8]) {
+pub(crate) fn append(chunk: &mut Chunk, request: &[u8]) {
     decode::append(chunk, request, 0, None).expect("well-formed request");
 }
 
@@ -86,7 +86,7 @@ fn array(values: impl IntoIterator<Item = Value>) -> Value {
 }
 
 /// A request with one resource and scope for all spans.
-pub(in crate::traceql) fn request(resource: Vec<KeyValue>, scope: InstrumentationScope, spans: Vec<Span>) -> Vec<u8> {
+pub(crate) fn request(resource: Vec<KeyValue>, scope: InstrumentationScope, spans: Vec<Span>) -> Vec<u8> {
     let resource = Resource { attributes: resource, ..Resource::default() };
     let scope_spans = vec![ScopeSpans { scope: Some(scope), spans, ..ScopeSpans::default() }];
     let resource_spans = vec![ResourceSpans { resource: Some(resource), scope_spans, ..ResourceSpans::default() }];

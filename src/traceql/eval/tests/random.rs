@@ -4,7 +4,7 @@ use super::super::{EvalError, Filter};
 use super::reference::{keeps, rows_of};
 use super::{Facts, append, array, key_value, request, text};
 use crate::columns::Chunk;
-use crate::proto::otlp::{AnyValue, InstrumentationScope, KeyValue, KeyValueList, Span, Status, Value};
+use crate::proto::otlp::{AnyValue, Event, InstrumentationScope, KeyValue, KeyValueList, Span, Status, Value};
 use crate::traceql::ast::{self, Attribute, BinaryOp, FieldExpr, Intrinsic, Kind, Scope, Static, UnaryOp};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -77,6 +77,11 @@ fn span() -> impl Strategy<Value = Span> {
             kind,
             start_time_unix_nano: start,
             end_time_unix_nano: end,
+            events: if id % 4 == 1 {
+                vec![Event { name: "x".to_owned(), attributes: attributes.clone(), ..Event::default() }]
+            } else {
+                Vec::new()
+            },
             attributes,
             status: Some(Status { message, code }),
             ..Span::default()
@@ -85,9 +90,9 @@ fn span() -> impl Strategy<Value = Span> {
 }
 
 /// The attributes of a resource, its scope and its spans.
-type Origin = (Vec<KeyValue>, InstrumentationScope, Vec<Span>);
+pub(crate) type Origin = (Vec<KeyValue>, InstrumentationScope, Vec<Span>);
 
-fn origins() -> impl Strategy<Value = Vec<Origin>> {
+pub(crate) fn origins() -> impl Strategy<Value = Vec<Origin>> {
     let scope = (attributes(), a_text(), a_text()).prop_map(|(attributes, name, version)| InstrumentationScope {
         attributes,
         name,
@@ -97,7 +102,7 @@ fn origins() -> impl Strategy<Value = Vec<Origin>> {
     vec((attributes(), scope, vec(span(), 0..6)), 0..5)
 }
 
-fn chunk_of(origins: Vec<Origin>) -> Chunk {
+pub(crate) fn chunk_of(origins: Vec<Origin>) -> Chunk {
     let mut chunk = Chunk::default();
     for (resource, scope, spans) in origins {
         append(&mut chunk, &request(resource, scope, spans));
@@ -176,7 +181,7 @@ fn is_comparison(expression: &FieldExpr) -> bool {
     !matches!(expression, FieldExpr::Attribute(_))
 }
 
-fn expression() -> impl Strategy<Value = FieldExpr> {
+pub(crate) fn expression() -> impl Strategy<Value = FieldExpr> {
     leaf().prop_recursive(4, 16, 2, |inner| {
         prop_oneof![
             4 => (inner.clone(), inner.clone()).prop_map(|(left, right)| binary(BinaryOp::And, left, right)),

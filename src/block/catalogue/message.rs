@@ -1,0 +1,93 @@
+//! The file as protobuf messages (docs/block-format.md has them as text). Unknown fields are skipped.
+
+use prost::Message;
+
+/// The version that this code writes; a file with a higher one is not used.
+pub(super) const VERSION: u32 = 1;
+
+/// The whole file.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct CatalogueMessage {
+    /// [`VERSION`].
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// Each holder that the block has, once.
+    #[prost(message, repeated, tag = "2")]
+    pub holders: Vec<HolderMessage>,
+}
+
+/// Spans, resources, instrumentation scopes, events or links.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct HolderMessage {
+    /// 1 span, 2 resource, 3 instrumentation, 4 event, 5 link.
+    #[prost(uint32, tag = "1")]
+    pub holder: u32,
+    /// There may be attributes that are not listed.
+    #[prost(bool, tag = "2")]
+    pub is_open: bool,
+    /// What is known of each column.
+    #[prost(message, repeated, tag = "3")]
+    pub columns: Vec<ColumnMessage>,
+    /// Keys of attributes of which nothing but the key is known; a column of the same key and kind tells more.
+    #[prost(string, repeated, tag = "4")]
+    pub bare_keys: Vec<String>,
+}
+
+/// One column.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ColumnMessage {
+    /// The key of an attribute, or the word for an intrinsic.
+    #[prost(string, tag = "1")]
+    pub key: String,
+    /// 0 for an intrinsic, else the kind of the attribute's values: 1 string, 2 int, 3 double, 4 bool, 5 any.
+    #[prost(uint32, tag = "2")]
+    pub kind: u32,
+    /// Number of rows with a value.
+    #[prost(uint64, tag = "3")]
+    pub num_values: u64,
+    /// All distinct values are listed.
+    #[prost(bool, tag = "4")]
+    pub is_complete: bool,
+    /// How often each listed value occurs.
+    #[prost(uint64, repeated, tag = "5")]
+    pub counts: Vec<u64>,
+    /// Length of each listed text or `AnyValue`.
+    #[prost(uint32, repeated, tag = "6")]
+    pub lengths: Vec<u32>,
+    /// Listed texts or `AnyValue`s one after the other.
+    #[prost(bytes = "vec", tag = "7")]
+    pub bytes: Vec<u8>,
+    /// Listed integers; bools as 0 and 1.
+    #[prost(sint64, repeated, tag = "8")]
+    pub ints: Vec<i64>,
+    /// Listed doubles by bit pattern.
+    #[prost(fixed64, repeated, tag = "9")]
+    pub doubles: Vec<u64>,
+    /// Least and greatest integer.
+    #[prost(message, optional, tag = "10")]
+    pub int_bounds: Option<IntBounds>,
+    /// Least and greatest double, if none is NaN.
+    #[prost(message, optional, tag = "11")]
+    pub double_bounds: Option<DoubleBounds>,
+    /// A split-block Bloom filter over the texts, as Parquet has them: the bitset.
+    #[prost(bytes = "vec", tag = "12")]
+    pub filter: Vec<u8>,
+}
+
+/// Least and greatest integer.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct IntBounds {
+    #[prost(sint64, tag = "1")]
+    pub min: i64,
+    #[prost(sint64, tag = "2")]
+    pub max: i64,
+}
+
+/// Least and greatest double.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct DoubleBounds {
+    #[prost(double, tag = "1")]
+    pub min: f64,
+    #[prost(double, tag = "2")]
+    pub max: f64,
+}
