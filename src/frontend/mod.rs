@@ -7,7 +7,8 @@ use crate::model::trace::combine;
 use crate::model::{TenantId, TimeRange, TraceId};
 use crate::proto::otlp::ResourceSpans;
 use crate::proto::tempopb;
-use crate::querier::{RecentSource, metrics, search, tags, trace_by_id};
+use crate::querier::trace_by_id::TracePieces;
+use crate::querier::{RecentSource, Snapshot, metrics, search, tags, trace_by_id};
 use crate::traceql::ast::Attribute;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -24,6 +25,16 @@ pub struct FoundTrace {
     pub resource_spans: Vec<ResourceSpans>,
     /// Bytes read for it.
     pub inspected_bytes: u64,
+    /// Blocks that could not be read: it may have more spans.
+    pub num_unreadable: usize,
+}
+
+/// What an answer without the spans of so many blocks says of itself.
+pub fn partial_message(num_unreadable: usize) -> String {
+    match num_unreadable {
+        1 => "1 block cannot be read".to_string(),
+        _ => format!("{num_unreadable} blocks cannot be read"),
+    }
 }
 
 /// Answers queries over everything that is stored.
@@ -46,40 +57,82 @@ impl Frontend {
     pub async fn find_trace(&self, tenant: &TenantId, id: TraceId, range: Option<TimeRange>) -> Result<FoundTrace, QueryError> {
         let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
         compute(&self.lookups, move || {
-            let found = trace_by_id::find_trace(recent.find_trace(&tenant, &id), &id, range)?;
-            Ok(FoundTrace { resource_spans: combine(found.pieces), inspected_bytes: found.inspected_bytes })
+            loop {
+                let found_recently = recent.find_trace(&tenant, &id);
+                let blocks = Arc::clone(&found_recently.blocks);
+                let found = trace_by_id::find_trace(found_recently, &id, range);
+                if recent.leave_out_damaged(&tenant, &blocks) {
+                    continue;
+                }
+                let TracePieces { pieces, inspected_bytes } = found?;
+                return Ok(FoundTrace { resource_spans: combine(pieces), inspected_bytes, num_unreadable: recent.num_unreadable(&tenant) });
+            }
         })
         .await
     }
 
     /// Traces that match, newest first.
     pub async fn search(&self, tenant: &TenantId, params: SearchParams) -> Result<tempopb::SearchResponse, QueryError> {
-        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
-        compute(&self.scans, move || search::search(&recent.snapshot(&tenant), &params)).await
+        self.scan(tenant, move |snapshot| search::search(snapshot, &params)).await
     }
 
     /// The series of a metrics query over a range.
     pub async fn metrics_range(&self, tenant: &TenantId, params: MetricsParams) -> Result<tempopb::QueryRangeResponse, QueryError> {
-        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
-        compute(&self.scans, move || Ok(metrics::metrics(&recent.snapshot(&tenant), &params)?.into_range_response())).await
+        let mut response = self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params)?.into_range_response())).await?;
+        tell_partial(self.num_unreadable(tenant), &mut response.status, &mut response.message);
+        Ok(response)
     }
 
     /// The values of a metrics query with one bucket.
     pub async fn metrics_instant(&self, tenant: &TenantId, params: MetricsParams) -> Result<tempopb::QueryInstantResponse, QueryError> {
-        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
-        compute(&self.scans, move || Ok(metrics::metrics(&recent.snapshot(&tenant), &params)?.into_instant_response())).await
+        let mut response = self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params)?.into_instant_response())).await?;
+        tell_partial(self.num_unreadable(tenant), &mut response.status, &mut response.message);
+        Ok(response)
     }
 
     /// Attribute names by scope; without the intrinsics, which are the API's constant.
     pub async fn tag_names(&self, tenant: &TenantId, params: TagParams) -> Result<Vec<ScopeTags>, QueryError> {
-        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
-        compute(&self.scans, move || tags::tag_names(&recent.snapshot(&tenant), &params)).await
+        self.scan(tenant, move |snapshot| tags::tag_names(snapshot, &params)).await
     }
 
     /// Typed values of an attribute or intrinsic, sorted by type and text.
     pub async fn tag_values(&self, tenant: &TenantId, tag: &Attribute, params: TagParams) -> Result<Vec<tempopb::TagValue>, QueryError> {
-        let (recent, tenant, tag) = (Arc::clone(&self.recent), tenant.clone(), tag.clone());
-        compute(&self.scans, move || tags::tag_values(&recent.snapshot(&tenant), &tag, &params)).await
+        let tag = tag.clone();
+        self.scan(tenant, move |snapshot| tags::tag_values(snapshot, &tag, &params)).await
+    }
+
+    /// Blocks of a tenant that cannot be read: what was answered just now may lack their spans.
+    pub fn num_unreadable(&self, tenant: &TenantId) -> usize {
+        self.recent.num_unreadable(tenant)
+    }
+
+    /// Asks a moment of head and blocks. If a block turns out to be damaged, the rest is asked again without it.
+    async fn scan<T: Send + 'static>(
+        &self,
+        tenant: &TenantId,
+        ask: impl Fn(&Snapshot) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
+        compute(&self.scans, move || {
+            loop {
+                let snapshot = recent.snapshot(&tenant);
+                let answer = ask(&snapshot);
+                if !recent.leave_out_damaged(&tenant, &snapshot.blocks) {
+                    return answer;
+                }
+            }
+        })
+        .await
+    }
+}
+
+fn tell_partial(num_unreadable: usize, status: &mut i32, message: &mut String) {
+    if num_unreadable > 0 {
+        *status = tempopb::PartialStatus::Partial.into();
+        if !message.is_empty() {
+            message.push_str("; ");
+        }
+        message.push_str(&partial_message(num_unreadable));
     }
 }
 

@@ -1,16 +1,16 @@
 //! `events.parquet` and `links.parquet` of the output.
 
-use super::MergeError;
 use super::attributes::{choose, write_attributes};
 use super::gather::{TextForm, decode_all, decode_dense, int32, write_dense_i64, write_optional_i32, write_texts};
 use super::order::{Inputs, OutputGroup};
 use super::rows::{PartBytes, TableRows, fetch_parts};
+use super::{MergeError, TableOf};
 use crate::block::choice::AttributeChoice;
 use crate::block::details::{event_leaves, link_leaves};
 use crate::block::meta::{FileMeta, RowGroupMeta};
 use crate::block::output::BlockSink;
 use crate::block::parquet::DecodedValues;
-use crate::block::reader::{Block, Table};
+use crate::block::reader::Block;
 use crate::block::schema::{EVENTS_FILE, LINKS_FILE, detail, push_attribute_leaves};
 use crate::block::table::{Cells, Leaf, RowGroup, TableWriter};
 use parquet::data_type::ByteArray;
@@ -23,7 +23,7 @@ type Columns = fn(&TableRows, &[PartBytes<'_>], &mut RowGroup<'_>) -> Result<(),
 pub(super) struct DetailMerge {
     table: TableWriter,
     attributes: AttributeChoice,
-    of: fn(&Block) -> Option<&Table>,
+    of: TableOf,
     /// Writes the columns between span row and attributes.
     columns: Columns,
 }
@@ -49,7 +49,7 @@ impl DetailMerge {
         file: &str,
         prefix: &str,
         mut leaves: Vec<Leaf>,
-        of: fn(&Block) -> Option<&Table>,
+        of: TableOf,
         columns: Columns,
     ) -> Result<Self, MergeError> {
         let attributes = choose(inputs, of)?;

@@ -1,6 +1,7 @@
 //! The same answer wherever the spans are: in the head, in blocks, or in both.
 
 mod concurrency;
+mod damage;
 mod late_spans;
 mod metrics;
 mod order;
