@@ -7,16 +7,20 @@ use super::answer::{Answer, Format, accepts_gzip};
 use super::params::Params;
 use super::tenant::{TenantError, tenant_of};
 use super::{ApiError, ApiState, ErrorKind, health, metrics_query, search, status, streaming, tags, trace};
+use crate::frontend::partial_message;
 use crate::model::TenantId;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
-use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue, StatusCode};
 use std::sync::Arc;
 use tonic::Status;
+
+/// Header of an answer that may lack the spans of blocks that cannot be read; one of our own.
+const PARTIAL: HeaderName = HeaderName::from_static("x-conmoto-partial");
 
 /// The HTTP port: every path of the API, and the gRPC calls if `stream_over_http_enabled`.
 pub fn http_router(state: Arc<ApiState>) -> Router {
@@ -90,10 +94,23 @@ where
         let answer = async {
             let argument = argument.map(|Path(argument)| argument).unwrap_or_default();
             let request = query_request(&state, Params::of(&head.uri), &head.headers, argument)?;
-            handler(state, request).await?.respond(accepts_gzip).await
+            handler(Arc::clone(&state), request).await?.respond(accepts_gzip).await
         };
-        answer.await.unwrap_or_else(ApiError::into_response)
+        let mut response = answer.await.unwrap_or_else(ApiError::into_response);
+        if let Ok(tenant) = tenant_of(&head.headers, state.config.multitenancy_enabled) {
+            tell_partial(&mut response, state.frontend.num_unreadable(&tenant));
+        }
+        response
     })
+}
+
+/// Says that spans may be missing. Most answers have no member for that, and clients read strictly.
+fn tell_partial(response: &mut Response, num_unreadable: usize) {
+    if num_unreadable > 0
+        && let Ok(told) = HeaderValue::try_from(partial_message(num_unreadable))
+    {
+        response.headers_mut().insert(PARTIAL, told);
+    }
 }
 
 fn query_request(state: &ApiState, params: Params, headers: &HeaderMap, argument: String) -> Result<QueryRequest, ApiError> {

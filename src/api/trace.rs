@@ -5,7 +5,7 @@ use super::http::QueryRequest;
 use super::params::Params;
 use super::times::signed;
 use super::{ApiError, ApiState, ErrorKind, json, protobuf};
-use crate::frontend::FoundTrace;
+use crate::frontend::{FoundTrace, partial_message};
 use crate::model::trace::{encoded_bytes, truncate};
 use crate::model::{BlockId, TimeRange, TraceId, UnixNanos};
 use crate::proto::tempopb::{PartialStatus, Trace, TraceByIdMetrics, TraceByIdResponse};
@@ -37,10 +37,11 @@ pub(super) async fn version_1(state: Arc<ApiState>, request: QueryRequest) -> Re
 pub(super) async fn version_2(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let format = request.format;
     check_filter(&request.params)?;
-    let (FoundTrace { resource_spans, inspected_bytes }, num_bytes) = find(&state, request).await?;
+    let (FoundTrace { resource_spans, inspected_bytes, num_unreadable }, num_bytes) = find(&state, request).await?;
     let cut_at = state.config.max_bytes_per_trace.filter(|max| num_bytes as u64 > *max);
     let write = move || {
         let (resource_spans, status, message) = match cut_at {
+            None if num_unreadable > 0 => (resource_spans, PartialStatus::Partial, partial_message(num_unreadable)),
             None => (resource_spans, PartialStatus::Complete, String::new()),
             Some(max) => {
                 let message = format!("Trace exceeds maximum size of {max} bytes, a partial trace is returned");

@@ -43,6 +43,14 @@ impl InProcessRecent {
 }
 
 impl RecentSource for InProcessRecent {
+    fn num_unreadable(&self, tenant: &TenantId) -> usize {
+        self.blocks.existing(tenant).map_or(0, |list| list.num_unreadable())
+    }
+
+    fn leave_out_damaged(&self, tenant: &TenantId, blocks: &[Arc<Block>]) -> bool {
+        blocks.iter().any(|block| block.damage().is_some()) && self.blocks.of(tenant).leave_out_damaged(tenant, blocks)
+    }
+
     fn snapshot(&self, tenant: &TenantId) -> Snapshot {
         match self.ingester.existing_head(tenant) {
             Some(head) => {

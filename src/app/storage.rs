@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::store::probe::probe;
-use crate::store::{BackendError, Bucket, Store};
+use crate::store::{BackendError, Bucket, DEFAULT_PART_BYTES, Store};
 use anyhow::Context;
 use std::path::Path;
 
@@ -24,12 +24,15 @@ fn bucket(config: &Config) -> Result<Option<Bucket>, BackendError> {
 
 /// Opens the store, and sees that it can be used.
 pub(super) async fn open(config: &Config, wal_dir: &Path) -> anyhow::Result<Store> {
-    let Some(bucket) = bucket(config)? else { return Ok(Store::local(&config.storage.local_path)?) };
+    let part_bytes =
+        config.storage.block_index_cache_bytes.unwrap_or(config.memory_limit_bytes.map_or(DEFAULT_PART_BYTES, |bytes| bytes / 8));
+    let Some(bucket) = bucket(config)? else { return Ok(Store::local(&config.storage.local_path)?.with_part_bytes(part_bytes)) };
     tracing::info!(bucket = %bucket.place(), credentials = bucket.place().credentials, "trying the bucket");
     let cache_bytes = config.storage.block_cache_bytes.unwrap_or(config.memory_limit_bytes.map_or(DEFAULT_CACHE_BYTES, |bytes| bytes / 8));
     // Inside the log's directory: it is as durable, and locked already.
     let store =
         Store::remote_with(bucket, wal_dir, cache_bytes).context("could not make a directory for blocks on their way to the bucket")?;
+    let store = store.with_part_bytes(part_bytes);
     probe(&store).await.with_context(|| format!("storage.trace.backend: {}", config.storage.backend.as_str()))?;
     Ok(store)
 }

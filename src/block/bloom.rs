@@ -4,6 +4,7 @@
 //! last four bytes as a big-endian number, modulo the number of shards: ids are random there, also those that senders
 //! padded on the left.
 
+use super::parts::Weighed;
 use crate::model::TraceId;
 use bloomfilter::Bloom;
 
@@ -68,6 +69,12 @@ impl TraceBloom {
     /// False if the trace is certainly not in the block.
     pub fn may_contain(&self, id: &TraceId) -> bool {
         self.shards[self.shard_of(id)].check(&id.0)
+    }
+}
+
+impl Weighed for TraceBloom {
+    fn memory(&self) -> usize {
+        self.shards.iter().map(|shard| shard.len() as usize / 8 + size_of_val(shard)).sum()
     }
 }
 

@@ -30,7 +30,7 @@ impl Block {
         let traces = self.traces()?;
         let group = traces.group_of(trace);
         let place =
-            TracePlace { id: self.trace_id(trace), rows: traces.rows(trace), events: traces.events(trace), links: traces.links(trace) };
+            TracePlace { id: self.trace_id(trace)?, rows: traces.rows(trace), events: traces.events(trace), links: traces.links(trace) };
         let mut chunk = Chunk::default();
         self.append_traces(group, traces.first_row_of(group), &[place], &mut chunk)?;
         Ok(chunk)
@@ -42,7 +42,7 @@ impl Block {
         let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(()) };
         let rows = first.rows.start..last.rows.end;
         let (mut resources, mut scopes) = (UsedOrigins::of(self.resources()?), UsedOrigins::of(self.scopes()?));
-        let spans = RowReader::open(self, self.data(), group, within(&rows, first_row))?;
+        let spans = RowReader::open(self, self.data()?, group, within(&rows, first_row))?;
         let mut details = Details::read(self, rows.start, first.events.start..last.events.end, first.links.start..last.links.end)?;
         for place in places {
             details.skip_to(place);
@@ -335,11 +335,11 @@ impl<'a> Details<'a> {
             next_event: 0,
             next_link: 0,
         };
-        if let (Some(table), false) = (block.events(), event_rows.is_empty()) {
+        if let (Some(table), false) = (block.events()?, event_rows.is_empty()) {
             let (group, rows) = locate(table, &event_rows)?;
             details.events = Some(RowReader::read(block, table, group, rows, &DETAIL_LEAVES)?);
         }
-        if let (Some(table), false) = (block.links(), link_rows.is_empty()) {
+        if let (Some(table), false) = (block.links()?, link_rows.is_empty()) {
             let (group, rows) = locate(table, &link_rows)?;
             details.linked_traces = linked_traces(block, table, group, &rows)?;
             details.links = Some(RowReader::read(block, table, group, rows, &DETAIL_LEAVES)?);

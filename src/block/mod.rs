@@ -20,6 +20,7 @@ pub mod meta;
 mod origins;
 pub mod output;
 pub mod parquet;
+pub mod parts;
 mod plan;
 pub mod reader;
 mod recode;

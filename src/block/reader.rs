@@ -1,10 +1,11 @@
-//! An opened block: its footers, indexes and side tables in memory, its columns read on demand.
+//! An opened block: its footers, indexes and side tables in memory while there is room, its columns read on demand.
 
 use super::bloom::TraceBloom;
 use super::catalogue::Catalogue;
 use super::index::TraceIndex;
 use super::meta::{BlockMeta, FileMeta, RowGroupMeta};
 use super::parquet::{ColumnReader, Decoded, DecodedValues, FetchedRanges, ReadError};
+use super::parts::{PartCache, PartKind, Weighed};
 use super::schema::{
     ATTRIBUTES_METADATA, AttributeEntry, CATALOGUE_FILE, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESIDUAL_KEYS_METADATA,
     RESOURCES_FILE, SCOPES_FILE, TRACES_FILE, bloom_file,
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// Seam: reads parts of a block's files. Called from threads that may wait.
 pub trait RangeRead: Send + Sync + 'static {
@@ -49,184 +50,284 @@ fn damaged(file: &str, reason: impl std::fmt::Display) -> BlockError {
     BlockError::Damaged { file: file.to_string(), reason: reason.to_string() }
 }
 
-/// A block that can be searched.
+/// A block that can be searched, as one reader sees it: what it has looked at stays until it is dropped. Parts come from the
+/// cache that all blocks share, or from the files.
 pub struct Block {
+    opened: Arc<OpenedBlock>,
+    parts: Parts,
+}
+
+/// What there is of a block once, however many read it.
+pub struct OpenedBlock {
     id: BlockId,
     meta: BlockMeta,
     files: Arc<dyn RangeRead>,
-    index: TraceIndex,
-    bloom: TraceBloom,
-    data: Table,
     split: Vec<TraceId>,
-    traces: OnceLock<TraceTable>,
-    resources: OnceLock<OriginTable>,
-    scopes: OnceLock<OriginTable>,
     repeated: OnceLock<Box<[TraceId]>>,
-    catalogue: OnceLock<Option<Catalogue>>,
-    side: SideTables,
+    damage: Arc<Damage>,
+    /// Where parts are kept for other readers, and the block's number there.
+    cache: Option<(Arc<PartCache>, u64)>,
 }
 
-/// Tables beside that of the spans. Their footers are read with the block, so that one without them is refused then, and not
-/// in every query.
-struct SideTables {
-    traces: Table,
-    resources: Table,
-    scopes: Table,
-    events: Option<Table>,
-    links: Option<Table>,
-}
-
-impl SideTables {
-    fn open(meta: &BlockMeta, files: &dyn RangeRead) -> Result<Self, BlockError> {
-        let table = |file: &str| Table::open(meta, files, file);
-        let if_there = |file: &str| meta.files.iter().any(|listed| listed.name == file).then(|| table(file)).transpose();
-        Ok(SideTables {
-            traces: table(TRACES_FILE)?,
-            resources: table(RESOURCES_FILE)?,
-            scopes: table(SCOPES_FILE)?,
-            events: if_there(EVENTS_FILE)?,
-            links: if_there(LINKS_FILE)?,
-        })
+impl Drop for OpenedBlock {
+    fn drop(&mut self) {
+        if let Some((cache, number)) = &self.cache {
+            cache.remove(*number);
+        }
     }
 }
+
+/// The first thing in a block that made no sense.
+#[derive(Default)]
+struct Damage(OnceLock<String>);
+
+impl Damage {
+    fn error(&self, file: &str, reason: impl std::fmt::Display) -> BlockError {
+        let error = damaged(file, reason);
+        let _ = self.0.set(error.to_string());
+        error
+    }
+}
+
+/// The parts that a reader has looked at.
+#[derive(Default)]
+struct Parts {
+    bloom: OnceLock<Arc<TraceBloom>>,
+    index: OnceLock<Arc<TraceIndex>>,
+    tables: [OnceLock<Arc<Table>>; NUM_TABLES],
+    traces: OnceLock<Arc<TraceTable>>,
+    resources: OnceLock<Arc<OriginTable>>,
+    scopes: OnceLock<Arc<OriginTable>>,
+    catalogue: OnceLock<Arc<CataloguePart>>,
+}
+
+/// A catalogue, unless it is of a later version.
+struct CataloguePart {
+    catalogue: Option<Catalogue>,
+    num_bytes: usize,
+}
+
+impl Weighed for CataloguePart {
+    /// Maps with texts of their own take about three times the file.
+    fn memory(&self) -> usize {
+        3 * self.num_bytes
+    }
+}
+
+/// Number of Parquet files of a block.
+pub(super) const NUM_TABLES: usize = 6;
+
+const TABLE_FILES: [&str; NUM_TABLES] = [DATA_FILE, EVENTS_FILE, LINKS_FILE, TRACES_FILE, RESOURCES_FILE, SCOPES_FILE];
+
+/// Positions in [`TABLE_FILES`].
+const DATA: usize = 0;
+const EVENTS: usize = 1;
+const LINKS: usize = 2;
+const TRACES: usize = 3;
+const RESOURCES: usize = 4;
+const SCOPES: usize = 5;
 
 impl Block {
     /// Reads what every query needs: indexes and footers. Waits for the store.
     pub fn open(id: BlockId, meta: BlockMeta, files: Arc<dyn RangeRead>) -> Result<Self, BlockError> {
         let first = Arc::clone(&files);
-        Self::open_with(id, meta, first.as_ref(), files)
+        Self::open_with(id, meta, first.as_ref(), files, None)
     }
 
-    /// As [`open`](Self::open), reading from `first` now and from `files` later: a writer has the files in memory.
-    pub fn open_with(id: BlockId, meta: BlockMeta, first: &dyn RangeRead, files: Arc<dyn RangeRead>) -> Result<Self, BlockError> {
-        let whole = |name: &str| read_whole(&meta, first, name);
-        let index = TraceIndex::decode(whole(INDEX_FILE)?).map_err(|error| damaged(INDEX_FILE, error))?;
-        let shards = (0..meta.bloom_shards as usize).map(|shard| whole(&bloom_file(shard))).collect::<Result<Vec<_>, _>>()?;
-        let bloom = TraceBloom::decode(&shards).map_err(|error| damaged("bloom", error))?;
-        let data = Table::open(&meta, first, DATA_FILE)?;
-        check_row_groups(&meta, &data.metadata)?;
-        check_traces(&meta, &index)?;
-        let side = SideTables::open(&meta, first)?;
+    /// As [`open`](Self::open), reading from `first` now and from `files` later: a writer has the files in memory. With a cache,
+    /// what was read is there for other readers of the block.
+    pub fn open_with(
+        id: BlockId,
+        meta: BlockMeta,
+        first: &dyn RangeRead,
+        files: Arc<dyn RangeRead>,
+        cache: Option<Arc<PartCache>>,
+    ) -> Result<Self, BlockError> {
         let mut split: Vec<TraceId> = meta.split.iter().filter_map(|id| TraceId::parse(id).ok()).collect();
         split.sort_unstable();
-        Ok(Block {
-            id,
-            files,
-            index,
-            bloom,
-            data,
-            split,
-            meta,
-            traces: OnceLock::new(),
-            resources: OnceLock::new(),
-            scopes: OnceLock::new(),
-            repeated: OnceLock::new(),
-            catalogue: OnceLock::new(),
-            side,
-        })
+        let cache = cache.map(|cache| (Arc::clone(&cache), cache.number_block()));
+        let (repeated, damage) = (OnceLock::new(), Arc::default());
+        let block = Block { opened: Arc::new(OpenedBlock { id, meta, files, split, repeated, damage, cache }), parts: Parts::default() };
+        // All of them now, so that a block without one is refused now, and not in every query.
+        block.index_from(first)?;
+        block.bloom_from(first)?;
+        for (at, file) in TABLE_FILES.iter().enumerate() {
+            if block.has_file(file) || !matches!(at, EVENTS | LINKS) {
+                block.table_from(first, at)?;
+            }
+        }
+        Ok(block)
+    }
+
+    /// The same block for another reader, who has not looked at anything.
+    pub fn for_reader(&self) -> Block {
+        Block { opened: Arc::clone(&self.opened), parts: Parts::default() }
+    }
+
+    /// Alive as long as somebody reads the block, or has it in a list.
+    pub fn readers(&self) -> Weak<OpenedBlock> {
+        Arc::downgrade(&self.opened)
+    }
+
+    /// What made no sense in the block's files, if anything did so far.
+    pub fn damage(&self) -> Option<&str> {
+        self.opened.damage.0.get().map(String::as_str)
     }
 
     /// The block's id.
     pub fn id(&self) -> BlockId {
-        self.id
+        self.opened.id
     }
 
     /// The block's description.
     pub fn meta(&self) -> &BlockMeta {
-        &self.meta
+        &self.opened.meta
     }
 
     /// Row groups, in order.
     pub fn row_groups(&self) -> &[RowGroupMeta] {
-        &self.meta.row_groups
+        &self.opened.meta.row_groups
     }
 
     /// The ordinal of a trace, if the block has spans of it.
-    pub fn find(&self, id: &TraceId) -> Option<u32> {
-        if self.bloom.may_contain(id) { self.index.find(id) } else { None }
+    pub fn find(&self, id: &TraceId) -> Result<Option<u32>, BlockError> {
+        if self.bloom_from(self.files())?.may_contain(id) { Ok(self.index()?.find(id)) } else { Ok(None) }
+    }
+
+    /// Trace ids and ordinals.
+    pub fn index(&self) -> Result<&TraceIndex, BlockError> {
+        self.index_from(self.files())
     }
 
     /// The trace of an ordinal.
-    pub fn trace_id(&self, ordinal: u32) -> TraceId {
-        self.index.id_of(ordinal)
+    pub fn trace_id(&self, ordinal: u32) -> Result<TraceId, BlockError> {
+        Ok(self.index()?.id_of(ordinal))
     }
 
     /// Traces that were in earlier blocks when this one was written, ascending.
     pub fn split(&self) -> &[TraceId] {
-        &self.split
+        &self.opened.split
     }
 
     /// A place for what readers find out about the split traces: which of them have a span that another block has too. Blocks do
     /// not change, so it is found out once.
     pub fn repeated(&self) -> &OnceLock<Box<[TraceId]>> {
-        &self.repeated
+        &self.opened.repeated
     }
 
     /// Summaries of all traces.
     pub fn traces(&self) -> Result<&TraceTable, BlockError> {
-        load_once(&self.traces, || TraceTable::load(&self.side.traces, self.files.as_ref(), &self.meta))
+        self.part(&self.parts.traces, PartKind::Traces, || TraceTable::load(self.table(TRACES)?, self.files(), self.meta()))
     }
 
     /// Summaries of the traces of one row group; nothing is kept.
     pub(super) fn group_traces(&self, group: usize) -> Result<GroupTraces, BlockError> {
-        GroupTraces::load(&self.side.traces, self.files.as_ref(), &self.meta, group)
-    }
-
-    /// The traces in the order of their ids, each with its ordinal.
-    pub fn sorted_traces(&self) -> impl Iterator<Item = (TraceId, u32)> + '_ {
-        self.index.sorted()
+        GroupTraces::load(self.table(TRACES)?, self.files(), self.meta(), group)
     }
 
     /// Resources of all spans.
     pub fn resources(&self) -> Result<&OriginTable, BlockError> {
-        load_once(&self.resources, || load_origins(&self.side.resources, self.files.as_ref(), OriginKind::Resource))
+        let load = || load_origins(self.table(RESOURCES)?, self.files(), OriginKind::Resource);
+        self.part(&self.parts.resources, PartKind::Resources, load)
     }
 
     /// Instrumentation scopes of all spans.
     pub fn scopes(&self) -> Result<&OriginTable, BlockError> {
-        load_once(&self.scopes, || load_origins(&self.side.scopes, self.files.as_ref(), OriginKind::Scope))
+        let load = || load_origins(self.table(SCOPES)?, self.files(), OriginKind::Scope);
+        self.part(&self.parts.scopes, PartKind::Scopes, load)
     }
 
     /// What the block tells of its columns and values; `None` if it was written without a catalogue, or with one of a later version.
     pub fn catalogue(&self) -> Result<Option<&Catalogue>, BlockError> {
-        load_once(&self.catalogue, || match self.meta.files.iter().any(|listed| listed.name == CATALOGUE_FILE) {
-            true => {
-                let bytes = read_whole(&self.meta, self.files.as_ref(), CATALOGUE_FILE)?;
-                Catalogue::decode(&bytes).map_err(|error| damaged(CATALOGUE_FILE, error))
-            }
-            false => Ok(None),
-        })
-        .map(Option::as_ref)
+        if !self.has_file(CATALOGUE_FILE) {
+            return Ok(None);
+        }
+        let OpenedBlock { meta, damage, .. } = &*self.opened;
+        let part = self.part(&self.parts.catalogue, PartKind::Catalogue, || {
+            let bytes = read_whole(meta, self.files(), CATALOGUE_FILE, damage)?;
+            let catalogue = Catalogue::decode(&bytes).map_err(|error| damage.error(CATALOGUE_FILE, error))?;
+            Ok(CataloguePart { catalogue, num_bytes: bytes.len() })
+        })?;
+        Ok(part.catalogue.as_ref())
     }
 
     /// The table of spans.
-    pub fn data(&self) -> &Table {
-        &self.data
+    pub fn data(&self) -> Result<&Table, BlockError> {
+        self.table(DATA)
     }
 
     /// The table of events, if the block has any.
-    pub fn events(&self) -> Option<&Table> {
-        self.side.events.as_ref()
+    pub fn events(&self) -> Result<Option<&Table>, BlockError> {
+        self.has_file(EVENTS_FILE).then(|| self.table(EVENTS)).transpose()
     }
 
     /// The table of links, if the block has any.
-    pub fn links(&self) -> Option<&Table> {
-        self.side.links.as_ref()
+    pub fn links(&self) -> Result<Option<&Table>, BlockError> {
+        self.has_file(LINKS_FILE).then(|| self.table(LINKS)).transpose()
     }
 
     /// Where the block's files are read from.
     pub fn files(&self) -> &dyn RangeRead {
-        self.files.as_ref()
+        self.opened.files.as_ref()
     }
-}
 
-fn load_once<T>(cell: &OnceLock<T>, load: impl FnOnce() -> Result<T, BlockError>) -> Result<&T, BlockError> {
-    if let Some(value) = cell.get() {
-        return Ok(value);
+    fn has_file(&self, name: &str) -> bool {
+        self.meta().files.iter().any(|listed| listed.name == name)
     }
-    let value = load()?;
-    // Two readers may load at once; both loaded the same immutable file.
-    Ok(cell.get_or_init(|| value))
+
+    fn index_from(&self, files: &dyn RangeRead) -> Result<&TraceIndex, BlockError> {
+        let OpenedBlock { meta, damage, .. } = &*self.opened;
+        self.part(&self.parts.index, PartKind::Index, || {
+            let bytes = read_whole(meta, files, INDEX_FILE, damage)?;
+            let index = TraceIndex::decode(bytes).map_err(|error| damage.error(INDEX_FILE, error))?;
+            check_traces(meta, &index).map(|()| index)
+        })
+    }
+
+    fn bloom_from(&self, files: &dyn RangeRead) -> Result<&TraceBloom, BlockError> {
+        let OpenedBlock { meta, damage, .. } = &*self.opened;
+        self.part(&self.parts.bloom, PartKind::Bloom, || {
+            let shards = (0..meta.bloom_shards as usize).map(|shard| read_whole(meta, files, &bloom_file(shard), damage));
+            TraceBloom::decode(&shards.collect::<Result<Vec<_>, _>>()?).map_err(|error| damage.error("bloom", error))
+        })
+    }
+
+    fn table(&self, at: usize) -> Result<&Table, BlockError> {
+        self.table_from(self.files(), at)
+    }
+
+    fn table_from(&self, files: &dyn RangeRead, at: usize) -> Result<&Table, BlockError> {
+        let OpenedBlock { meta, damage, .. } = &*self.opened;
+        self.part(&self.parts.tables[at], PartKind::Table(at as u8), || {
+            let table = Table::open(meta, files, TABLE_FILES[at], damage)?;
+            if at == DATA { check_row_groups(meta, &table.metadata).map(|()| table) } else { Ok(table) }
+        })
+    }
+
+    /// A part, from where it is found first: what this reader has seen, the cache, the files.
+    fn part<'a, T: Weighed>(
+        &self,
+        seen: &'a OnceLock<Arc<T>>,
+        kind: PartKind,
+        load: impl FnOnce() -> Result<T, BlockError>,
+    ) -> Result<&'a T, BlockError> {
+        if let Some(part) = seen.get() {
+            return Ok(part);
+        }
+        let cached = self.opened.cache.as_ref().and_then(|(cache, number)| cache.get(*number, kind));
+        let part = match cached {
+            Some(part) => part,
+            // Two readers may load at once; both load the same immutable file.
+            None => {
+                let part = Arc::new(load()?);
+                if let Some((cache, number)) = &self.opened.cache {
+                    cache.insert(*number, kind, &part);
+                }
+                part
+            }
+        };
+        Ok(seen.get_or_init(|| part))
+    }
 }
 
 fn listed<'m>(meta: &'m BlockMeta, name: &str) -> Result<&'m FileMeta, BlockError> {
@@ -237,14 +338,14 @@ fn listed<'m>(meta: &'m BlockMeta, name: &str) -> Result<&'m FileMeta, BlockErro
 /// No index, filter or footer comes near this; a larger length in `meta.json` must not become an allocation.
 const MAX_PART_BYTES: u64 = 1 << 30;
 
-fn read_whole(meta: &BlockMeta, files: &dyn RangeRead, name: &str) -> Result<Bytes, BlockError> {
+fn read_whole(meta: &BlockMeta, files: &dyn RangeRead, name: &str, damage: &Damage) -> Result<Bytes, BlockError> {
     let listed = listed(meta, name)?;
     if listed.bytes > MAX_PART_BYTES {
         return Err(damaged(super::schema::META_FILE, format!("{name} cannot have {} bytes", listed.bytes)));
     }
     let mut read = files.read(name, std::slice::from_ref(&(0..listed.bytes)))?;
-    let part = read.pop().filter(|part| part.len() as u64 == listed.bytes).ok_or_else(|| damaged(name, "it is too short"))?;
-    if crc32c::crc32c(&part) == listed.crc32c { Ok(part) } else { Err(damaged(name, "its checksum is wrong")) }
+    let part = read.pop().filter(|part| part.len() as u64 == listed.bytes).ok_or_else(|| damage.error(name, "it is too short"))?;
+    if crc32c::crc32c(&part) == listed.crc32c { Ok(part) } else { Err(damage.error(name, "its checksum is wrong")) }
 }
 
 fn check_row_groups(meta: &BlockMeta, metadata: &ParquetMetaData) -> Result<(), BlockError> {
@@ -269,18 +370,19 @@ pub struct Table {
     leaves: HashMap<String, usize>,
     attributes: Vec<AttributeEntry>,
     residual_keys: Vec<String>,
+    damage: Arc<Damage>,
 }
 
 impl Table {
-    fn open(meta: &BlockMeta, files: &dyn RangeRead, file: &str) -> Result<Self, BlockError> {
-        let metadata = read_footer(files, listed(meta, file)?)?;
+    fn open(meta: &BlockMeta, files: &dyn RangeRead, file: &str, damage: &Arc<Damage>) -> Result<Self, BlockError> {
+        let metadata = read_footer(files, listed(meta, file)?, damage)?;
         let schema = metadata.file_metadata().schema_descr();
         let leaves = (0..schema.num_columns()).map(|leaf| (schema.column(leaf).name().to_string(), leaf)).collect();
         let listed = metadata_entry(&metadata, ATTRIBUTES_METADATA).unwrap_or("[]");
         let attributes = serde_json::from_str(listed).map_err(|error| damaged(file, error))?;
         let listed = metadata_entry(&metadata, RESIDUAL_KEYS_METADATA).unwrap_or("[]");
         let residual_keys = serde_json::from_str(listed).map_err(|error| damaged(file, error))?;
-        Ok(Table { file: file.to_string(), metadata, leaves, attributes, residual_keys })
+        Ok(Table { file: file.to_string(), metadata, leaves, attributes, residual_keys, damage: Arc::clone(damage) })
     }
 
     /// The file's name.
@@ -340,7 +442,7 @@ impl Table {
 
     /// As [`decode`](Self::decode) for a column that every such file has.
     pub fn decode_required(&self, files: &dyn RangeRead, group: usize, leaf: &str) -> Result<Decoded, BlockError> {
-        self.decode(files, group, leaf)?.ok_or_else(|| damaged(&self.file, format!("column {leaf} is missing")))
+        self.decode(files, group, leaf)?.ok_or_else(|| self.damage.error(&self.file, format!("column {leaf} is missing")))
     }
 
     /// As [`decode_required`](Self::decode_required) for a column that has a value in every row.
@@ -360,12 +462,12 @@ impl Table {
 
     /// The error for bytes of this file that make no sense.
     pub fn damage(&self, error: &ReadError) -> BlockError {
-        damaged(&self.file, error)
+        self.damage.error(&self.file, error)
     }
 
     /// The error for a column of another type than it should have.
     pub fn mistyped(&self, leaf: &str) -> BlockError {
-        damaged(&self.file, format!("column {leaf} has another type"))
+        self.damage.error(&self.file, format!("column {leaf} has another type"))
     }
 }
 
@@ -374,16 +476,37 @@ fn metadata_entry<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a st
     entries.iter().find(|entry| entry.key == key)?.value.as_deref()
 }
 
-fn read_footer(files: &dyn RangeRead, listed: &FileMeta) -> Result<Arc<ParquetMetaData>, BlockError> {
+fn read_footer(files: &dyn RangeRead, listed: &FileMeta, damage: &Damage) -> Result<Arc<ParquetMetaData>, BlockError> {
     let file = &listed.name;
     let no_footer = || damaged(super::schema::META_FILE, format!("the footer of {file} is not listed"));
     let footer = listed.footer.filter(|footer| footer.bytes <= listed.bytes.min(MAX_PART_BYTES)).ok_or_else(no_footer)?;
     let range = listed.bytes - footer.bytes..listed.bytes;
     let part = files.read(file, std::slice::from_ref(&range))?.pop().unwrap_or_default();
     if part.len() as u64 != footer.bytes || crc32c::crc32c(&part) != footer.crc32c {
-        return Err(damaged(file, "the checksum of its footer is wrong"));
+        return Err(damage.error(file, "the checksum of its footer is wrong"));
     }
     let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
-    reader.try_parse_sized(&part, listed.bytes).map_err(|error| damaged(file, error))?;
-    reader.finish().map(Arc::new).map_err(|error| damaged(file, error))
+    reader.try_parse_sized(&part, listed.bytes).map_err(|error| damage.error(file, error))?;
+    reader.finish().map(Arc::new).map_err(|error| damage.error(file, error))
+}
+
+impl Weighed for Table {
+    fn memory(&self) -> usize {
+        let names: usize = self.leaves.keys().map(|name| name.len() + 64).sum();
+        let attributes: usize = self.attributes.iter().map(|entry| size_of_val(entry) + entry.leaf.len() + entry.key.len()).sum();
+        let keys: usize = self.residual_keys.iter().map(|key| key.len() + 24).sum();
+        self.metadata.memory_size() + names + attributes + keys
+    }
+}
+
+impl Weighed for TraceIndex {
+    fn memory(&self) -> usize {
+        24 * self.len()
+    }
+}
+
+impl Weighed for OriginTable {
+    fn memory(&self) -> usize {
+        OriginTable::memory(self)
+    }
 }

@@ -40,7 +40,7 @@ impl<'a> RowGroupSource<'a> {
     /// A row group of `block`. Waits for the store the first time.
     pub fn open(block: &'a Block, group: usize) -> Result<Self, BlockError> {
         Ok(RowGroupSource {
-            columns: GroupColumns::new(block, block.data(), group),
+            columns: GroupColumns::new(block, block.data()?, group),
             traces: block.traces()?,
             resources: block.resources()?.entries(),
             scopes: block.scopes()?.entries(),
@@ -123,8 +123,8 @@ impl<'a> RowGroupSource<'a> {
     fn open_details(&self, of: Detail) -> Result<Option<DetailSource<'_>>, BlockError> {
         let GroupColumns { block, group, .. } = self.columns;
         let table = match of {
-            Detail::Event => block.events(),
-            Detail::Link => block.links(),
+            Detail::Event => block.events()?,
+            Detail::Link => block.links()?,
         };
         let count = |group: &super::meta::RowGroupMeta| match of {
             Detail::Event => group.num_events,

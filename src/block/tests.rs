@@ -45,8 +45,8 @@ fn sizes(traces: &BTreeMap<TraceId, Expected>) -> (usize, usize) {
 }
 
 fn check_trace(block: &Block, id: &TraceId, trace: &Expected) -> Result<(), TestCaseError> {
-    let ordinal = block.find(id).expect("the block has the trace");
-    prop_assert_eq!(block.trace_id(ordinal), *id);
+    let ordinal = block.find(id).expect("own files").expect("the block has the trace");
+    prop_assert_eq!(block.trace_id(ordinal).expect("own files"), *id);
     prop_assert_eq!(sorted(&read_all(block, ordinal)), Vec::from_iter(trace.spans.iter().cloned()));
 
     let traces = block.traces().expect("own files");
@@ -79,7 +79,8 @@ fn check_meta(written: &NewBlock, block: &Block, traces: &BTreeMap<TraceId, Expe
 
     let table = block.traces().expect("own files");
     for (group, listed) in block.row_groups().iter().enumerate() {
-        let of_group: Vec<&Expected> = table.traces_of(group).map(|ordinal| &traces[&block.trace_id(ordinal)]).collect();
+        let of_group: Vec<&Expected> =
+            table.traces_of(group).map(|ordinal| &traces[&block.trace_id(ordinal).expect("own files")]).collect();
         let (start, newest, end) = range(&mut of_group.iter().copied());
         prop_assert_eq!((listed.start_unix_nano, listed.newest_start_unix_nano, listed.end_unix_nano), (start, newest, end));
         let sizes: Vec<usize> = of_group.iter().map(|trace| trace.spans.len()).collect();
@@ -116,7 +117,7 @@ fn numbers(source: &RowGroupSource<'_>, id: ColumnId<'_>) -> Vec<u64> {
 fn rows_of_group(block: &Block, group: usize) -> Vec<Row> {
     let source = RowGroupSource::open(block, group).expect("own files");
     let stored = |leaf: &str| {
-        let decoded = block.data().decode_required(block.files(), group, leaf).expect("own files");
+        let decoded = block.data().expect("own files").decode_required(block.files(), group, leaf).expect("own files");
         decoded.values.into_u32().expect("32-bit integers")
     };
     let (offsets, subtrees) = (stored(span::PARENT_OFFSET), stored(span::SUBTREE));
@@ -183,7 +184,7 @@ proptest! {
         for (id, trace) in &traces {
             check_trace(&block, id, trace)?;
         }
-        prop_assert_eq!(block.find(&TraceId(other)).is_some(), traces.contains_key(&TraceId(other)));
+        prop_assert_eq!(block.find(&TraceId(other)).expect("own files").is_some(), traces.contains_key(&TraceId(other)));
     }
 
     #[test]
@@ -217,7 +218,7 @@ proptest! {
         for group in 0..block.row_groups().len() {
             let rows = rows_of_group(&block, group);
             for ordinal in table.traces_of(group) {
-                prop_assert_eq!(block.trace_id(ordinal), written.trace_ids[ordinal as usize]);
+                prop_assert_eq!(block.trace_id(ordinal).expect("own files"), written.trace_ids[ordinal as usize]);
                 let range = table.rows(ordinal);
                 let first = table.first_row_of(group);
                 check_structure(&rows[(range.start - first) as usize..(range.end - first) as usize])?;
@@ -237,7 +238,7 @@ proptest! {
         prop_assert_eq!(rewritten.num_duplicates, 0);
         let reopened = open(&rewritten);
         for (id, trace) in &expected(&runs) {
-            let ordinal = reopened.find(id).expect("the block has the trace");
+            let ordinal = reopened.find(id).expect("own files").expect("the block has the trace");
             prop_assert_eq!(sorted(&read_all(&reopened, ordinal)), Vec::from_iter(trace.spans.iter().cloned()));
         }
     }
@@ -293,11 +294,12 @@ fn more_keys_than_columns() {
     let written = write(&chunks, 200).expect("there are spans");
     let block = open(&written);
     assert_eq!(block.row_groups().len(), 5);
-    assert_eq!(block.data().attributes().len(), 300);
-    assert!(block.data().attributes().iter().any(|entry| entry.key == "common"));
+    assert_eq!(block.data().expect("own files").attributes().len(), 300);
+    assert!(block.data().expect("own files").attributes().iter().any(|entry| entry.key == "common"));
     let listed: BTreeSet<String> =
-        serde_json::from_str(block.data().metadata_entry(schema::RESIDUAL_KEYS_METADATA).expect("there are some")).expect("JSON");
-    let columns: BTreeSet<&str> = block.data().attributes().iter().map(|entry| entry.key.as_str()).collect();
+        serde_json::from_str(block.data().expect("own files").metadata_entry(schema::RESIDUAL_KEYS_METADATA).expect("there are some"))
+            .expect("JSON");
+    let columns: BTreeSet<&str> = block.data().expect("own files").attributes().iter().map(|entry| entry.key.as_str()).collect();
     assert!((0..400).all(|key| columns.contains(&*format!("key {key}")) || listed.contains(&format!("key {key}"))));
     for (id, trace) in &expected(&runs) {
         check_trace(&block, id, trace).expect("as it was sent");
@@ -393,6 +395,6 @@ fn the_kind_that_fills_most_rows_has_the_plain_leaf() {
     };
     let spans = (0..5).map(|n| Span { attributes: vec![attribute("http.status_code".to_string(), status(n))], ..nth_span(0, n) });
     let block = open(&write(&[chunk_of(&[request_of(spans.collect())])], ROW_GROUP_ROWS).expect("there are spans"));
-    let entries = block.data().attributes().iter().map(|entry| (entry.leaf.as_str(), entry.kind.as_str()));
+    let entries = block.data().expect("own files").attributes().iter().map(|entry| (entry.leaf.as_str(), entry.kind.as_str()));
     assert_eq!(entries.collect::<Vec<_>>(), [("span.http.status_code", "int"), ("span.http.status_code:string", "string")]);
 }

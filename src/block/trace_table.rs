@@ -3,6 +3,7 @@
 use super::find_trace::TracePlace;
 use super::meta::{BlockMeta, RowGroupMeta};
 use super::parquet::{Decoded, DecodedValues, StringTable};
+use super::parts::Weighed;
 use super::reader::{Block, BlockError, RangeRead, Table};
 use super::schema::{SERVICES_METADATA, origin, trace};
 use super::summaries::{ServiceCount, decode_services};
@@ -28,30 +29,49 @@ pub struct TraceTable {
 /// Text of each trace, row group by row group.
 #[derive(Default)]
 struct Texts {
-    parts: Vec<StringTable>,
-    /// Part and code of each trace; none where it has no text.
-    codes: Vec<Option<(u32, u32)>>,
+    /// First trace and texts of each row group.
+    parts: Vec<(u32, StringTable)>,
+    /// Code of each trace in the texts of its row group.
+    codes: Vec<u32>,
 }
+
+/// The code of a trace without a text. No dictionary is that large.
+const NO_TEXT: u32 = u32::MAX;
 
 impl Texts {
     fn push(&mut self, decoded: Decoded, num_rows: usize) -> Option<()> {
         let DecodedValues::Codes(codes, table) = decoded.values else { return None };
-        let part = self.parts.len() as u32;
         let first = self.codes.len();
-        self.codes.resize(first + num_rows, None);
         match decoded.rows {
-            None => codes.iter().enumerate().for_each(|(row, code)| self.codes[first + row] = Some((part, *code))),
-            Some(rows) => rows.iter().zip(&codes).for_each(|(row, code)| self.codes[first + *row as usize] = Some((part, *code))),
+            None => self.codes.extend_from_slice(&codes),
+            Some(rows) => {
+                self.codes.resize(first + num_rows, NO_TEXT);
+                rows.iter().zip(&codes).for_each(|(row, code)| self.codes[first + *row as usize] = *code);
+            }
         }
-        self.parts.push(table);
+        self.parts.push((first as u32, table));
         Some(())
     }
 
     fn get(&self, trace: u32) -> Option<&[u8]> {
-        let (part, code) = (*self.codes.get(trace as usize)?)?;
-        let (ends, bytes) = &**self.parts.get(part as usize)?;
+        let code = *self.codes.get(trace as usize).filter(|code| **code != NO_TEXT)?;
+        let part = self.parts.partition_point(|(first, _)| *first <= trace).checked_sub(1)?;
+        let (ends, bytes) = &*self.parts.get(part)?.1;
         let start = if code == 0 { 0 } else { *ends.get(code as usize - 1)? as usize };
         bytes.get(start..*ends.get(code as usize)? as usize)
+    }
+
+    fn memory(&self) -> usize {
+        4 * self.codes.capacity() + self.parts.iter().map(|(_, table)| 4 * table.0.len() + table.1.len() + 64).sum::<usize>()
+    }
+}
+
+impl Weighed for TraceTable {
+    fn memory(&self) -> usize {
+        let numbers =
+            16 * self.start.capacity() + 4 * (self.first_row.capacity() + self.first_event.capacity() + self.first_link.capacity());
+        let texts = [&self.root_service, &self.root_name, &self.service_counts].map(Texts::memory);
+        numbers + texts.iter().sum::<usize>() + self.services.iter().map(|name| name.len() + 24).sum::<usize>()
     }
 }
 
@@ -234,15 +254,15 @@ impl GroupTraces {
     }
 
     /// Where a trace lies in the block.
-    pub fn place(&self, block: &Block, ordinal: u32) -> TracePlace {
+    pub fn place(&self, block: &Block, ordinal: u32) -> Result<TracePlace, BlockError> {
         let trace = ordinal - self.first_trace;
         let moved = |rows: Range<u32>, by: u32| rows.start + by..rows.end + by;
-        TracePlace {
-            id: block.trace_id(ordinal),
+        Ok(TracePlace {
+            id: block.trace_id(ordinal)?,
             rows: moved(self.table.rows(trace), self.first_row),
             events: moved(self.table.events(trace), self.first_event),
             links: moved(self.table.links(trace), self.first_link),
-        }
+        })
     }
 }
 

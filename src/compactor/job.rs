@@ -63,11 +63,13 @@ impl Compactor {
     async fn write(self: &Arc<Self>, tenant: &TenantId, id: BlockId, inputs: &[Arc<Block>]) -> Result<Written, JobError> {
         let (compactor, tenant, inputs) = (Arc::clone(self), tenant.clone(), inputs.to_vec());
         let (sink, files) = (self.store.block_sink(&tenant, &id), self.store.block_files(&tenant, &id));
+        let parts = Some(self.store.parts());
         let write = move || {
             let is_cancelled = || compactor.is_stopping.load(Relaxed);
             let mut merged = merge_blocks(&MergeInput { id, tenant: &tenant, inputs: &inputs, sink: &sink, is_cancelled: &is_cancelled })?;
             merged.meta.split = traces_split(&compactor.blocks.of(&tenant), &inputs);
-            let output = Block::open(id, merged.meta.clone(), Arc::new(files)).map_err(JobError::Output)?;
+            let files = Arc::new(files);
+            let output = Block::open_with(id, merged.meta.clone(), &*files, Arc::clone(&files) as _, parts).map_err(JobError::Output)?;
             Ok(Written { merged, output })
         };
         tokio::task::spawn_blocking(write).await.map_err(|_| JobError::Interrupted)?

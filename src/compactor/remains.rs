@@ -4,7 +4,7 @@
 //! the block but sweeps it. The other files go when no query holds the block any more.
 
 use super::instruments::CompactorInstruments;
-use crate::block::reader::Block;
+use crate::block::reader::{Block, OpenedBlock};
 use crate::model::{BlockId, TenantId};
 use crate::store::{Store, StoreError, paths};
 use parking_lot::Mutex;
@@ -17,7 +17,7 @@ struct Remain {
     tenant: TenantId,
     id: BlockId,
     /// Alive as long as a query reads the block.
-    block: Weak<Block>,
+    block: Weak<OpenedBlock>,
     has_meta: bool,
 }
 
@@ -40,7 +40,7 @@ impl Remains {
     pub fn add(&self, tenant: &TenantId, blocks: &[Arc<Block>]) {
         self.with_meta.lock().extend(blocks.iter().map(|block| block.id()));
         self.instruments.remains.fetch_add(blocks.len() as u64, Relaxed);
-        let remain = |block: &Arc<Block>| Remain { tenant: tenant.clone(), id: block.id(), block: Arc::downgrade(block), has_meta: true };
+        let remain = |block: &Arc<Block>| Remain { tenant: tenant.clone(), id: block.id(), block: block.readers(), has_meta: true };
         self.blocks.lock().extend(blocks.iter().map(remain));
     }
 

@@ -35,7 +35,8 @@ pub(super) fn traces_split(list: &BlockList, inputs: &[Arc<Block>]) -> Vec<Strin
     let blocks = list.snapshot();
     let is_input = |block: &Block| inputs.iter().any(|input| input.id() == block.id());
     let others: Vec<&Arc<Block>> = blocks.iter().filter(|block| !is_input(block)).collect();
-    let is_elsewhere = |id: &TraceId| others.iter().any(|block| block.find(id).is_some());
+    // A block that cannot be read may have it.
+    let is_elsewhere = |id: &TraceId| others.iter().any(|block| !matches!(block.find(id), Ok(None)));
     listed.into_iter().filter(is_elsewhere).map(|id| id.to_string()).collect()
 }
 

@@ -93,11 +93,11 @@ impl Place {
     async fn add(&self, mut new: NewBlock) -> Arc<Block> {
         let list = self.lists.of(&self.tenant);
         let blocks = list.snapshot();
-        let is_split = |id: &&TraceId| blocks.iter().any(|block| block.find(id).is_some());
+        let is_split = |id: &&TraceId| blocks.iter().any(|block| block.find(id).expect("readable").is_some());
         new.meta.split = new.trace_ids.iter().filter(is_split).map(TraceId::to_string).collect();
         let id = self.put(&new, true).await;
         let files = Arc::new(self.store.block_files(&self.tenant, &id));
-        let block = Arc::new(Block::open_with(id, new.meta, &FilesInMemory(new.files), files).expect("our own"));
+        let block = Arc::new(Block::open_with(id, new.meta, &FilesInMemory(new.files), files, Some(self.store.parts())).expect("our own"));
         list.add(Arc::clone(&block));
         block
     }
@@ -154,7 +154,7 @@ async fn spans_of(blocks: &[Arc<Block>]) -> BTreeMap<TraceId, Vec<u64>> {
         for block in &blocks {
             for ordinal in 0..block.meta().num_traces as u32 {
                 let chunk = block.read_trace(ordinal).expect("own files");
-                let id = block.trace_id(ordinal);
+                let id = block.trace_id(ordinal).expect("readable");
                 let spans = all.entry(id).or_default();
                 assert!(spans.is_empty() || split.contains(&id), "a trace in two blocks is not split");
                 spans.extend(&chunk.span_id);
@@ -293,7 +293,8 @@ async fn a_trace_that_other_blocks_have_stays_split() {
     let other = place.add(block_of(40..41, 0..1, start)).await;
     place.compact(&[&early[1], &other]).await.expect("own blocks");
     spans_of(&place.blocks()).await;
-    let output = place.blocks().iter().find(|block| block.find(&trace_id(40)).is_some()).cloned().expect("it was merged");
+    let output =
+        place.blocks().iter().find(|block| block.find(&trace_id(40)).expect("readable").is_some()).cloned().expect("it was merged");
     let mut split = vec![trace_id(23), trace_id(24)];
     split.sort();
     assert_eq!(output.split(), split);

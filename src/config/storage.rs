@@ -31,6 +31,9 @@ pub struct StorageConfig {
     /// Bytes of files of a bucket that are kept in memory; `None` (default) lets the server choose (`block_cache_bytes`, a key
     /// of our own).
     pub block_cache_bytes: Option<u64>,
+    /// Bytes of footers, indexes, filters and summaries of blocks that are kept in memory; `None` (default) lets the server
+    /// choose (`block_index_cache_bytes`, a key of our own).
+    pub block_index_cache_bytes: Option<u64>,
     /// The bucket of the backend `s3`.
     pub s3: S3Settings,
     /// The bucket of the backend `gcs`.
@@ -56,6 +59,7 @@ impl StorageConfig {
             blocklist_poll: Duration::from_secs(300),
             bloom_false_positive: 0.01,
             block_cache_bytes: None,
+            block_index_cache_bytes: None,
             s3: S3Settings::default(),
             gcs: GcsSettings::default(),
             azure: AzureSettings::default(),

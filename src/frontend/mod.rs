@@ -9,6 +9,7 @@ use crate::model::{TenantId, TimeRange, TraceId};
 use crate::proto::otlp::ResourceSpans;
 use crate::proto::tempopb;
 use crate::querier::budget::Budget;
+use crate::querier::trace_by_id::TracePieces;
 use crate::querier::{RecentSource, Snapshot, metrics, search, tags, trace_by_id};
 use crate::traceql::ast::Attribute;
 use std::sync::Arc;
@@ -27,6 +28,16 @@ pub struct FoundTrace {
     pub resource_spans: Vec<ResourceSpans>,
     /// Bytes read for it.
     pub inspected_bytes: u64,
+    /// Blocks that could not be read: it may have more spans.
+    pub num_unreadable: usize,
+}
+
+/// What an answer without the spans of so many blocks says of itself.
+pub fn partial_message(num_unreadable: usize) -> String {
+    match num_unreadable {
+        1 => "1 block cannot be read".to_string(),
+        _ => format!("{num_unreadable} blocks cannot be read"),
+    }
 }
 
 /// Answers queries over everything that is stored.
@@ -52,8 +63,16 @@ impl Frontend {
     pub async fn find_trace(&self, tenant: &TenantId, id: TraceId, range: Option<TimeRange>) -> Result<FoundTrace, QueryError> {
         let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
         compute(&self.lookups, move || {
-            let found = trace_by_id::find_trace(recent.find_trace(&tenant, &id), &id, range)?;
-            Ok(FoundTrace { resource_spans: combine(found.pieces), inspected_bytes: found.inspected_bytes })
+            loop {
+                let found_recently = recent.find_trace(&tenant, &id);
+                let blocks = Arc::clone(&found_recently.blocks);
+                let found = trace_by_id::find_trace(found_recently, &id, range);
+                if recent.leave_out_damaged(&tenant, &blocks) {
+                    continue;
+                }
+                let TracePieces { pieces, inspected_bytes } = found?;
+                return Ok(FoundTrace { resource_spans: combine(pieces), inspected_bytes, num_unreadable: recent.num_unreadable(&tenant) });
+            }
         })
         .await
     }
@@ -65,12 +84,16 @@ impl Frontend {
 
     /// The series of a metrics query over a range.
     pub async fn metrics_range(&self, tenant: &TenantId, params: MetricsParams) -> Result<tempopb::QueryRangeResponse, QueryError> {
-        self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params)?.into_range_response())).await
+        let mut response = self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params)?.into_range_response())).await?;
+        tell_partial(self.num_unreadable(tenant), &mut response.status, &mut response.message);
+        Ok(response)
     }
 
     /// The values of a metrics query with one bucket.
     pub async fn metrics_instant(&self, tenant: &TenantId, params: MetricsParams) -> Result<tempopb::QueryInstantResponse, QueryError> {
-        self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params)?.into_instant_response())).await
+        let mut response = self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params)?.into_instant_response())).await?;
+        tell_partial(self.num_unreadable(tenant), &mut response.status, &mut response.message);
+        Ok(response)
     }
 
     /// Attribute names by scope; without the intrinsics, which are the API's constant.
@@ -84,21 +107,42 @@ impl Frontend {
         self.scan(tenant, move |snapshot| tags::tag_values(snapshot, &tag, &params)).await
     }
 
-    /// Works on a moment of head and blocks within the time that a query has; stops early when the caller goes away.
+    /// Blocks of a tenant that cannot be read: what was answered just now may lack their spans.
+    pub fn num_unreadable(&self, tenant: &TenantId) -> usize {
+        self.recent.num_unreadable(tenant)
+    }
+
+    /// Asks a moment of head and blocks within the time that a query has; stops early when the caller goes away. If a block turns out
+    /// to be damaged, the rest is asked again without it.
     async fn scan<T: Send + 'static>(
         &self,
         tenant: &TenantId,
-        work: impl FnOnce(&Snapshot) -> Result<T, QueryError> + Send + 'static,
+        ask: impl Fn(&Snapshot) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, QueryError> {
         let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
         let budget = if self.timeout.is_zero() { Budget::default() } else { Budget::starting_now(self.timeout) };
         let _caller = budget.abandoned_on_drop();
         compute(&self.scans, move || {
-            budget.check()?;
-            let snapshot = Snapshot { budget, ..recent.snapshot(&tenant) };
-            work(&snapshot)
+            loop {
+                budget.check()?;
+                let snapshot = Snapshot { budget: budget.clone(), ..recent.snapshot(&tenant) };
+                let answer = ask(&snapshot);
+                if !recent.leave_out_damaged(&tenant, &snapshot.blocks) {
+                    return answer;
+                }
+            }
         })
         .await
+    }
+}
+
+fn tell_partial(num_unreadable: usize, status: &mut i32, message: &mut String) {
+    if num_unreadable > 0 {
+        *status = tempopb::PartialStatus::Partial.into();
+        if !message.is_empty() {
+            message.push_str("; ");
+        }
+        message.push_str(&partial_message(num_unreadable));
     }
 }
 

@@ -9,6 +9,7 @@ use super::cut::traces_left;
 use super::head::{Head, Sealed, now_millis};
 use super::wal::{Ledger, Receipt, WalError};
 use crate::block::output::FilesInMemory;
+use crate::block::parts::PartCache;
 use crate::block::reader::{Block, RangeRead};
 use crate::block::schema::META_FILE;
 use crate::block::writer::WriteError;
@@ -105,7 +106,7 @@ impl Ingester {
         for (name, bytes) in &new.files {
             store.put(&paths::file(tenant, &id, name), bytes.clone()).await?;
         }
-        let block = open_from_memory(id, new, Arc::new(self.store.block_files(tenant, &id))).await?;
+        let block = open_from_memory(id, new, Arc::new(self.store.block_files(tenant, &id)), self.store.parts()).await?;
         let sequences = encoded.sealed.iter().flat_map(|part| part.records.iter()).map(|receipt| receipt.sequence);
         let ledger = Ledger::new(id, tenant.clone(), sequences, encoded.left.iter().copied());
         let writer = Arc::clone(self);
@@ -217,7 +218,8 @@ fn encode(head: &Head, tenant: &TenantId, taking: Taking, idle: Duration) -> Res
 /// The traces of a new block that have spans in earlier blocks.
 fn split_traces(head: &Head, traces: &[TraceId]) -> Vec<String> {
     let blocks = head.blocks().snapshot();
-    let is_split = |id: &&TraceId| blocks.iter().any(|block| block.find(id).is_some());
+    // A block that cannot be read may have it; listing one too many costs time only.
+    let is_split = |id: &&TraceId| blocks.iter().any(|block| !matches!(block.find(id), Ok(None)));
     traces.iter().filter(is_split).map(TraceId::to_string).collect()
 }
 
@@ -255,8 +257,8 @@ fn pins_released(encoded: &Encoded) -> Vec<(u64, u64)> {
 
 /// Opens a block whose files were just written, to see that they can be read before anything relies on them. Its small
 /// files are read from memory, so that this costs no requests; later reads go to the store.
-async fn open_from_memory(id: BlockId, new: &NewBlock, files: Arc<dyn RangeRead>) -> Result<Block, FlushError> {
+async fn open_from_memory(id: BlockId, new: &NewBlock, files: Arc<dyn RangeRead>, parts: Arc<PartCache>) -> Result<Block, FlushError> {
     let (meta, written) = (new.meta.clone(), FilesInMemory(new.files.clone()));
-    let opened = tokio::task::spawn_blocking(move || Block::open_with(id, meta, &written, files)).await;
+    let opened = tokio::task::spawn_blocking(move || Block::open_with(id, meta, &written, files, Some(parts))).await;
     opened.map_err(|_| FlushError::Interrupted)?.map_err(|error| FlushError::Block(error.to_string()))
 }

@@ -112,7 +112,7 @@ fn split_pieces(units: &Units<'_>, observed: &[UnitId]) -> Result<Vec<Piece>, Qu
     for (id, pieces) in &mut pieces {
         for at in &blocks {
             let block = &snapshot.blocks[*at];
-            let Some(ordinal) = block.find(id) else { continue };
+            let Some(ordinal) = block.find(id)? else { continue };
             let traces = block.traces()?;
             let group = traces.group_of(ordinal);
             let unit = UnitId::Group(*at, group);
@@ -148,7 +148,7 @@ type SpanKey = (TraceId, u64, i32);
 /// The spans of some traces in a block.
 fn span_keys(units: &Units<'_>, at: usize, ids: &[TraceId]) -> Result<Vec<SpanKey>, QueryError> {
     let block = &units.snapshot().blocks[at];
-    let mut ordinals: Vec<u32> = ids.iter().filter_map(|id| block.find(id)).collect();
+    let mut ordinals = ids.iter().filter_map(|id| block.find(id).transpose()).collect::<Result<Vec<u32>, _>>()?;
     ordinals.sort_unstable();
     if ordinals.is_empty() {
         return Ok(Vec::new());
@@ -161,7 +161,7 @@ fn span_keys(units: &Units<'_>, at: usize, ids: &[TraceId]) -> Result<Vec<SpanKe
         let (span_ids, kinds) = ids_and_kinds(source)?;
         for ordinal in ordinals {
             let (rows, first) = (traces.rows(*ordinal), traces.first_row_of(group));
-            let id = block.trace_id(*ordinal);
+            let id = block.trace_id(*ordinal)?;
             keys.extend(rows.map(|row| (row - first) as usize).map(|row| (id, span_ids[row], kinds[row])));
         }
     }

@@ -52,7 +52,7 @@ impl UnitSpans {
     fn none(units: &Units<'_>, unit: UnitId) -> Self {
         let num_rows = match unit {
             UnitId::Chunk(at) => units.snapshot().chunks[at].num_rows(),
-            UnitId::Group(block, group) => units.snapshot().blocks[block].data().num_rows(group),
+            UnitId::Group(block, group) => units.snapshot().blocks[block].row_groups()[group].num_spans as usize,
         };
         UnitSpans { all: Bitmap::empty(num_rows), kept: Bitmap::empty(num_rows) }
     }

@@ -74,7 +74,7 @@ fn units_in(units: &Units<'_>, range: &TimeRange, buckets: &Buckets) -> Vec<Unit
 fn num_rows(snapshot: &Snapshot, unit: UnitId) -> usize {
     match unit {
         UnitId::Chunk(at) => snapshot.chunks[at].num_rows(),
-        UnitId::Group(block, group) => snapshot.blocks[block].data().num_rows(group),
+        UnitId::Group(block, group) => snapshot.blocks[block].row_groups()[group].num_spans as usize,
     }
 }
 

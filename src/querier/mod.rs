@@ -59,6 +59,16 @@ pub trait RecentSource: Send + Sync + 'static {
 
     /// The recent spans of a trace; cheaper than a snapshot.
     fn find_trace(&self, tenant: &TenantId, id: &TraceId) -> RecentTrace;
+
+    /// Blocks that exist and are in no snapshot because they cannot be read: answers may lack their spans.
+    fn num_unreadable(&self, _tenant: &TenantId) -> usize {
+        0
+    }
+
+    /// Takes the blocks in which something made no sense out of later snapshots; true if there were any among `blocks`.
+    fn leave_out_damaged(&self, _tenant: &TenantId, _blocks: &[Arc<Block>]) -> bool {
+        false
+    }
 }
 
 /// Why a query has no answer.

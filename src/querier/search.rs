@@ -212,9 +212,9 @@ impl<'u, 's> Search<'u, 's> {
         let found = self.pipeline.run(&rows)?;
         self.collect_masks(unit, rows.traces())?;
         let block = &self.units.snapshot().blocks[block];
-        let traces = block.traces()?;
+        let (traces, ids) = (block.traces()?, block.index()?);
         let first = traces.traces_of(group).start;
-        let ranked = |at: u32| (Reverse(traces.start(first + at)), block.trace_id(first + at), at);
+        let ranked = |at: u32| (Reverse(traces.start(first + at)), ids.id_of(first + at), at);
         let mut hits: Vec<_> = found.traces(rows.traces()).into_iter().map(ranked).collect();
         hits.sort_unstable();
         for (Reverse(start), id, at) in hits {
@@ -255,7 +255,7 @@ impl<'u, 's> Search<'u, 's> {
             let hits = kept.iter().enumerate().filter(|(_, kept)| kept.any_in(rows.clone()));
             let mask = hits.fold(0, |mask, (filter, _)| mask | bit(filter));
             if mask != 0 {
-                let id = block.trace_id(ordinal);
+                let id = block.trace_id(ordinal)?;
                 if self.units.is_in_head(&id) {
                     self.add_candidate(id, traces.start(ordinal), mask);
                 }

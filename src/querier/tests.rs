@@ -59,7 +59,7 @@ fn snapshot(chunks: &[Chunk], form: Form) -> Snapshot {
         later[0].meta.split = later[0].trace_ids.iter().filter(|id| is_known(id)).map(|id| id.to_string()).collect();
     }
     let blocks = blocks.iter().map(|block| opened(block, form)).collect();
-    Snapshot { chunks: Vec::new(), blocks: Arc::new(blocks) }
+    Snapshot { blocks: Arc::new(blocks), ..Snapshot::default() }
 }
 
 fn query(filter: &FieldExpr) -> Query {

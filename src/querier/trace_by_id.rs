@@ -21,7 +21,7 @@ pub fn find_trace(recent: RecentTrace, id: &TraceId, range: Option<TimeRange>) -
         if range.is_some_and(|range| !range.overlaps(&block.meta().range())) {
             continue;
         }
-        if let Some(trace) = block.find(id) {
+        if let Some(trace) = block.find(id)? {
             let chunk = block.read_trace(trace)?;
             found.inspected_bytes += block.meta().total_bytes() * chunk.num_rows() as u64 / block.meta().num_spans.max(1);
             found.pieces.push(export(&chunk, 0..chunk.num_rows() as u32));

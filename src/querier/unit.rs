@@ -140,7 +140,7 @@ impl<'s> Units<'s> {
     pub fn trace_id(&self, piece: Piece) -> Result<TraceId, QueryError> {
         Ok(match piece.unit {
             UnitId::Chunk(at) => self.snapshot.chunks[at].traces.summaries()[piece.ordinal as usize].id,
-            UnitId::Group(block, _) => self.snapshot.blocks[block].trace_id(self.block_ordinal(piece)?),
+            UnitId::Group(block, _) => self.snapshot.blocks[block].trace_id(self.block_ordinal(piece)?)?,
         })
     }
 
@@ -175,7 +175,7 @@ impl<'s> Units<'s> {
         let mut pieces: Vec<Piece> =
             chunks.filter_map(|(at, chunk)| chunk.traces.find(id).map(|ordinal| Piece { unit: UnitId::Chunk(at), ordinal })).collect();
         for (at, block) in self.snapshot.blocks.iter().enumerate() {
-            if let Some(ordinal) = block.find(id) {
+            if let Some(ordinal) = block.find(id)? {
                 let traces = block.traces()?;
                 let group = traces.group_of(ordinal);
                 pieces.push(Piece { unit: UnitId::Group(at, group), ordinal: ordinal - traces.traces_of(group).start });

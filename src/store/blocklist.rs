@@ -7,7 +7,7 @@ use crate::block::BlockMeta;
 use crate::block::reader::Block;
 use crate::model::{BlockId, TenantId};
 use parking_lot::RwLock;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -18,20 +18,25 @@ const OPENED_AT_ONCE: usize = 32;
 /// The blocks of one tenant.
 #[derive(Default)]
 pub struct BlockList {
-    blocks: RwLock<Arc<Vec<Arc<Block>>>>,
+    /// Each as for a reader who has not looked at anything: what a query loads goes with it, and the cache decides what stays.
+    blocks: RwLock<Arc<Vec<Block>>>,
     /// Blocks that exist and could not be opened, with the reason: answers may lack their spans.
     unreadable: RwLock<BTreeMap<BlockId, String>>,
+    /// Blocks that could be opened and in which something made no sense later. They are left out until the next start or
+    /// until they are gone: to open them once more would tell nothing, and to try their pages costs queries.
+    damaged: RwLock<BTreeSet<BlockId>>,
 }
 
 impl BlockList {
-    /// The blocks as they are now; later changes do not touch it.
+    /// The blocks as they are now; later changes do not touch it. What its reader loads of them stays until it is dropped.
     pub fn snapshot(&self) -> Arc<Vec<Arc<Block>>> {
-        Arc::clone(&self.blocks.read())
+        let blocks = Arc::clone(&self.blocks.read());
+        Arc::new(blocks.iter().map(|block| Arc::new(block.for_reader())).collect())
     }
 
     /// Adds a block that has just come to exist.
     pub fn add(&self, block: Arc<Block>) {
-        self.change(|blocks| blocks.push(block));
+        self.change(|blocks| blocks.push(block.for_reader()));
     }
 
     /// Takes blocks out and puts another in their place, in one step for every snapshot.
@@ -40,26 +45,44 @@ impl BlockList {
             // None of the removed ones is before the first of them.
             let place = blocks.iter().position(|block| removed.contains(&block.id())).unwrap_or(blocks.len());
             blocks.retain(|block| !removed.contains(&block.id()));
-            blocks.splice(place..place, added);
+            blocks.splice(place..place, added.map(|block| block.for_reader()));
         });
     }
 
     /// Number of blocks that exist and cannot be read.
     pub fn num_unreadable(&self) -> usize {
-        self.unreadable.read().len()
+        self.unreadable.read().len() + self.damaged.read().len()
+    }
+
+    /// Leaves those of the blocks out from now on in which something made no sense. True if there were any.
+    pub fn leave_out_damaged(&self, tenant: &TenantId, blocks: &[Arc<Block>]) -> bool {
+        let mut any = false;
+        for (block, reason) in blocks.iter().filter_map(|block| Some((block, block.damage()?))) {
+            any = true;
+            // In this order: the block is always in one of the two.
+            if self.damaged.write().insert(block.id()) {
+                tracing::error!(%tenant, block = %block.id(), %reason, "a block is damaged and is left out of answers");
+            }
+            self.replace(&[block.id()], None);
+        }
+        any
     }
 
     /// Every change of the list: readers see all of it or nothing.
-    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Block>>)) {
+    fn change(&self, change: impl FnOnce(&mut Vec<Block>)) {
         let mut blocks = self.blocks.write();
-        let mut next = Vec::clone(&blocks);
+        let mut next = blocks.iter().map(Block::for_reader).collect();
         change(&mut next);
         *blocks = Arc::new(next);
     }
 
     /// Takes over what a reading of the store found.
     fn update(&self, tenant: &TenantId, found: Found) {
-        let Found { added, gone, unreadable } = found;
+        let Found { mut added, gone, unreadable, listed } = found;
+        let mut damaged = self.damaged.write();
+        damaged.retain(|id| listed.contains(id));
+        added.retain(|block| !damaged.contains(&block.id()));
+        drop(damaged);
         if !added.is_empty() || !gone.is_empty() {
             self.change(|blocks| {
                 // One that was added here meanwhile is not added again.
@@ -85,9 +108,11 @@ impl BlockList {
 /// What a reading of the store found out about a tenant's blocks.
 #[derive(Default)]
 struct Found {
-    added: Vec<Arc<Block>>,
+    added: Vec<Block>,
     gone: HashSet<BlockId>,
     unreadable: BTreeMap<BlockId, String>,
+    /// All blocks in the store.
+    listed: HashSet<BlockId>,
 }
 
 impl Found {
@@ -95,7 +120,7 @@ impl Found {
     /// exist. A block may replace one and be replaced itself; it goes last, since it tells of the other.
     async fn finish_swaps(&mut self, store: &Store, tenant: &TenantId) -> Result<(), StoreError> {
         let replaced = replaced_by(&self.added);
-        let is_replaced = |block: &mut Arc<Block>| replaced.get(&block.id()).is_some_and(|level| *level > block.meta().level);
+        let is_replaced = |block: &mut Block| replaced.get(&block.id()).is_some_and(|level| *level > block.meta().level);
         let opened = self.added.extract_if(.., is_replaced).map(|block| (block.meta().level, block.id()));
         let unreadable = self.unreadable.extract_if(.., |id, _| replaced.contains_key(id)).map(|(id, _)| (0, id));
         let mut rests: Vec<(u32, BlockId)> = unreadable.chain(opened).collect();
@@ -110,7 +135,7 @@ impl Found {
 
 /// The blocks that some of `blocks` replace, with the highest level of these. An output is above its inputs, so that a damaged list
 /// does not replace the block that it is in.
-fn replaced_by(blocks: &[Arc<Block>]) -> HashMap<BlockId, u32> {
+fn replaced_by(blocks: &[Block]) -> HashMap<BlockId, u32> {
     let mut replaced: HashMap<BlockId, u32> = HashMap::new();
     for block in blocks {
         for id in block.meta().replaces.iter().filter_map(|id| BlockId::parse(id)) {
@@ -175,7 +200,8 @@ impl BlockLists {
         tenants.extend(store.tenants().await?);
         for tenant in tenants {
             let list = self.of(&tenant);
-            let found = reread(store, &tenant, &list.snapshot()).await?;
+            let damaged = list.damaged.read().clone();
+            let found = reread(store, &tenant, &list.snapshot(), &damaged).await?;
             list.update(&tenant, found);
         }
         Ok(())
@@ -183,16 +209,16 @@ impl BlockLists {
 }
 
 /// Compares the store with a list that was taken before.
-async fn reread(store: &Store, tenant: &TenantId, before: &[Arc<Block>]) -> Result<Found, StoreError> {
+async fn reread(store: &Store, tenant: &TenantId, before: &[Arc<Block>], damaged: &BTreeSet<BlockId>) -> Result<Found, StoreError> {
     let known: HashSet<BlockId> = before.iter().map(|block| block.id()).collect();
     let listed = store.blocks(tenant).await?;
-    let mut found = Found::default();
+    let mut found = Found { listed: listed.iter().copied().collect(), ..Found::default() };
     for id in known.iter().filter(|id| !listed.contains(id)) {
         if !store.block_exists(tenant, id).await? {
             found.gone.insert(*id);
         }
     }
-    let new = listed.into_iter().filter(|id| !known.contains(id)).collect();
+    let new = listed.into_iter().filter(|id| !known.contains(id) && !damaged.contains(id)).collect();
     for (id, opened) in open_all(store, tenant, new).await? {
         match opened {
             Ok(Some(block)) => found.added.push(block),
@@ -205,7 +231,7 @@ async fn reread(store: &Store, tenant: &TenantId, before: &[Arc<Block>]) -> Resu
 }
 
 /// A block; `None` if it does not exist; or why it cannot be read.
-type Opened = Result<Option<Arc<Block>>, String>;
+type Opened = Result<Option<Block>, String>;
 
 /// Opens blocks, some at a time; in the order of their ids.
 async fn open_all(store: &Store, tenant: &TenantId, ids: Vec<BlockId>) -> Result<BTreeMap<BlockId, Opened>, StoreError> {
@@ -215,7 +241,7 @@ async fn open_all(store: &Store, tenant: &TenantId, ids: Vec<BlockId>) -> Result
         let (store, tenant, permits) = (store.clone(), tenant.clone(), Arc::clone(&permits));
         tasks.spawn(async move {
             let _permit = permits.acquire_owned().await;
-            (id, open(&store, &tenant, &id).await.map(|block| block.map(Arc::new)))
+            (id, open(&store, &tenant, &id).await.map(|block| block.map(|block| block.for_reader())))
         });
     }
     let mut opened = BTreeMap::new();
@@ -237,7 +263,7 @@ pub async fn open(store: &Store, tenant: &TenantId, id: &BlockId) -> Result<Opti
         return Err(format!("{} is that of block {}", paths::meta(tenant, id), meta.block_id));
     }
     let files = Arc::new(store.block_files(tenant, id).of(&meta));
-    let id = *id;
-    let opened = tokio::task::spawn_blocking(move || Block::open_with(id, meta, &Opening(Arc::clone(&files)), files)).await;
+    let (id, parts) = (*id, Some(store.parts()));
+    let opened = tokio::task::spawn_blocking(move || Block::open_with(id, meta, &Opening(Arc::clone(&files)), files, parts)).await;
     opened.map_err(|error| error.to_string())?.map(Some).map_err(|error| error.to_string())
 }

@@ -6,6 +6,7 @@ use super::explain::told;
 use super::files::BlockFiles;
 use super::instruments::StoreInstruments;
 use super::paths;
+use crate::block::parts::PartCache;
 use crate::block::schema::META_FILE;
 use crate::model::{BlockId, TenantId};
 use crate::runtime::directories::create_durably;
@@ -64,6 +65,8 @@ pub struct Store {
     root: Option<PathBuf>,
     /// Of a bucket: what belongs to it.
     remote: Option<Arc<Remote>>,
+    /// Parts of the blocks in here that are kept in memory.
+    parts: Arc<PartCache>,
 }
 
 /// What belongs to a bucket.
@@ -82,6 +85,13 @@ pub(super) struct Remote {
     part_bytes: u64,
 }
 
+/// Memory for parts of blocks where no budget is given.
+pub const DEFAULT_PART_BYTES: u64 = 32 << 20;
+
+fn default_parts() -> Arc<PartCache> {
+    Arc::new(PartCache::new(DEFAULT_PART_BYTES))
+}
+
 /// Parts of one object that are on their way at the same time.
 const PARTS_AT_ONCE: usize = 3;
 
@@ -91,7 +101,7 @@ impl Store {
         let failed = |source| StoreError::Directory { path: directory.to_path_buf(), source };
         create_durably(directory).map_err(failed)?;
         let objects = LocalFileSystem::new_with_prefix(directory).map_err(|error| failed(std::io::Error::other(error)))?;
-        Ok(Store { objects: Arc::new(objects.with_fsync(true)), root: Some(directory.to_path_buf()), remote: None })
+        Ok(Store { objects: Arc::new(objects.with_fsync(true)), root: Some(directory.to_path_buf()), remote: None, parts: default_parts() })
     }
 
     /// Blocks in a bucket. New ones are written to `directory` first, which is made if it is missing; up to `cache_bytes` of
@@ -108,7 +118,17 @@ impl Store {
             labels,
             part_bytes,
         };
-        Ok(Store { objects, root: None, remote: Some(Arc::new(remote)) })
+        Ok(Store { objects, root: None, remote: Some(Arc::new(remote)), parts: default_parts() })
+    }
+
+    /// Keeps up to so many bytes of what queries need of blocks before they read columns.
+    pub fn with_part_bytes(self, max_bytes: u64) -> Self {
+        Store { parts: Arc::new(PartCache::new(max_bytes)), ..self }
+    }
+
+    /// Where parts of blocks are kept.
+    pub fn parts(&self) -> Arc<PartCache> {
+        Arc::clone(&self.parts)
     }
 
     /// Of a local store: where a block's files are.

@@ -30,6 +30,6 @@ mod upload;
 
 pub use backend::{BackendError, Bucket};
 pub use blocklist::{BlockList, BlockLists};
-pub use client::{Store, StoreError};
+pub use client::{DEFAULT_PART_BYTES, Store, StoreError};
 pub use files::BlockFiles;
 pub use upload::StoreSink;

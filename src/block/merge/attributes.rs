@@ -6,7 +6,7 @@
 
 use super::gather::{TextForm, boolean, double, gather, gather_dense, int64, part_values, write_doubles, write_ints, write_texts};
 use super::rows::{PartBytes, TableRows};
-use super::{MergeError, of_block};
+use super::{MergeError, TableOf, of_block};
 use crate::block::choice::{AttributeChoice, AttributeCounts};
 use crate::block::find_trace::RowReader;
 use crate::block::gather::{residual_of, stored_order};
@@ -22,12 +22,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Chooses the attribute columns of a table of the output.
-pub(super) fn choose(inputs: &[Arc<Block>], table: fn(&Block) -> Option<&Table>) -> Result<AttributeChoice, MergeError> {
+pub(super) fn choose(inputs: &[Arc<Block>], table: TableOf) -> Result<AttributeChoice, MergeError> {
     let mut counts = AttributeCounts::default();
     let mut keys = Vec::new();
     let mut has_residual = false;
     for block in inputs {
-        let Some(table) = table(block) else { continue };
+        let Some(table) = table(block).map_err(of_block(block))? else { continue };
         count(block, table, &mut counts).map_err(of_block(block))?;
         keys.extend(residual_keys(table));
         has_residual |= table.leaf_names().any(|leaf| leaf == RESIDUAL);

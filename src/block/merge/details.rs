@@ -4,14 +4,14 @@ use super::attributes::{choose, write_attributes};
 use super::gather::{TextForm, decode_all, decode_dense, int32, write_dense_i64, write_optional_i32, write_texts};
 use super::order::{Inputs, OutputGroup};
 use super::rows::{PartBytes, TableRows, fetch_parts};
-use super::{MergeError, num_spans};
+use super::{MergeError, TableOf, num_spans};
 use crate::block::catalogue::CatalogueWriter;
 use crate::block::choice::AttributeChoice;
 use crate::block::details::{event_leaves, link_leaves};
 use crate::block::meta::{FileMeta, RowGroupMeta};
 use crate::block::output::BlockSink;
 use crate::block::parquet::DecodedValues;
-use crate::block::reader::{Block, Table};
+use crate::block::reader::Block;
 use crate::block::schema::{EVENTS_FILE, LINKS_FILE, detail, push_attribute_leaves};
 use crate::block::table::{Cells, Leaf, RowGroup, TableWriter};
 use crate::columns::known::Holder;
@@ -25,7 +25,7 @@ type Columns = fn(&TableRows, &[PartBytes<'_>], &mut RowGroup<'_>) -> Result<(),
 pub(super) struct DetailMerge {
     table: TableWriter,
     attributes: AttributeChoice,
-    of: fn(&Block) -> Option<&Table>,
+    of: TableOf,
     /// Writes the columns between span row and attributes.
     columns: Columns,
 }
@@ -51,7 +51,7 @@ impl DetailMerge {
         file: &str,
         prefix: &str,
         mut leaves: Vec<Leaf>,
-        of: fn(&Block) -> Option<&Table>,
+        of: TableOf,
         columns: Columns,
     ) -> Result<Self, MergeError> {
         let attributes = choose(inputs, of)?;

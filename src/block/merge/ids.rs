@@ -2,6 +2,7 @@
 
 use super::order::OutputTrace;
 use super::shared::in_id_order;
+use super::{MergeError, of_block};
 use crate::block::index;
 use crate::block::meta::FileMeta;
 use crate::block::output::{BlockSink, Output};
@@ -40,27 +41,27 @@ impl OutputIds {
     }
 
     /// Writes `index`.
-    pub fn write(mut self, inputs: &[Arc<Block>], sink: &dyn BlockSink) -> io::Result<FileMeta> {
+    pub fn write(mut self, inputs: &[Arc<Block>], sink: &dyn BlockSink) -> Result<FileMeta, MergeError> {
         self.joined.sort_unstable();
         let mut output = BufWriter::with_capacity(1 << 16, Output::create(sink, INDEX_FILE)?);
         output.write_all(&index::header(self.num_traces))?;
-        for (id, _) in self.sorted(inputs) {
+        for (id, _) in self.sorted(inputs)? {
             output.write_all(&id.0)?;
         }
-        for (_, ordinal) in self.sorted(inputs) {
+        for (_, ordinal) in self.sorted(inputs)? {
             output.write_all(&ordinal.to_le_bytes())?;
         }
-        output.into_inner().map_err(io::IntoInnerError::into_error)?.finish()
+        Ok(output.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?)
     }
 
-    fn sorted<'a>(&'a self, inputs: &'a [Arc<Block>]) -> impl Iterator<Item = (TraceId, u32)> + 'a {
+    fn sorted<'a>(&'a self, inputs: &'a [Arc<Block>]) -> Result<impl Iterator<Item = (TraceId, u32)> + 'a, MergeError> {
         type Ids<'a> = Box<dyn Iterator<Item = (TraceId, u32)> + 'a>;
-        let of_input = |(block, ordinals): (&'a Arc<Block>, &'a Vec<u32>)| -> Ids<'a> {
-            let renumbered = block.sorted_traces().map(|(id, ordinal)| (id, ordinals[ordinal as usize]));
-            Box::new(renumbered.filter(|(_, ordinal)| *ordinal != ELSEWHERE))
+        let of_input = |(block, ordinals): (&'a Arc<Block>, &'a Vec<u32>)| -> Result<Ids<'a>, MergeError> {
+            let renumbered = block.index().map_err(of_block(block))?.sorted().map(|(id, ordinal)| (id, ordinals[ordinal as usize]));
+            Ok(Box::new(renumbered.filter(|(_, ordinal)| *ordinal != ELSEWHERE)))
         };
         let joined: Ids<'a> = Box::new(self.joined.iter().copied());
-        let lists = inputs.iter().zip(&self.ordinals).map(of_input).chain(std::iter::once(joined)).collect();
-        in_id_order(lists).map(|(id, _, ordinal)| (id, ordinal))
+        let lists = inputs.iter().zip(&self.ordinals).map(of_input).chain(std::iter::once(Ok(joined)));
+        Ok(in_id_order(lists.collect::<Result<_, _>>()?).map(|(id, _, ordinal)| (id, ordinal)))
     }
 }

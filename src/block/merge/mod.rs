@@ -29,7 +29,7 @@ use super::meta::{BlockMeta, FORMAT, FileMeta, RowGroupMeta, VERSION};
 use super::origins::{Origins, write_origins};
 use super::output::BlockSink;
 use super::parquet::MAX_ROWS;
-use super::reader::{Block, BlockError};
+use super::reader::{Block, BlockError, Table};
 use super::schema::bloom_file;
 use super::writer::{WriteError, write_whole};
 use crate::columns::known::Holder;
@@ -110,6 +110,9 @@ impl From<std::io::Error> for MergeError {
         MergeError::Write(error.into())
     }
 }
+
+/// One of a block's tables, if the block has it.
+type TableOf = fn(&Block) -> Result<Option<&Table>, BlockError>;
 
 /// The error of reading this block.
 fn of_block(block: &Block) -> impl Fn(BlockError) -> MergeError {

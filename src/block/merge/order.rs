@@ -176,14 +176,14 @@ impl Cursor {
     }
 
     /// Adds the trace to a row group of the output.
-    fn add_to(&self, group: &mut OutputGroup) {
+    fn add_to(&self, group: &mut OutputGroup) -> Result<(), MergeError> {
         let (table, at) = (self.traces.table(), self.local);
         let (rows, events, links) = (table.rows(at), table.events(at), table.links(at));
         let root = table.root_service(at).zip(table.root_name(at));
         let named = |count: ServiceCount| Some((Arc::clone(self.services.get(count.service as usize)?), count));
         let ordinal = self.traces.ordinals().start + at;
         group.traces.push(OutputTrace {
-            id: self.block.trace_id(ordinal),
+            id: self.block.trace_id(ordinal).map_err(of_block(&self.block))?,
             input: self.input,
             ordinal,
             start: table.start(at),
@@ -198,6 +198,7 @@ impl Cursor {
         group.spans.push(self.input, self.group, rows, shift);
         group.events.push(self.input, self.event_group, events, shift);
         group.links.push(self.input, self.link_group, links, shift);
+        Ok(())
     }
 }
 
@@ -252,7 +253,7 @@ impl Merging {
         while group.spans.num_rows < self.group_rows {
             self.open_batch(&mut on_input)?;
             let Some(least) = (0..self.cursors.len()).min_by(|&a, &b| self.cursors[a].key.cmp(&self.cursors[b].key)) else { break };
-            self.cursors[least].add_to(&mut group);
+            self.cursors[least].add_to(&mut group)?;
             if !self.cursors[least].advance()? {
                 self.cursors.remove(least);
             }

@@ -1,7 +1,7 @@
 //! Which rows of the inputs make a row group of the output, and their bytes.
 
 use super::order::Inputs;
-use super::{MergeError, of_block};
+use super::{MergeError, TableOf, of_block};
 use crate::block::parquet::{ColumnReader, Decoded, FetchedRanges};
 use crate::block::reader::{Block, BlockError, Table};
 use std::collections::HashMap;
@@ -122,14 +122,14 @@ impl<'a> PartBytes<'a> {
 pub(super) fn fetch_parts<'a>(
     inputs: &'a Inputs,
     rows: &TableRows,
-    table: fn(&Block) -> Option<&Table>,
+    table: TableOf,
     is_needed: &dyn Fn(&str) -> bool,
 ) -> Result<Vec<PartBytes<'a>>, MergeError> {
     let fetch = |part: &Part| {
         let block = inputs.get(part.input);
         // Rows of a table that is not there cannot have been counted.
         let missing = || BlockError::Damaged { file: "meta.json".to_string(), reason: "a table is not listed".to_string() };
-        let table = table(block).ok_or_else(missing).map_err(of_block(block))?;
+        let table = table(block).and_then(|table| table.ok_or_else(missing)).map_err(of_block(block))?;
         PartBytes::fetch(block, table, part, is_needed).map_err(of_block(block))
     };
     rows.parts.iter().map(fetch).collect()

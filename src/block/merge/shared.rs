@@ -2,6 +2,7 @@
 
 use super::{MergeError, of_block};
 use crate::block::find_trace::TracePlace;
+use crate::block::index::TraceIndex;
 use crate::block::output::FilesInMemory;
 use crate::block::reader::Block;
 use crate::block::trace_table::GroupTraces;
@@ -62,7 +63,8 @@ impl SharedTraces {
         };
         let mut last: Option<(TraceId, Piece)> = None;
         let mut is_open = false;
-        for (id, input, ordinal) in in_id_order(inputs.iter().map(|block| block.sorted_traces()).collect()) {
+        let indexes = inputs.iter().map(|block| block.index().map(TraceIndex::sorted).map_err(of_block(block)));
+        for (id, input, ordinal) in in_id_order(indexes.collect::<Result<_, _>>()?) {
             let piece = Piece { input: input as u32, ordinal };
             match last {
                 Some((other, first)) if other == id => {
@@ -209,7 +211,7 @@ impl Joined {
                 continue;
             }
             let traces = block.group_traces(group)?;
-            let places: Vec<TracePlace> = pieces[..within].iter().map(|piece| traces.place(block, piece.ordinal)).collect();
+            let places = pieces[..within].iter().map(|piece| traces.place(block, piece.ordinal)).collect::<Result<Vec<TracePlace>, _>>()?;
             self.note_roots(&traces, &pieces[..within], &places);
             let mut rest = &places[..];
             while let Some(first) = rest.first() {

@@ -7,7 +7,7 @@ use super::gather::{
 };
 use super::order::{Inputs, OutputGroup};
 use super::rows::{PartBytes, TableRows, fetch_parts};
-use super::{MergeError, MergedOrigins, num_spans};
+use super::{MergeError, MergedOrigins, num_spans, of_block};
 use crate::block::catalogue::CatalogueWriter;
 use crate::block::choice::AttributeChoice;
 use crate::block::dictionary_chunk::Entries;
@@ -31,8 +31,9 @@ pub(super) struct SpanMerge {
 
 impl SpanMerge {
     pub fn start(sink: &dyn BlockSink, inputs: &[Arc<Block>]) -> Result<Self, MergeError> {
-        let attributes = choose(inputs, |block| Some(block.data()))?;
-        let rare = RareColumns::named(|leaf| inputs.iter().any(|block| block.data().leaf_names().any(|name| name == leaf)));
+        let attributes = choose(inputs, |block| block.data().map(Some))?;
+        let tables = inputs.iter().map(|block| block.data().map_err(of_block(block))).collect::<Result<Vec<_>, _>>()?;
+        let rare = RareColumns::named(|leaf| tables.iter().any(|table| table.leaf_names().any(|name| name == leaf)));
         let mut leaves = dense_leaves();
         rare.push_leaves(&mut leaves);
         let metadata = push_attribute_leaves(&mut leaves, "span", &attributes);
@@ -44,7 +45,7 @@ impl SpanMerge {
         let rows = &group.spans;
         // Trace ids and service names follow from indexes and resources.
         let is_needed = |leaf: &str| leaf != span::TRACE_ID && leaf != span::SERVICE_NAME;
-        let parts = fetch_parts(inputs, rows, |block| Some(block.data()), &is_needed)?;
+        let parts = fetch_parts(inputs, rows, |block| block.data().map(Some), &is_needed)?;
         let mut out = self.table.row_group()?;
         write_trace_ids(group, &mut out)?;
         write_dense_i64(rows, &parts, span::SPAN_ID, &mut out)?;

@@ -145,7 +145,7 @@ pub(super) fn check_column(chunks: &[Chunk], block: &Block, id: ColumnId<'_>) ->
     for group in 0..block.row_groups().len() {
         let source = RowGroupSource::open(block, group).expect("own files");
         let first = block.traces().expect("own files").traces_of(group).start;
-        found.extend(column_by_span(&source, id, &|ordinal| block.trace_id(first + ordinal)));
+        found.extend(column_by_span(&source, id, &|ordinal| block.trace_id(first + ordinal).expect("own files")));
         let span_ids = numbers(&source, ColumnId::SpanId);
         let rows = source.select(id, &condition).expect("own files");
         prop_assert!(rows.is_sorted_by(|a, b| a < b));
@@ -168,7 +168,7 @@ pub(super) fn check_plain_leaves(block: &Block, traces: &BTreeMap<TraceId, Expec
     let services: HashMap<Vec<u8>, String> =
         traces.values().flat_map(|trace| &trace.spans).map(|told| (span_of(told).span_id, service_of(told))).collect();
     for group in 0..block.row_groups().len() {
-        let decode = |leaf: &str| block.data().decode_required(block.files(), group, leaf).expect("own files").values;
+        let decode = |leaf: &str| block.data().expect("own files").decode_required(block.files(), group, leaf).expect("own files").values;
         let ids = decode(span::SPAN_ID).into_u64().expect("64-bit integers");
         let DecodedValues::Codes(codes, strings) = decode(span::SERVICE_NAME) else { panic!("service names are text") };
         let strings = Strings::Shared(strings);
@@ -177,7 +177,8 @@ pub(super) fn check_plain_leaves(block: &Block, traces: &BTreeMap<TraceId, Expec
         }
         let DecodedValues::Fixed(trace_ids, 16) = decode(span::TRACE_ID) else { panic!("trace ids have 16 bytes") };
         let table = block.traces().expect("own files");
-        let of_rows = table.traces_of(group).flat_map(|ordinal| table.rows(ordinal).map(move |_| block.trace_id(ordinal).0));
+        let of_rows =
+            table.traces_of(group).flat_map(|ordinal| table.rows(ordinal).map(move |_| block.trace_id(ordinal).expect("own files").0));
         prop_assert_eq!(trace_ids, of_rows.flatten().collect::<Vec<u8>>());
     }
     Ok(())
@@ -208,7 +209,7 @@ proptest! {
         let Some(written) = write(&chunks_of(&runs), 4) else { return Ok(()) };
         let block = open(&written);
         for is_event in [true, false] {
-            let table = if is_event { block.events() } else { block.links() };
+            let table = if is_event { block.events().expect("own files") } else { block.links().expect("own files") };
             let lists = takes_all.iter().map(span_of).flat_map(|span| {
                 let events = span.events.into_iter().map(|event| event.attributes);
                 let links = span.links.into_iter().map(|link| link.attributes);

@@ -42,7 +42,7 @@ fn use_all(block: &Block) -> Result<(), BlockError> {
 }
 
 fn use_trace(block: &Block, ordinal: u32) -> Result<(), BlockError> {
-    block.find(&block.trace_id(ordinal));
+    block.find(&block.trace_id(ordinal)?)?;
     let chunk = block.read_trace(ordinal)?;
     export::export(&chunk, 0..chunk.num_rows() as u32);
     let traces = block.traces()?;
@@ -53,7 +53,7 @@ fn use_trace(block: &Block, ordinal: u32) -> Result<(), BlockError> {
 
 fn use_group(block: &Block, group: usize) -> Result<(), BlockError> {
     let source = RowGroupSource::open(block, group)?;
-    let entries = block.data().attributes().iter();
+    let entries = block.data()?.attributes().iter();
     let listed = entries.map(|entry| (entry.key.as_str(), ValueKind::from_name(&entry.kind).unwrap_or(ValueKind::Any)));
     let ids = listed.chain([("key 7", ValueKind::Int), ("a", ValueKind::Bool)]).map(|(key, kind)| ColumnId::Attribute { key, kind });
     let mut result = Ok(());
@@ -71,7 +71,7 @@ fn use_group(block: &Block, group: usize) -> Result<(), BlockError> {
 
 fn use_details(block: &Block) -> Result<(), BlockError> {
     let failed = |error: SourceError| BlockError::Damaged { file: String::new(), reason: error.to_string() };
-    for (of, table) in [(Detail::Event, block.events()), (Detail::Link, block.links())] {
+    for (of, table) in [(Detail::Event, block.events()?), (Detail::Link, block.links()?)] {
         let keys = table.map(|table| table.attributes().iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>()).unwrap_or_default();
         for group in 0..block.row_groups().len() {
             let spans = RowGroupSource::open(block, group)?;

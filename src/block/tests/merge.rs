@@ -41,7 +41,7 @@ fn try_merge(inputs: &[Arc<Block>], group_rows: usize) -> Result<NewBlock, Merge
     let merged = merge_in_groups(&input, group_rows)?;
     let mut new = NewBlock { meta: merged.meta, files: sink.take(), trace_ids: Vec::new(), num_duplicates: merged.num_duplicates };
     let opened = open(&new);
-    new.trace_ids = (0..opened.meta().num_traces as u32).map(|ordinal| opened.trace_id(ordinal)).collect();
+    new.trace_ids = (0..opened.meta().num_traces as u32).map(|ordinal| opened.trace_id(ordinal).expect("own files")).collect();
     Ok(new)
 }
 
@@ -160,12 +160,12 @@ fn attributes_move_between_columns_and_residual() {
     let mixed = || [many_keys(800, 2000..2300), many_keys(1000, 2300..2900)].concat();
     let blocks = vec![many_keys(0, 0..1200), many_keys(200, 1200..1500), mixed()];
     let inputs = inputs(&blocks, 500);
-    assert!(inputs[2].data().leaf_names().any(|leaf| leaf == crate::block::schema::RESIDUAL));
+    assert!(inputs[2].data().expect("own files").leaf_names().any(|leaf| leaf == crate::block::schema::RESIDUAL));
     let new = merge(&inputs, 700);
     check_all(&new, &blocks, 700).expect("as it was sent");
     let chunks = chunks_of(&blocks.concat());
     let block = open(&new);
-    assert_eq!(block.data().attributes().len(), 300);
+    assert_eq!(block.data().expect("own files").attributes().len(), 300);
     for key in ["key 0", "key 199", "key 250", "key 499", "key 801", "key 1002", "key 1299"] {
         for kind in KINDS {
             check_column(&chunks, &block, ColumnId::Attribute { key, kind }).expect("as it was sent");
@@ -173,7 +173,7 @@ fn attributes_move_between_columns_and_residual() {
     }
     // The second block alone gets its columns back.
     let only = open(&merge(&[Arc::clone(&inputs[1])], 700));
-    assert!(only.data().attributes().iter().any(|entry| entry.key == "key 499"));
+    assert!(only.data().expect("own files").attributes().iter().any(|entry| entry.key == "key 499"));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn residual_attributes_get_columns_again() {
     };
     let blocks: Vec<_> = (0..3u64).map(|n| with_common(n * 310..n * 310 + 310, n * 1000)).collect();
     let inputs = inputs(&blocks, ROW_GROUP_ROWS);
-    let has_column = |block: &Block| block.data().attributes().iter().any(|entry| entry.key == "common 7");
+    let has_column = |block: &Block| block.data().expect("own files").attributes().iter().any(|entry| entry.key == "common 7");
     assert!(inputs.iter().all(|block| !has_column(block)), "the key should be residual in each input");
     let new = merge(&inputs, ROW_GROUP_ROWS);
     check_all(&new, &blocks, ROW_GROUP_ROWS).expect("as it was sent");
@@ -250,7 +250,7 @@ fn an_input_that_cannot_be_read_is_not_called_damaged() {
     let files: std::collections::HashMap<_, _> = new.files.iter().cloned().collect();
     let meta = BlockMeta::parse(&new.meta.to_json()).expect("our own");
     let id = BlockId::parse(&meta.block_id).expect("our own");
-    let block = Block::open_with(id, meta, &Memory(files), Arc::new(Memory(Default::default()))).expect("our own");
+    let block = Block::open_with(id, meta, &Memory(files), Arc::new(Memory(Default::default())), None).expect("our own");
     let error = try_merge(&[Arc::new(block)], 10).err().expect("there are no files");
     assert!(matches!(error, MergeError::Input { block, .. } if block == id) && error.bad_input().is_none(), "{error}");
 }

@@ -30,6 +30,7 @@ static TRACE: Table<Draft> = Table::new(
         Key::duration("blocklist_poll", |draft, period| draft.config.storage.blocklist_poll = period),
         Key::new("blocklist_poll_concurrency", Action::Ignore).warning(When::Zero, "0 is read as the default"),
         Key::count("block_cache_bytes", |draft, bytes| draft.config.storage.block_cache_bytes = Some(bytes)),
+        Key::count("block_index_cache_bytes", |draft, bytes| draft.config.storage.block_index_cache_bytes = Some(bytes)),
         Key::section("s3", &S3),
         Key::section("gcs", &GCS),
         Key::section("azure", &AZURE),

@@ -63,7 +63,7 @@ fn attribute_tables(chunk: &Chunk) -> [(&'static str, &AttributeTable); 3] {
 }
 
 fn block_tables(block: &Block) -> Result<impl Iterator<Item = (&'static str, &Table)>, QueryError> {
-    let tables = [("span", Some(block.data())), ("event", block.events()), ("link", block.links())];
+    let tables = [("span", Some(block.data()?)), ("event", block.events()?), ("link", block.links()?)];
     Ok(tables.into_iter().filter_map(|(scope, table)| table.map(|table| (scope, table))))
 }
 
@@ -81,7 +81,7 @@ fn matching_names(units: &Units<'_>, unit: UnitId, rows: &Bitmap, names: &mut Na
         let used = used_numbers(source.column(column)?, rows);
         add_origins(names, scope, origins.iter().enumerate().filter(|(id, _)| used.contains(&(*id as u32))).map(|(_, origin)| origin));
     }
-    for key in span_keys(units, unit) {
+    for key in span_keys(units, unit)? {
         for kind in source.attribute_kinds(&key) {
             if source.column(ColumnId::Attribute { key: &key, kind })?.is_some_and(|column| any_row(&column, rows)) {
                 names.entry("span").or_default().insert(key.clone());
@@ -91,14 +91,14 @@ fn matching_names(units: &Units<'_>, unit: UnitId, rows: &Bitmap, names: &mut Na
     Ok(())
 }
 
-fn span_keys(units: &Units<'_>, unit: UnitId) -> BTreeSet<String> {
-    match unit {
+fn span_keys(units: &Units<'_>, unit: UnitId) -> Result<BTreeSet<String>, QueryError> {
+    Ok(match unit {
         UnitId::Chunk(at) => units.snapshot().chunks[at].attributes.columns().iter().map(|column| column.key().to_string()).collect(),
         UnitId::Group(block, _) => {
-            let table = units.snapshot().blocks[block].data();
+            let table = units.snapshot().blocks[block].data()?;
             table.attributes().iter().map(|entry| entry.key.clone()).chain(table.residual_keys().iter().cloned()).collect()
         }
-    }
+    })
 }
 
 fn used_numbers(column: Option<Column<'_>>, rows: &Bitmap) -> BTreeSet<u32> {

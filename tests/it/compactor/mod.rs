@@ -2,6 +2,7 @@
 
 mod crashes;
 mod merging;
+mod read_back;
 
 use crate::support::server::{DataDir, Server};
 use crate::support::until;

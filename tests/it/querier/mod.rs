@@ -2,6 +2,7 @@
 
 mod budget;
 mod concurrency;
+mod damage;
 mod late_spans;
 mod metrics;
 mod order;
