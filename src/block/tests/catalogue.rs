@@ -80,7 +80,11 @@ fn check_catalogue(block: &Block) -> Result<(), TestCaseError> {
     let (event_table, link_table) = (block.events().expect("own files"), block.links().expect("own files"));
     prop_assert_eq!(catalogue.has(Holder::Event), event_table.is_some());
     prop_assert_eq!(catalogue.has(Holder::Link), link_table.is_some());
-    let tables = [(Holder::Span, spans, Some(block.data())), (Holder::Event, events, event_table), (Holder::Link, links, link_table)];
+    let tables = [
+        (Holder::Span, spans, Some(block.data().expect("own files"))),
+        (Holder::Event, events, event_table),
+        (Holder::Link, links, link_table),
+    ];
     for (holder, sources, table) in tables {
         let of_table: BTreeSet<&str> = table.into_iter().flat_map(keys).collect();
         prop_assert_eq!(catalogue.keys(holder), Some(of_table.clone()));
