@@ -6,8 +6,8 @@ use super::index::TraceIndex;
 use super::meta::{BlockMeta, FileMeta, RowGroupMeta};
 use super::parquet::{ColumnReader, Decoded, DecodedValues, FetchedRanges, ReadError};
 use super::schema::{
-    ATTRIBUTES_METADATA, AttributeEntry, CATALOGUE_FILE, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESIDUAL_KEYS_METADATA, RESOURCES_FILE,
-    SCOPES_FILE, TRACES_FILE, bloom_file,
+    ATTRIBUTES_METADATA, AttributeEntry, CATALOGUE_FILE, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESIDUAL_KEYS_METADATA,
+    RESOURCES_FILE, SCOPES_FILE, TRACES_FILE, bloom_file,
 };
 use super::trace_table::{GroupTraces, TraceTable, load_origins};
 use crate::columns::resources::{OriginKind, OriginTable};

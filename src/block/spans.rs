@@ -1,7 +1,7 @@
 //! `data.parquet`: one row a span.
 
-use super::catalogue::{CatalogueWriter, ColumnName};
 use super::arrange::SourceRow;
+use super::catalogue::{CatalogueWriter, ColumnName};
 use super::dictionary_chunk::Entries;
 use super::gather::{AttributePlan, OrderWriter, Scatter, attribute_cells, sparse_cells, sparse_text_cells};
 use super::meta::FileMeta;

@@ -120,7 +120,8 @@ proptest! {
 /// Whether the catalogue of a block with one span rules a filter out.
 fn is_ruled_out(filter: &str, form: Form) -> bool {
     use crate::proto::otlp::{AnyValue, Event, KeyValue, Span, Value};
-    let attribute = |key: &str, value| KeyValue { key: key.to_string(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() };
+    let attribute =
+        |key: &str, value| KeyValue { key: key.to_string(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() };
     let text = |text: &str| Value::StringValue(text.to_string());
     let span = Span {
         trace_id: vec![1; 16],
@@ -128,7 +129,11 @@ fn is_ruled_out(filter: &str, form: Form) -> bool {
         name: "GET /".to_string(),
         start_time_unix_nano: 10,
         end_time_unix_nano: 30,
-        attributes: vec![attribute("order.id", text("o-1")), attribute("size", Value::IntValue(7)), attribute("ratio", Value::DoubleValue(0.5))],
+        attributes: vec![
+            attribute("order.id", text("o-1")),
+            attribute("size", Value::IntValue(7)),
+            attribute("ratio", Value::DoubleValue(0.5)),
+        ],
         events: vec![Event { name: "retry".to_string(), ..Event::default() }],
         ..Span::default()
     };

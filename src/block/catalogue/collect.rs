@@ -195,7 +195,8 @@ impl ColumnCollector {
     /// The values have become too many to be listed: from now on texts go to a filter.
     fn stop_listing(&mut self) {
         let Some(values) = self.values.take() else { return };
-        let is_text = matches!(self.name, ColumnName::Name | ColumnName::StatusMessage | ColumnName::Attribute { kind: ValueKind::Str, .. });
+        let is_text =
+            matches!(self.name, ColumnName::Name | ColumnName::StatusMessage | ColumnName::Attribute { kind: ValueKind::Str, .. });
         self.filter = match self.filter {
             Filter::NotYet if is_text => {
                 let mut filter = Sbbf::new_with_num_of_bytes(self.filter_bytes);

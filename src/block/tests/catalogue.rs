@@ -25,7 +25,9 @@ fn printed(column: &Column<'_>) -> BTreeSet<Printed> {
     };
     match &column.values {
         values @ (Values::Enum(_) | Values::U64(_)) => numbers(values),
-        Values::Text(codes, strings) | Values::Any(codes, strings) => codes.iter().map(|code| format!("{:?}", strings.get(*code))).collect(),
+        Values::Text(codes, strings) | Values::Any(codes, strings) => {
+            codes.iter().map(|code| format!("{:?}", strings.get(*code))).collect()
+        }
         Values::Int(values) => values.iter().map(|value| format!("{:?}", ValueRef::Int(*value))).collect(),
         Values::Double(values) => values.iter().map(|value| value.to_bits().to_string()).collect(),
         Values::Bool(values) => values.iter().map(|value| value.to_string()).collect(),
@@ -77,8 +79,7 @@ fn check_catalogue(block: &Block) -> Result<(), TestCaseError> {
     check_column(block, Holder::Event, &events, ColumnId::Name)?;
     prop_assert_eq!(catalogue.has(Holder::Event), block.events().is_some());
     prop_assert_eq!(catalogue.has(Holder::Link), block.links().is_some());
-    let tables =
-        [(Holder::Span, spans, Some(block.data())), (Holder::Event, events, block.events()), (Holder::Link, links, block.links())];
+    let tables = [(Holder::Span, spans, Some(block.data())), (Holder::Event, events, block.events()), (Holder::Link, links, block.links())];
     for (holder, sources, table) in tables {
         let of_table: BTreeSet<&str> = table.into_iter().flat_map(keys).collect();
         prop_assert_eq!(catalogue.keys(holder), Some(of_table.clone()));

@@ -77,7 +77,11 @@ fn span() -> impl Strategy<Value = Span> {
             kind,
             start_time_unix_nano: start,
             end_time_unix_nano: end,
-            events: if id % 4 == 1 { vec![Event { name: "x".to_owned(), attributes: attributes.clone(), ..Event::default() }] } else { Vec::new() },
+            events: if id % 4 == 1 {
+                vec![Event { name: "x".to_owned(), attributes: attributes.clone(), ..Event::default() }]
+            } else {
+                Vec::new()
+            },
             attributes,
             status: Some(Status { message, code }),
             ..Span::default()
