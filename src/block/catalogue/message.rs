@@ -1,5 +1,6 @@
 //! The file as protobuf messages (docs/block-format.md has them as text). Unknown fields are skipped.
 
+use bytes::Bytes;
 use prost::Message;
 
 /// The version that this code writes; a file with a higher one is not used.
@@ -25,9 +26,9 @@ pub(super) struct HolderMessage {
     /// There may be attributes that are not listed.
     #[prost(bool, tag = "2")]
     pub is_open: bool,
-    /// What is known of each column.
-    #[prost(message, repeated, tag = "3")]
-    pub columns: Vec<ColumnMessage>,
+    /// A [`ColumnMessage`] for each column. They are decoded one by one, because empty ones would take a hundred times their bytes.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub columns: Vec<Bytes>,
     /// Keys of attributes of which nothing but the key is known; a column of the same key and kind tells more.
     #[prost(string, repeated, tag = "4")]
     pub bare_keys: Vec<String>,

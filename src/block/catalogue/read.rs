@@ -6,6 +6,7 @@ use super::write::{holder_number, kind_number};
 use crate::columns::ValueKind;
 use crate::columns::known::{Catalogue as View, Holder, Known, TextSet};
 use crate::columns::view::{Column, ColumnId, Rows, Strings, Values};
+use bytes::Bytes;
 use parquet::bloom_filter::Sbbf;
 use prost::Message;
 use std::borrow::Cow;
@@ -14,6 +15,11 @@ use std::sync::Arc;
 
 const HOLDERS: [Holder; 5] = [Holder::Span, Holder::Resource, Holder::Instrumentation, Holder::Event, Holder::Link];
 const KINDS: [ValueKind; 5] = [ValueKind::Str, ValueKind::Int, ValueKind::Double, ValueKind::Bool, ValueKind::Any];
+
+/// Longer than any file that is written: what is read of it takes up to about 16 times its bytes.
+const MAX_FILE_BYTES: usize = 8 << 20;
+/// More columns than any file has.
+const MAX_COLUMNS: usize = 1 << 16;
 
 /// Bytes of a block of a filter.
 const FILTER_BLOCK_BYTES: usize = 32;
@@ -24,6 +30,9 @@ pub enum CatalogueError {
     /// It is no such message.
     #[error(transparent)]
     Protobuf(#[from] prost::DecodeError),
+    /// It is larger than any that is written.
+    #[error("it is too large")]
+    TooLarge,
     /// Its parts do not fit each other.
     #[error("column {key}: {reason}")]
     Column {
@@ -71,11 +80,17 @@ impl Catalogue {
     /// Reads the file; `None` if it is of a later version than this code knows.
     ///
     /// # Errors
-    /// Damage. Memory is bounded by the bytes of the file.
-    pub fn decode(bytes: &[u8]) -> Result<Option<Self>, CatalogueError> {
-        let message = CatalogueMessage::decode(bytes)?;
+    /// Damage, and a file that is larger than any of ours.
+    pub fn decode(bytes: &Bytes) -> Result<Option<Self>, CatalogueError> {
+        if bytes.len() > MAX_FILE_BYTES {
+            return Err(CatalogueError::TooLarge);
+        }
+        let message = CatalogueMessage::decode(bytes.clone())?;
         if message.version > VERSION {
             return Ok(None);
+        }
+        if message.holders.iter().map(|holder| holder.columns.len()).sum::<usize>() > MAX_COLUMNS {
+            return Err(CatalogueError::TooLarge);
         }
         let mut catalogue = Catalogue::default();
         for of_holder in message.holders {
@@ -152,7 +167,8 @@ impl HolderColumns {
     fn read(message: HolderMessage) -> Result<Self, CatalogueError> {
         let mut columns = HolderColumns { is_open: message.is_open, ..HolderColumns::default() };
         columns.bare_keys.extend(message.bare_keys);
-        for mut column in message.columns {
+        for column in message.columns {
+            let mut column = ColumnMessage::decode(column)?;
             let key = std::mem::take(&mut column.key);
             if column.kind == 0 {
                 let known = ColumnName::INTRINSICS.into_iter().find(|(_, word)| *word == key);

@@ -1,5 +1,5 @@
 use super::collect::{ColumnCollector, MAX_VALUES};
-use super::message::CatalogueMessage;
+use super::message::{CatalogueMessage, ColumnMessage, HolderMessage};
 use super::{Catalogue, CatalogueWriter, ColumnName};
 use crate::block::dictionary_chunk::Entries;
 use crate::block::table::Cells;
@@ -15,7 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The same file without the lists of values, so that bounds and filters have to do.
 pub(crate) fn without_lists(file: &[u8]) -> Vec<u8> {
     let mut message = CatalogueMessage::decode(file).expect("our own");
-    for column in message.holders.iter_mut().flat_map(|holder| &mut holder.columns) {
+    for encoded in message.holders.iter_mut().flat_map(|holder| &mut holder.columns) {
+        let mut column = ColumnMessage::decode(encoded.clone()).expect("our own");
         if column.kind == 1 && !column.lengths.is_empty() {
             let mut filter = Sbbf::new_with_num_of_bytes(1 << 10);
             let mut rest = &column.bytes[..];
@@ -27,6 +28,7 @@ pub(crate) fn without_lists(file: &[u8]) -> Vec<u8> {
             filter.write_bitset(&mut column.filter).expect("memory");
         }
         column.is_complete = false;
+        *encoded = column.encode_to_vec().into();
     }
     message.encode_to_vec()
 }
@@ -39,7 +41,7 @@ fn attribute(kind: ValueKind) -> ColumnName {
 fn read_back(collector: ColumnCollector, num_spans: usize) -> Catalogue {
     let mut writer = CatalogueWriter::new(num_spans);
     writer.add_table(Holder::Span, vec![collector], &BTreeSet::new());
-    Catalogue::decode(&writer.encode()).expect("our own").expect("of this version")
+    Catalogue::decode(&writer.encode().into()).expect("our own").expect("of this version")
 }
 
 fn texts_of(known: &Known<'_>) -> Option<Vec<Vec<u8>>> {
@@ -108,7 +110,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-        let _ = Catalogue::decode(&bytes);
+        let _ = Catalogue::decode(&bytes.into());
     }
 
     #[test]
@@ -127,7 +129,7 @@ proptest! {
         if is_cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        if let Ok(Some(catalogue)) = Catalogue::decode(&bytes)
+        if let Ok(Some(catalogue)) = Catalogue::decode(&bytes.into())
             && let Known::Texts(texts) = catalogue.attribute(Holder::Span, "k", ValueKind::Str)
         {
             texts.may_contain(b"a");
@@ -174,7 +176,7 @@ fn the_file_keeps_its_budget() {
     writer.add_table(Holder::Span, columns.collect(), &BTreeSet::new());
     let bytes = writer.encode();
     assert!(bytes.len() < 80 << 10, "{}", bytes.len());
-    let catalogue = Catalogue::decode(&bytes).expect("our own").expect("of this version");
+    let catalogue = Catalogue::decode(&bytes.into()).expect("our own").expect("of this version");
     let is_listed = |key: &str| matches!(catalogue.attribute(Holder::Span, key, ValueKind::Str), Known::Values(_));
     assert_eq!(catalogue.keys(Holder::Span).map(|keys| keys.len()), Some(300));
     assert_eq!((0..300).filter(|number| is_listed(&format!("key {number}"))).count(), 2);
@@ -184,7 +186,7 @@ fn the_file_keeps_its_budget() {
 fn keys_without_columns_are_known_by_name_only() {
     let mut writer = CatalogueWriter::new(10);
     writer.add_table(Holder::Span, Vec::new(), &BTreeSet::from(["bare".to_string()]));
-    let catalogue = Catalogue::decode(&writer.encode()).expect("our own").expect("of this version");
+    let catalogue = Catalogue::decode(&writer.encode().into()).expect("our own").expect("of this version");
     assert!(matches!(catalogue.attribute(Holder::Span, "bare", ValueKind::Str), Known::Nothing));
     assert!(matches!(catalogue.attribute(Holder::Span, "other", ValueKind::Str), Known::Absent));
     assert!(matches!(catalogue.attribute(Holder::Event, "bare", ValueKind::Str), Known::Absent));
@@ -195,7 +197,7 @@ fn keys_without_columns_are_known_by_name_only() {
 #[test]
 fn a_later_version_is_not_used() {
     let later = CatalogueMessage { version: 2, holders: Vec::new() };
-    assert!(Catalogue::decode(&later.encode_to_vec()).expect("a message").is_none());
+    assert!(Catalogue::decode(&later.encode_to_vec().into()).expect("a message").is_none());
 }
 
 #[test]
@@ -209,4 +211,23 @@ fn nan_has_no_bounds() {
         assert_eq!(has_nan, matches!(known, Known::Nothing));
         assert_eq!(!has_nan, matches!(known, Known::Doubles(0.0, 999.0)));
     }
+}
+
+#[test]
+fn too_many_columns_are_refused() {
+    let holder = HolderMessage { holder: 1, columns: vec![Default::default(); (1 << 16) + 1], ..HolderMessage::default() };
+    let message = CatalogueMessage { version: 1, holders: vec![holder] };
+    assert_eq!(Catalogue::decode(&message.encode_to_vec().into()).err().map(|error| error.to_string()).as_deref(), Some("it is too large"));
+}
+
+#[test]
+fn long_keys_are_left_open() {
+    let key = "k".repeat(2000);
+    let mut writer = CatalogueWriter::new(10);
+    let mut collector = ColumnCollector::new(ColumnName::Attribute { key: key.clone(), kind: ValueKind::Str }, 10);
+    add_texts(&mut collector, &[b"a".to_vec()], true);
+    writer.add_table(Holder::Span, vec![collector], &BTreeSet::new());
+    let catalogue = Catalogue::decode(&writer.encode().into()).expect("our own").expect("of this version");
+    assert!(matches!(catalogue.attribute(Holder::Span, &key, ValueKind::Str), Known::Nothing));
+    assert_eq!(catalogue.keys(Holder::Span), None);
 }

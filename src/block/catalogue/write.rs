@@ -23,8 +23,15 @@ const SPANS_PER_VALUE_BYTE: usize = 10;
 const SPANS_PER_FILTER_BYTE: usize = 5;
 /// Small blocks may have filters of that size in any case.
 const MIN_FILTER_BYTES: usize = 16 << 10;
+/// Most bytes of filters, however large the block.
+const MAX_FILTER_BYTES: usize = 2 << 20;
 /// Most bytes that the keys without columns may have; they are listed in the tables' own metadata, too.
 const MAX_BARE_KEY_BYTES: usize = 64 << 10;
+
+/// Keys longer than this are left out.
+const MAX_KEY_BYTES: usize = 1 << 10;
+/// Most columns that resources, or scopes, have.
+const MAX_ORIGIN_COLUMNS: usize = 1000;
 
 /// The catalogue of a block under construction.
 pub struct CatalogueWriter {
@@ -37,6 +44,8 @@ pub struct CatalogueWriter {
 struct Collected {
     columns: Vec<ColumnCollector>,
     bare_keys: BTreeSet<String>,
+    /// There are attributes that are in neither.
+    is_open: bool,
 }
 
 impl CatalogueWriter {
@@ -47,13 +56,18 @@ impl CatalogueWriter {
 
     /// Adds the columns of a table, and the keys of the attributes that have none.
     pub fn add_table(&mut self, holder: Holder, columns: Vec<ColumnCollector>, residual_keys: &BTreeSet<String>) {
-        self.holders.insert(holder, Collected { columns, bare_keys: residual_keys.clone() });
+        self.holders.insert(holder, Collected { columns, bare_keys: residual_keys.clone(), is_open: false });
     }
 
     /// Adds resources or instrumentation scopes: of each the first attribute of a key, and of scopes the name.
     pub fn add_origins(&mut self, holder: Holder, origins: &[Origin]) {
         let mut columns: BTreeMap<ColumnName, ColumnCollector> = BTreeMap::new();
+        let mut is_open = false;
         let mut column = |name: ColumnName, add: &dyn Fn(&mut ColumnCollector)| {
+            if columns.len() == MAX_ORIGIN_COLUMNS && !columns.contains_key(&name) {
+                is_open = true;
+                return;
+            }
             add(columns.entry(name.clone()).or_insert_with(|| ColumnCollector::new(name, self.num_spans)));
         };
         for origin in origins {
@@ -72,7 +86,7 @@ impl CatalogueWriter {
                 }
             }
         }
-        self.holders.insert(holder, Collected { columns: columns.into_values().collect(), bare_keys: BTreeSet::new() });
+        self.holders.insert(holder, Collected { columns: columns.into_values().collect(), bare_keys: BTreeSet::new(), is_open });
     }
 
     /// Writes the file.
@@ -82,16 +96,18 @@ impl CatalogueWriter {
 
     /// The bytes of the file.
     pub(super) fn encode(self) -> Vec<u8> {
-        let mut message = CatalogueMessage { version: VERSION, holders: self.holders.into_iter().map(holder_message).collect() };
+        let (holders, mut columns): (Vec<_>, Vec<_>) = self.holders.into_iter().map(messages).unzip();
         let value_bytes = (self.num_spans / SPANS_PER_VALUE_BYTE).clamp(MIN_VALUE_BYTES, MAX_VALUE_BYTES);
-        keep_smallest(&mut message, value_bytes, listed_bytes, |column| {
+        keep_smallest(&mut columns, value_bytes, listed_bytes, |column| {
             column.is_complete = false;
             (column.counts, column.lengths, column.bytes) = Default::default();
             (column.ints, column.doubles) = Default::default();
         });
-        let filter_bytes = (self.num_spans / SPANS_PER_FILTER_BYTE).max(MIN_FILTER_BYTES);
-        keep_smallest(&mut message, filter_bytes, |column| column.filter.len(), |column| column.filter.clear());
-        message.encode_to_vec()
+        let filter_bytes = (self.num_spans / SPANS_PER_FILTER_BYTE).clamp(MIN_FILTER_BYTES, MAX_FILTER_BYTES);
+        keep_smallest(&mut columns, filter_bytes, |column| column.filter.len(), |column| column.filter.clear());
+        let encoded = |columns: Vec<ColumnMessage>| columns.iter().map(|column| column.encode_to_vec().into()).collect();
+        let holders = holders.into_iter().zip(columns).map(|(holder, columns)| HolderMessage { columns: encoded(columns), ..holder });
+        CatalogueMessage { version: VERSION, holders: holders.collect() }.encode_to_vec()
     }
 }
 
@@ -102,12 +118,12 @@ fn listed_bytes(column: &ColumnMessage) -> usize {
 
 /// Removes a part from the columns where it is largest, until all fit the budget.
 fn keep_smallest(
-    message: &mut CatalogueMessage,
+    columns: &mut [Vec<ColumnMessage>],
     budget: usize,
     size: impl Fn(&ColumnMessage) -> usize,
     remove: impl Fn(&mut ColumnMessage),
 ) {
-    let mut columns: Vec<&mut ColumnMessage> = message.holders.iter_mut().flat_map(|holder| &mut holder.columns).collect();
+    let mut columns: Vec<&mut ColumnMessage> = columns.iter_mut().flatten().collect();
     columns.sort_by_key(|column| size(column));
     let mut used = 0;
     for column in columns {
@@ -140,15 +156,19 @@ pub(super) fn kind_number(kind: ValueKind) -> u32 {
     }
 }
 
-fn holder_message((holder, collected): (Holder, Collected)) -> HolderMessage {
+/// What the file has of a holder, and of its columns.
+fn messages((holder, collected): (Holder, Collected)) -> (HolderMessage, Vec<ColumnMessage>) {
     let num_bytes: usize = collected.bare_keys.iter().map(String::len).sum();
-    let is_open = num_bytes > MAX_BARE_KEY_BYTES;
-    HolderMessage {
+    let has_all_bare_keys = num_bytes <= MAX_BARE_KEY_BYTES;
+    let num_columns = collected.columns.len();
+    let columns: Vec<_> = collected.columns.into_iter().map(column_message).filter(|column| column.key.len() <= MAX_KEY_BYTES).collect();
+    let message = HolderMessage {
         holder: holder_number(holder),
-        is_open,
-        columns: collected.columns.into_iter().map(column_message).collect(),
-        bare_keys: if is_open { Vec::new() } else { collected.bare_keys.into_iter().collect() },
-    }
+        is_open: collected.is_open || !has_all_bare_keys || columns.len() < num_columns,
+        columns: Vec::new(),
+        bare_keys: if has_all_bare_keys { collected.bare_keys.into_iter().collect() } else { Vec::new() },
+    };
+    (message, columns)
 }
 
 fn column_message(mut column: ColumnCollector) -> ColumnMessage {
