@@ -11,6 +11,7 @@ use super::unit::{UnitId, UnitSource, Units};
 use super::{QueryError, Snapshot};
 use crate::model::{TimeRange, UnixNanos};
 use crate::traceql::ast::Query;
+use crate::traceql::eval::OnFailure;
 use crate::traceql::eval::pipeline::Pipeline;
 use crate::traceql::metrics::{Buckets, Function, NO_BUCKET, Observed, Outcome, Plan, Request, Spans};
 
@@ -89,7 +90,7 @@ struct Run<'r> {
 impl Run<'_> {
     /// What was observed, and whether there was anything to look at.
     fn result(&self, num_spans: usize) -> Result<(Observed, bool), QueryError> {
-        let pipeline = Pipeline::of(self.function.pipeline())?;
+        let pipeline = Pipeline::of(self.function.pipeline())?.with(OnFailure::SkipSpan);
         if !pipeline.can_match() {
             return Ok((self.function.start(), false));
         }

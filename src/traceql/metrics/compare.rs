@@ -9,9 +9,9 @@ use super::selected::Selected;
 use super::series::{Label, LabelValue, Series};
 use super::values::ValueTable;
 use crate::columns::resources::Origin;
-use crate::columns::view::{ColumnId, Values};
+use crate::columns::view::{ColumnId, SourceError, Values};
 use crate::traceql::ast::{Attribute, Compare, Intrinsic, Scope};
-use crate::traceql::eval::{Bitmap, EvalError, Filter, Scalar};
+use crate::traceql::eval::{Bitmap, EvalError, Filter, OnFailure, Scalar};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::cmp::{Ordering, Reverse};
@@ -74,7 +74,7 @@ impl Comparison {
     pub fn compile(compare: &Compare) -> Result<Self, EvalError> {
         let nanos = |at: i64| u64::try_from(at).unwrap_or(0);
         Ok(Comparison {
-            filter: Filter::compile(&compare.selection)?,
+            filter: Filter::compile(&compare.selection)?.with(OnFailure::SkipSpan),
             window: compare.window.map(|window| (nanos(window.start_unix_nanos), nanos(window.end_unix_nanos))),
             top_n: usize::try_from(compare.top_n).unwrap_or(1),
         })
@@ -86,13 +86,13 @@ impl Comparison {
     }
 
     /// Counts the attributes of spans.
-    pub fn observe(&self, spans: Spans<'_>, selected: &Selected<'_>, num_buckets: usize, counted: &mut Counted) -> Result<(), EvalError> {
+    pub fn observe(&self, spans: Spans<'_>, selected: &Selected, num_buckets: usize, counted: &mut Counted) -> Result<(), EvalError> {
         if selected.is_empty() {
             return Ok(());
         }
         let chosen = self.filter.select(spans.source, spans.traces)?;
-        let slots = self.slots(selected, &chosen, num_buckets);
-        let tally = Tally { rows: &selected.rows, slots: &slots, num_slots: 2 * num_buckets, top_n: self.top_n };
+        let slots = self.slots(spans, selected, &chosen, num_buckets)?;
+        let tally = Tally { rows: selected.rows(), slots: &slots, num_slots: 2 * num_buckets, top_n: self.top_n };
         for key in spans.source.attribute_keys()? {
             tally.attribute(spans, &Attribute::Scoped { scope: Scope::Span, key }, counted)?;
         }
@@ -107,14 +107,16 @@ impl Comparison {
         tally.origins(spans, ColumnId::Scope, Scope::Instrumentation, spans.source.scopes(), counted)
     }
 
-    fn slots(&self, selected: &Selected<'_>, chosen: &Bitmap, num_buckets: usize) -> Vec<Slot> {
-        let is_inside = |index: usize| self.window.is_none_or(|(start, end)| (start + 1..=end).contains(&selected.start(index)));
-        let rows = selected.rows.iter().zip(&selected.buckets).enumerate();
-        rows.map(|(index, (row, bucket))| {
-            let is_chosen = chosen.contains(*row) && is_inside(index);
-            u32::from(is_chosen) * num_buckets as u32 + bucket
-        })
-        .collect()
+    fn slots(&self, spans: Spans<'_>, selected: &Selected, chosen: &Bitmap, num_buckets: usize) -> Result<Vec<Slot>, EvalError> {
+        let side = num_buckets as u32;
+        let rows = selected.rows().iter().zip(&selected.buckets);
+        let Some((start, end)) = self.window else {
+            return Ok(rows.map(|(row, bucket)| u32::from(chosen.contains(*row)) * side + bucket).collect());
+        };
+        let starts = spans.source.column(ColumnId::Start)?.map(|column| column.values);
+        let Some(Values::U64(starts)) = starts else { return Err(SourceError("the column of span starts is missing".to_owned()).into()) };
+        let is_chosen = |row: u32| chosen.contains(row) && start < starts[row as usize] && starts[row as usize] <= end;
+        Ok(rows.map(|(row, bucket)| u32::from(is_chosen(*row)) * side + bucket).collect())
     }
 
     /// The series of what was counted: the most frequent values of each attribute and side, and the totals.

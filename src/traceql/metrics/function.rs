@@ -105,12 +105,11 @@ impl Function {
 
     /// Observes the rows of a source that the pipeline keeps.
     pub fn observe(&self, spans: Spans<'_>, kept: &Bitmap, observed: &mut Observed) -> Result<(), EvalError> {
-        let selected = Selected::of(spans, kept, &self.buckets)?;
+        let selected = Selected::of(spans, kept, &self.buckets, &observed.exemplars)?;
         if selected.is_empty() {
             return Ok(());
         }
-        let rows = &selected.rows[..];
-        let mut keys = self.by.iter().map(|attribute| Keys::read(spans, attribute, rows)).collect::<Result<Vec<_>, _>>()?;
+        let mut keys = self.by.iter().map(|attribute| Keys::read(spans, attribute, selected.rows())).collect::<Result<Vec<_>, _>>()?;
         match &self.kind {
             Kind::Compare(comparison) => comparison.observe(spans, &selected, self.buckets.len(), &mut observed.compared),
             Kind::Count { .. } => {
@@ -118,13 +117,13 @@ impl Function {
                 observed.exemplars.observe(spans, &self.shown, &selected, &groups, |_| Some(f64::NAN))
             }
             Kind::OverTime(_, attribute) => {
-                let values = numbers::read(spans, attribute, rows)?;
+                let values = numbers::read(spans, attribute, selected.rows())?;
                 let groups = observed.add(&keys, &selected, &values, self.buckets.len(), false);
                 let value = |index: usize| Some(values[index]).filter(|value| !value.is_nan());
                 observed.exemplars.observe(spans, &self.shown, &selected, &groups, value)
             }
             Kind::Histogram(attribute) | Kind::Quantile(attribute, _) => {
-                let values = numbers::whole(spans, attribute, rows)?;
+                let values = numbers::whole(spans, attribute, selected.rows())?;
                 keys.push(numbers::exponents(&values));
                 let groups = observed.add(&keys, &selected, &[], self.buckets.len(), true);
                 let is_quantile = matches!(self.kind, Kind::Quantile(..));
@@ -247,7 +246,7 @@ fn by_prefix(groups: &GroupTable) -> Vec<Vec<(i64, usize)>> {
 
 impl Observed {
     /// Observes rows with these keys and values.
-    fn add(&mut self, keys: &[Keys<'_>], selected: &Selected<'_>, values: &[f64], num_buckets: usize, drops_nil: bool) -> GroupOf {
+    fn add(&mut self, keys: &[Keys<'_>], selected: &Selected, values: &[f64], num_buckets: usize, drops_nil: bool) -> GroupOf {
         let groups = self.groups.assign(keys, selected.len(), drops_nil);
         self.cells.grow(self.groups.len() * num_buckets);
         self.cells.observe(num_buckets, &groups, &selected.buckets, values);
