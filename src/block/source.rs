@@ -8,9 +8,7 @@ use super::trace_table::TraceTable;
 use crate::columns::ValueKind;
 use crate::columns::resources::Origin;
 use crate::columns::source::{since_start, trace_id_texts};
-use crate::columns::view::{
-    Column, ColumnId, Condition, Detail, Rows, SourceError, SpanSource, StartVisitor, StartsOf, Values, Wanted,
-};
+use crate::columns::view::{Column, ColumnId, Condition, Detail, Rows, SourceError, SpanSource, StartVisitor, StartsOf, Values, Wanted};
 use crate::model::TraceId;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -216,10 +214,15 @@ impl SpanSource for RowGroupSource<'_> {
                 unread.pop_front();
             }
         };
-        self.columns.visit_integers(span::START, |bits| bits as u64, keep, |first_row, starts| {
-            tell_unread_before(first_row);
-            visitor.borrow_mut().starts(first_row, starts);
-        })?;
+        self.columns.visit_integers(
+            span::START,
+            |bits| bits as u64,
+            keep,
+            |first_row, starts| {
+                tell_unread_before(first_row);
+                visitor.borrow_mut().starts(first_row, starts);
+            },
+        )?;
         tell_unread_before(self.num_rows());
         Ok(())
     }

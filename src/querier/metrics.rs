@@ -92,14 +92,15 @@ impl Run<'_> {
     fn result(&self, num_spans: usize) -> Result<(Observed, bool), QueryError> {
         let pipeline = Pipeline::of(self.function.pipeline())?.with(OnFailure::SkipSpan);
         if !pipeline.can_match() {
-            return Ok((self.function.start(), false));
+            return Ok((self.function.start(1), false));
         }
         let units = Units::of(self.snapshot);
         let joined = JoinedSpans::of(&pipeline, &units)?;
-        let work = Work { pipeline: &pipeline, joined: &joined };
+        let num_parts = num_threads(num_spans);
+        let work = Work { pipeline: &pipeline, joined: &joined, num_parts };
         let mut duplicates = Duplicates::among(&units, self.units)?;
         let (entangled, free): (Vec<UnitId>, Vec<UnitId>) = self.units.iter().partition(|unit| duplicates.concern(**unit));
-        let parts = dealt(&entangled, &free, num_threads(num_spans));
+        let parts = dealt(&entangled, &free, num_parts);
         let observed = std::thread::scope(|scope| {
             let work = &work;
             let others: Vec<_> =
@@ -123,7 +124,7 @@ impl Run<'_> {
     ) -> Result<Observed, QueryError> {
         let joined = JoinedTraces::of(units);
         let matches = Matches::of(&joined, work.pipeline);
-        let mut observed = self.function.start();
+        let mut observed = self.function.start(work.num_parts);
         for unit in part {
             let mut kept = kept_rows(work.pipeline, &matches, *unit, work.joined)?;
             if let Some(duplicates) = &mut duplicates {
@@ -141,6 +142,8 @@ impl Run<'_> {
 struct Work<'w> {
     pipeline: &'w Pipeline,
     joined: &'w JoinedSpans,
+    /// Number of threads.
+    num_parts: usize,
 }
 
 fn num_threads(num_spans: usize) -> usize {

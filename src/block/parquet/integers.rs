@@ -69,7 +69,9 @@ impl<T: Copy> Buffer<T> {
             (Encoding::Plain, Physical::Int32) => {
                 plain::decode_numbers(page.values, skip, take, |bytes| from(i64::from(i32::from_le_bytes(bytes))), &mut self.values)?;
             }
-            (Encoding::Plain, _) => plain::decode_numbers(page.values, skip, take, |bytes| from(i64::from_le_bytes(bytes)), &mut self.values)?,
+            (Encoding::Plain, _) => {
+                plain::decode_numbers(page.values, skip, take, |bytes| from(i64::from_le_bytes(bytes)), &mut self.values)?
+            }
             (Encoding::Dictionary, _) if self.entries.is_empty() => return Err(no_dictionary()),
             (Encoding::Dictionary, _) => {
                 self.codes.clear();

@@ -1,11 +1,11 @@
 //! Boolean expressions as sets of rows.
 
-use super::{EvalError, OnFailure};
 use super::bitmap::Bitmap;
 use super::details;
 use super::expression::Expr;
 use super::leaf::Leaf;
 use super::place::Context;
+use super::{EvalError, OnFailure};
 use crate::columns::view::Detail;
 use std::cell::{OnceCell, RefCell};
 

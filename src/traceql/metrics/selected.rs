@@ -115,7 +115,10 @@ impl Selection<'_> {
     fn sample(&mut self, from: usize, first_row: usize, starts: &[u64]) {
         for index in (from.next_multiple_of(self.stride)..self.buckets_of.len()).step_by(self.stride) {
             let row = self.rows.as_ref().map_or(index, |rows| rows[index] as usize);
-            self.samples.push((index, starts[row - first_row]));
+            let start = starts[row - first_row];
+            if self.sampling.wants(start, start) {
+                self.samples.push((index, start));
+            }
         }
     }
 }
@@ -150,10 +153,6 @@ impl StartVisitor for Selection<'_> {
     fn starts(&mut self, first_row: usize, starts: &[u64]) {
         let from = self.buckets_of.len();
         self.choose(first_row, starts);
-        if let (Some(min), Some(max)) = (starts.iter().min(), starts.iter().max())
-            && self.sampling.wants(*min, *max)
-        {
-            self.sample(from, first_row, starts);
-        }
+        self.sample(from, first_row, starts);
     }
 }
