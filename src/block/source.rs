@@ -159,6 +159,11 @@ fn check_tree(parent_offset: &[u32], subtree: &[u32]) -> Option<()> {
     (parent_offset.len() == subtree.len()).then_some(())
 }
 
+/// No span of a row group starts later, Unix nanoseconds; `None` where the file does not tell.
+pub fn newest_span_start(block: &Block, group: usize) -> Result<Option<u64>, BlockError> {
+    Ok(block.data().column(group, span::START)?.and_then(|column| column.uint_bounds()).map(|(_, max)| max))
+}
+
 fn u64_values(values: DecodedValues) -> Option<Values<'static>> {
     values.into_u64().map(|values| Values::U64(Cow::Owned(values)))
 }

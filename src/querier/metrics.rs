@@ -49,7 +49,7 @@ pub fn metrics(snapshot: &Snapshot, params: &MetricsParams) -> Result<Metrics, Q
     let (start, end) = plan.buckets().span();
     let range = TimeRange { start: UnixNanos(start.saturating_add(1)), end: UnixNanos(end) };
     let units = Units::of(snapshot);
-    let observed = units_in(&units, &range, plan.buckets());
+    let observed = units_in(&units, &range, plan.buckets())?;
     let num_spans = observed.iter().map(|unit| num_rows(snapshot, *unit)).sum();
     let results =
         plan.functions().iter().map(|function| Run { snapshot, units: &observed, function, buckets: plan.buckets() }.result(num_spans));
@@ -64,12 +64,12 @@ pub fn metrics(snapshot: &Snapshot, params: &MetricsParams) -> Result<Metrics, Q
 }
 
 /// Units that may have a span in the range, in the order in which they are observed.
-fn units_in(units: &Units<'_>, range: &TimeRange, buckets: &Buckets) -> Vec<UnitId> {
+fn units_in(units: &Units<'_>, range: &TimeRange, buckets: &Buckets) -> Result<Vec<UnitId>, QueryError> {
     let has_span = |unit: &UnitId| match unit {
         UnitId::Chunk(at) => units.snapshot().chunks[*at].start.iter().any(|start| buckets.of(*start) != NO_BUCKET),
         UnitId::Group(..) => true,
     };
-    units.chunk_ids().filter(has_span).chain(units.groups_newest_first(range)).collect()
+    Ok(units.chunk_ids().filter(has_span).chain(units.groups_of_starts(range)?).collect())
 }
 
 fn num_rows(snapshot: &Snapshot, unit: UnitId) -> usize {

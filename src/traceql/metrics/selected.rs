@@ -156,3 +156,66 @@ impl StartVisitor for Selection<'_> {
         self.sample(from, first_row, starts);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UnixNanos;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    struct Everything;
+
+    impl Sampling for Everything {
+        fn wants(&self, _min: u64, _max: u64) -> bool {
+            true
+        }
+    }
+
+    struct Nothing;
+
+    impl Sampling for Nothing {
+        fn wants(&self, _min: u64, _max: u64) -> bool {
+            false
+        }
+    }
+
+    /// As a source does: parts whose bounds suffice are not shown.
+    fn select(starts: &[u64], part_len: usize, kept: &Bitmap, buckets: &Buckets, sampling: &dyn Sampling) -> Selected {
+        let (rows, mut num_unread) = ((kept.count() < kept.len()).then(Vec::new), 0);
+        let mut selection = Selection { kept, buckets, sampling, stride: 1, rows, buckets_of: Vec::new(), samples: Vec::new() };
+        for (part, starts) in starts.chunks(part_len).enumerate() {
+            let rows = part * part_len..part * part_len + starts.len();
+            let bounds = StartsOf { rows, min: *starts.iter().min().unwrap_or(&0), max: *starts.iter().max().unwrap_or(&0) };
+            if selection.needs(&bounds) {
+                selection.starts(bounds.rows.start, starts);
+            } else {
+                num_unread += 1;
+                selection.bounded(&bounds);
+            }
+        }
+        assert!(num_unread <= starts.len());
+        let Selection { rows, buckets_of, samples, .. } = selection;
+        Selected { rows: rows.map_or_else(OnceCell::new, OnceCell::from), buckets: buckets_of, samples }
+    }
+
+    proptest! {
+        #[test]
+        fn parts_are_selected_as_rows_are(starts in vec(0u64..60, 0..80), part_len in 1usize..9, all: bool, picks in vec(any::<bool>(), 80)) {
+            let buckets = Buckets::of_range(UnixNanos(20), UnixNanos(40), 10, None).expect("few buckets");
+            let kept: Vec<u32> = (0..starts.len() as u32).filter(|row| all || picks[*row as usize]).collect();
+            let expected: Vec<(u32, u32)> =
+                kept.iter().map(|row| (*row, buckets.of(starts[*row as usize]))).filter(|(_, bucket)| *bucket != NO_BUCKET).collect();
+            let kept = Bitmap::from_rows(starts.len(), &kept);
+            for sampling in [&Everything as &dyn Sampling, &Nothing] {
+                let selected = select(&starts, part_len, &kept, &buckets, sampling);
+                let found: Vec<(u32, u32)> = selected.rows().iter().copied().zip(selected.buckets.iter().copied()).collect();
+                prop_assert_eq!(&found, &expected);
+                for (index, start) in &selected.samples {
+                    prop_assert_eq!(*start, starts[selected.row(*index) as usize]);
+                }
+                prop_assert_eq!(selected.samples.len(), if sampling.wants(0, 0) { expected.len() } else { 0 });
+            }
+        }
+    }
+}
