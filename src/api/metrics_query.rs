@@ -10,7 +10,7 @@ use crate::model::{TenantId, UnixNanos};
 use crate::proto::tempopb::{QueryInstantRequest, QueryInstantResponse, QueryRangeRequest, QueryRangeResponse};
 use crate::traceql;
 use crate::traceql::ast::{Body, Query};
-use crate::traceql::metrics::{Buckets, MAX_SAMPLES, Request, default_step};
+use crate::traceql::metrics::{Buckets, MAX_BUCKETS, Request, default_step};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,8 +93,8 @@ impl MetricsArgs {
         let step = self.step.unwrap_or_else(|| default_step(end.0 - start.0));
         // The newest data are cut off only where that is asked for.
         let newest = (!config.query_end_cutoff.is_zero()).then(|| UnixNanos(now.0.saturating_sub(nanos(config.query_end_cutoff))));
-        let buckets = Buckets::of_range(start, end, step, newest).filter(|buckets| buckets.len() <= MAX_SAMPLES);
-        let buckets = buckets.ok_or_else(|| too_small(step, (end.0 - start.0) / MAX_SAMPLES as u64))?;
+        let buckets = Buckets::of_range(start, end, step, newest).filter(|buckets| buckets.len() <= MAX_BUCKETS);
+        let buckets = buckets.ok_or_else(|| too_small(step, (end.0 - start.0) / MAX_BUCKETS as u64))?;
         let exemplars = Some(self.exemplars as usize);
         Ok(MetricsParams { query: meaning(&self.text)?, request: Request { buckets, exemplars, max_series: self.max_series as usize } })
     }

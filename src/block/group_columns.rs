@@ -9,6 +9,7 @@ use crate::columns::view::{Column, Condition, Rows, Strings, Values, Wanted};
 use crate::columns::wire::Reader;
 use crate::columns::{AttributeTable, ValueKind};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 /// A row group of a table. Rows are counted from its start.
@@ -32,11 +33,14 @@ impl<'a> GroupColumns<'a> {
     /// A column that need not be there.
     pub(super) fn decode(&self, leaf: &str, wanted: Wanted<'_>) -> Result<Option<Decoded>, BlockError> {
         match wanted {
-            Wanted::Some(rows) if rows.len() < self.num_rows() / ROWS_OF_ONE_READ => {
-                self.table.decode_some(self.block.files(), self.group, leaf, rows)
-            }
+            Wanted::Some(rows) if self.is_read_by_rows(wanted) => self.table.decode_some(self.block.files(), self.group, leaf, rows),
             Wanted::All | Wanted::Some(_) => self.table.decode(self.block.files(), self.group, leaf),
         }
+    }
+
+    /// Whether so few rows are wanted that they are decoded by themselves.
+    fn is_read_by_rows(&self, wanted: Wanted<'_>) -> bool {
+        matches!(wanted, Wanted::Some(rows) if rows.len() < self.num_rows() / ROWS_OF_ONE_READ)
     }
 
     /// A column with a value in every row.
@@ -53,6 +57,36 @@ impl<'a> GroupColumns<'a> {
         }
         let values = convert(decoded.values).ok_or_else(|| self.table.mistyped(leaf))?;
         Ok(Some(Column { rows: decoded_rows(decoded.rows), values }))
+    }
+
+    /// The integers of a column that has one in every row, all of them or a page at a time: see [`ColumnReader::visit_integers`].
+    pub(super) fn visit_integers<T: Copy>(
+        &self,
+        leaf: &str,
+        from: impl Fn(i64) -> T,
+        keep: impl FnMut(Range<usize>, Option<(i64, i64)>) -> bool,
+        visit: impl FnMut(usize, &[T]),
+    ) -> Result<(), BlockError> {
+        let column = self.table.column(self.group, leaf)?.ok_or_else(|| self.table.mistyped(leaf))?;
+        let fetched = self.table.fetch(self.block.files(), column.bytes_of_all())?;
+        column.visit_integers(&fetched, from, keep, visit).map_err(|error| self.table.damage(&error))
+    }
+
+    /// As [`dense`](Self::dense) for integers; those of all rows are decoded into their own type at once.
+    pub(super) fn integers<T: Copy>(
+        &self,
+        leaf: &str,
+        wanted: Wanted<'_>,
+        from: impl Fn(i64) -> T,
+        convert: fn(DecodedValues) -> Option<Values<'static>>,
+        whole: impl Fn(Vec<T>) -> Values<'static>,
+    ) -> Result<Option<Column<'static>>, BlockError> {
+        if self.is_read_by_rows(wanted) {
+            return self.dense(leaf, wanted, convert);
+        }
+        let mut all = Vec::with_capacity(self.num_rows());
+        self.visit_integers(leaf, from, |_, _| true, |_, values| all.extend_from_slice(values))?;
+        Ok(Some(Column { rows: Rows::All, values: whole(all) }))
     }
 
     /// A text column that need not be there.

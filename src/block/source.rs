@@ -8,9 +8,12 @@ use super::trace_table::TraceTable;
 use crate::columns::ValueKind;
 use crate::columns::resources::Origin;
 use crate::columns::source::{since_start, trace_id_texts};
-use crate::columns::view::{Column, ColumnId, Condition, Detail, Rows, SourceError, SpanSource, Values, Wanted};
+use crate::columns::view::{Column, ColumnId, Condition, Detail, Rows, SourceError, SpanSource, StartVisitor, StartsOf, Values, Wanted};
 use crate::model::TraceId;
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ops::Range;
 
 /// One row group. Rows are counted from its start, traces by their ordinals from its first.
 pub struct RowGroupSource<'a> {
@@ -57,6 +60,24 @@ impl<'a> RowGroupSource<'a> {
         check_tree(&parent_offset, &subtree).ok_or_else(|| table.mistyped(span::SUBTREE))?;
         let orphans = table.decode_required(block.files(), group, span::PARENT_SPAN_ID)?;
         Ok(TreeColumns { orphans: orphans.rows.unwrap_or_else(|| (0..subtree.len() as u32).collect()), parent_offset, subtree })
+    }
+
+    /// The rows without a parent, neither here nor elsewhere, ascending. Waits for the store.
+    pub fn roots(&self) -> Result<Vec<u32>, BlockError> {
+        let GroupColumns { block, table, group, .. } = self.columns;
+        let column = table.column(group, span::PARENT_OFFSET)?.ok_or_else(|| table.mistyped(span::PARENT_OFFSET))?;
+        let (all, has_zero) = (0..column.num_rows(), |min: i64, max: i64| min <= 0 && max >= 0);
+        let fetched = table.fetch(block.files(), column.bytes_of_int_selection(all.clone(), &has_zero))?;
+        let starts = column.select_ints(&fetched, all, &has_zero, |offset| offset == 0).map_err(|error| table.damage(&error))?;
+        let orphans = table.decode_required(block.files(), group, span::PARENT_SPAN_ID)?;
+        let Some(orphans) = orphans.rows else { return Ok(Vec::new()) };
+        // Both ascend, and most row groups have few orphans.
+        let mut orphans = orphans.into_iter().peekable();
+        let is_root = |row: &u32| {
+            while orphans.next_if(|orphan| orphan < row).is_some() {}
+            orphans.peek() != Some(row)
+        };
+        Ok(starts.into_iter().filter(is_root).collect())
     }
 
     /// Parents' ids: those of the rows that offsets lead to, and of orphans their own.
@@ -109,12 +130,12 @@ impl<'a> RowGroupSource<'a> {
             ColumnId::Kind => dense(span::KIND, enum_values),
             ColumnId::Status => dense(span::STATUS, enum_values),
             ColumnId::StatusMessage => self.columns.optional_text(span::STATUS_MESSAGE, wanted),
-            ColumnId::Start => dense(span::START, u64_values),
-            ColumnId::Duration => dense(span::DURATION, u64_values),
+            ColumnId::Start => self.columns.integers(span::START, wanted, |bits| bits as u64, u64_values, owned_u64),
+            ColumnId::Duration => self.columns.integers(span::DURATION, wanted, |bits| bits as u64, u64_values, owned_u64),
             ColumnId::SpanId => dense(span::SPAN_ID, u64_values),
             ColumnId::ParentId => self.parents(wanted),
-            ColumnId::Resource => dense(span::RESOURCE, u32_values),
-            ColumnId::Scope => dense(span::SCOPE, u32_values),
+            ColumnId::Resource => self.columns.integers(span::RESOURCE, wanted, |bits| bits as u32, u32_values, owned_u32),
+            ColumnId::Scope => self.columns.integers(span::SCOPE, wanted, |bits| bits as u32, u32_values, owned_u32),
             ColumnId::Trace => Ok(Some(self.trace_ordinals())),
             ColumnId::Span | ColumnId::SinceStart | ColumnId::LinkedTrace => Ok(None),
         }
@@ -153,12 +174,25 @@ fn check_tree(parent_offset: &[u32], subtree: &[u32]) -> Option<()> {
     (parent_offset.len() == subtree.len()).then_some(())
 }
 
+/// No span of a row group starts later, Unix nanoseconds; `None` where the file does not tell.
+pub fn newest_span_start(block: &Block, group: usize) -> Result<Option<u64>, BlockError> {
+    Ok(block.data()?.column(group, span::START)?.and_then(|column| column.uint_bounds()).map(|(_, max)| max))
+}
+
 fn u64_values(values: DecodedValues) -> Option<Values<'static>> {
     values.into_u64().map(|values| Values::U64(Cow::Owned(values)))
 }
 
 fn u32_values(values: DecodedValues) -> Option<Values<'static>> {
     values.into_u32().map(|values| Values::U32(Cow::Owned(values)))
+}
+
+fn owned_u64(values: Vec<u64>) -> Values<'static> {
+    Values::U64(Cow::Owned(values))
+}
+
+fn owned_u32(values: Vec<u32>) -> Values<'static> {
+    Values::U32(Cow::Owned(values))
 }
 
 fn enum_values(values: DecodedValues) -> Option<Values<'static>> {
@@ -179,6 +213,38 @@ impl SpanSource for RowGroupSource<'_> {
 
     fn column_of(&self, id: ColumnId<'_>, rows: &[u32]) -> Result<Option<Column<'_>>, SourceError> {
         Ok(self.read(id, Wanted::Some(rows))?)
+    }
+
+    fn visit_starts(&self, visitor: &mut dyn StartVisitor) -> Result<(), SourceError> {
+        // Both closures need the visitor, one after the other; and so it is with the pages that are not read.
+        let (visitor, unread) = (RefCell::new(visitor), RefCell::new(VecDeque::new()));
+        let keep = |rows: Range<usize>, bounds: Option<(i64, i64)>| {
+            let Some((min, max)) = bounds.filter(|bounds| bounds.0 >= 0) else { return true };
+            let part = StartsOf { rows, min: min as u64, max: max as u64 };
+            let is_needed = visitor.borrow().needs(&part);
+            if !is_needed {
+                unread.borrow_mut().push_back(part);
+            }
+            is_needed
+        };
+        let tell_unread_before = |row: usize| {
+            let mut unread = unread.borrow_mut();
+            while let Some(part) = unread.front().filter(|part| part.rows.start < row).cloned() {
+                visitor.borrow_mut().bounded(&part);
+                unread.pop_front();
+            }
+        };
+        self.columns.visit_integers(
+            span::START,
+            |bits| bits as u64,
+            keep,
+            |first_row, starts| {
+                tell_unread_before(first_row);
+                visitor.borrow_mut().starts(first_row, starts);
+            },
+        )?;
+        tell_unread_before(self.num_rows());
+        Ok(())
     }
 
     fn entries(&self, id: ColumnId<'_>) -> Result<Option<Column<'_>>, SourceError> {

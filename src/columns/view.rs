@@ -4,6 +4,7 @@ use super::dictionary::Dictionary;
 use super::resources::Origin;
 use super::value::{ValueKind, ValueRef};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Names a column of spans.
@@ -218,6 +219,27 @@ impl Wanted<'_> {
 #[error("{0}")]
 pub struct SourceError(pub String);
 
+/// What is known of the starts of some rows without reading them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartsOf {
+    /// The rows.
+    pub rows: Range<usize>,
+    /// None of them starts earlier, Unix nanoseconds.
+    pub min: u64,
+    /// None of them starts later.
+    pub max: u64,
+}
+
+/// Looks at the starts of all rows in order, a part at a time, and reads only the parts that it needs.
+pub trait StartVisitor {
+    /// Whether bounds do not suffice for some rows.
+    fn needs(&self, part: &StartsOf) -> bool;
+    /// Rows for which they suffice.
+    fn bounded(&mut self, part: &StartsOf);
+    /// The starts of all other rows, from `first_row` on.
+    fn starts(&mut self, first_row: usize, starts: &[u64]);
+}
+
 /// A run of spans that is evaluated at once.
 pub trait SpanSource {
     /// Number of spans.
@@ -229,6 +251,15 @@ pub trait SpanSource {
     /// As [`column`](Self::column) for some ascending rows; the values of others may be missing.
     fn column_of(&self, id: ColumnId<'_>, _rows: &[u32]) -> Result<Option<Column<'_>>, SourceError> {
         self.column(id)
+    }
+
+    /// Shows the starts of all rows to a visitor.
+    fn visit_starts(&self, visitor: &mut dyn StartVisitor) -> Result<(), SourceError> {
+        match self.column(ColumnId::Start)?.map(|column| column.values) {
+            Some(Values::U64(starts)) => visitor.starts(0, &starts),
+            _ => return Err(SourceError("the column of span starts is missing".to_owned())),
+        }
+        Ok(())
     }
 
     /// The values of a column, each at least once, in any order and without their rows.

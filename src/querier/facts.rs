@@ -3,11 +3,11 @@
 use super::QueryError;
 use super::forest::Forest;
 use super::rows::group_tree;
-use super::unit::{Piece, UnitId, Units};
+use super::unit::{Piece, UnitId, UnitSource, Units};
 use crate::columns::chunk::NO_ROW;
 use crate::columns::view::{ColumnId, SourceError, Values};
 use crate::model::{TimeRange, TraceId, UnixNanos};
-use crate::traceql::eval::{TraceFacts, TreeNumber};
+use crate::traceql::eval::{Bitmap, TraceFacts, TreeNumber};
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -127,6 +127,14 @@ struct JoinedTrees {
     forest: Forest,
     /// By unit: rows there, and their rows in the forest.
     rows: HashMap<UnitId, Vec<(u32, u32)>>,
+    /// The numbers of all rows of the forest, by kind; made when one is asked for.
+    numbers: [OnceCell<Vec<i64>>; 4],
+}
+
+impl JoinedTrees {
+    fn numbers(&self, number: TreeNumber) -> &[i64] {
+        self.numbers[number as usize].get_or_init(|| self.forest.tree().numbers(number))
+    }
 }
 
 impl<'u, 's> JoinedTraces<'u, 's> {
@@ -183,7 +191,7 @@ impl<'u, 's> JoinedTraces<'u, 's> {
             let (unit, origin) = forest.origin(row);
             rows.entry(unit).or_default().push((origin, row));
         }
-        Ok(self.trees.get_or_init(|| JoinedTrees { forest, rows }))
+        Ok(self.trees.get_or_init(|| JoinedTrees { forest, rows, numbers: Default::default() }))
     }
 
     /// A number of the trees for every row of a unit. Rows that repeat a span that is elsewhere keep 0 in the head.
@@ -192,18 +200,41 @@ impl<'u, 's> JoinedTraces<'u, 's> {
             UnitId::Chunk(at) => vec![0; self.units.snapshot().chunks[at].num_rows()],
             UnitId::Group(block, group) => group_tree(self.units, unit, &self.units.group_traces(block, group)?)?.numbers(number),
         };
-        if let UnitId::Group(..) = unit
-            && self.split.is_empty()
-            && self.units.snapshot().chunks.is_empty()
-        {
-            return Ok(numbers);
-        }
-        let trees = self.trees()?;
-        if let Some(rows) = trees.rows.get(&unit) {
-            let joined = trees.forest.tree().numbers(number);
-            rows.iter().for_each(|(row, at)| numbers[*row as usize] = joined[*at as usize]);
+        if self.may_join(unit) {
+            let trees = self.trees()?;
+            if let Some(rows) = trees.rows.get(&unit) {
+                let joined = trees.numbers(number);
+                rows.iter().for_each(|(row, at)| numbers[*row as usize] = joined[*at as usize]);
+            }
         }
         Ok(numbers)
+    }
+
+    /// Whether a unit may have rows of traces that have to be joined.
+    fn may_join(&self, unit: UnitId) -> bool {
+        matches!(unit, UnitId::Chunk(_)) || !self.split.is_empty() || !self.units.snapshot().chunks.is_empty()
+    }
+
+    /// The roots among the rows of a unit, as [`tree_numbers`](Self::tree_numbers) tells them, but without numbering anything that
+    /// need not be joined.
+    fn roots(&self, unit: UnitId) -> Result<Bitmap, QueryError> {
+        let source = self.units.source(unit)?;
+        let own = match source {
+            UnitSource::Chunk(_) => Vec::new(),
+            UnitSource::Group(source) => source.roots()?,
+        };
+        let mut roots = Bitmap::from_rows(source.as_source().num_rows(), &own);
+        if self.may_join(unit) {
+            let trees = self.trees()?;
+            let (joined, rows) = (trees.numbers(TreeNumber::Parent), trees.rows.get(&unit).map_or(&[][..], Vec::as_slice));
+            let mut others = Bitmap::empty(roots.len());
+            for (row, at) in rows {
+                let side = if joined[*at as usize] < 0 { &mut roots } else { &mut others };
+                side.insert(*row);
+            }
+            roots.and_not_with(&others);
+        }
+        Ok(roots)
     }
 }
 
@@ -224,6 +255,9 @@ impl<'u, 's> UnitFacts<'u, 's> {
     /// same block when it reads its columns.
     fn info(&self, ordinal: u32) -> TraceInfo<'s> {
         let piece = Piece { unit: self.unit, ordinal };
+        if !self.joined.may_join(self.unit) {
+            return self.units.info(&[piece]).unwrap_or_default();
+        }
         let joined = self.joined.infos().ok().and_then(|infos| infos.get(&self.units.trace_id(piece).ok()?));
         joined.cloned().or_else(|| self.units.info(&[piece]).ok()).unwrap_or_default()
     }
@@ -245,6 +279,10 @@ impl TraceFacts for UnitFacts<'_, '_> {
 
     fn tree(&self, number: TreeNumber) -> Result<Cow<'_, [i64]>, SourceError> {
         self.joined.tree_numbers(self.unit, number).map(Cow::Owned).map_err(|error| SourceError(error.to_string()))
+    }
+
+    fn roots(&self) -> Result<Bitmap, SourceError> {
+        self.joined.roots(self.unit).map_err(|error| SourceError(error.to_string()))
     }
 
     fn id(&self, ordinal: u32) -> TraceId {

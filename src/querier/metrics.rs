@@ -11,6 +11,7 @@ use super::unit::{UnitId, UnitSource, Units};
 use super::{QueryError, Snapshot};
 use crate::model::{TimeRange, UnixNanos};
 use crate::traceql::ast::Query;
+use crate::traceql::eval::OnFailure;
 use crate::traceql::eval::pipeline::Pipeline;
 use crate::traceql::metrics::{Buckets, Function, NO_BUCKET, Observed, Outcome, Plan, Request, Spans};
 
@@ -48,7 +49,7 @@ pub fn metrics(snapshot: &Snapshot, params: &MetricsParams) -> Result<Metrics, Q
     let (start, end) = plan.buckets().span();
     let range = TimeRange { start: UnixNanos(start.saturating_add(1)), end: UnixNanos(end) };
     let units = Units::of(snapshot);
-    let observed = units_in(&units, &range, plan.buckets());
+    let observed = units_in(&units, &range, plan.buckets())?;
     let num_spans = observed.iter().map(|unit| num_rows(snapshot, *unit)).sum();
     let results =
         plan.functions().iter().map(|function| Run { snapshot, units: &observed, function, buckets: plan.buckets() }.result(num_spans));
@@ -63,12 +64,12 @@ pub fn metrics(snapshot: &Snapshot, params: &MetricsParams) -> Result<Metrics, Q
 }
 
 /// Units that may have a span in the range, in the order in which they are observed.
-fn units_in(units: &Units<'_>, range: &TimeRange, buckets: &Buckets) -> Vec<UnitId> {
+fn units_in(units: &Units<'_>, range: &TimeRange, buckets: &Buckets) -> Result<Vec<UnitId>, QueryError> {
     let has_span = |unit: &UnitId| match unit {
         UnitId::Chunk(at) => units.snapshot().chunks[*at].start.iter().any(|start| buckets.of(*start) != NO_BUCKET),
         UnitId::Group(..) => true,
     };
-    units.chunk_ids().filter(has_span).chain(units.groups_newest_first(range)).collect()
+    Ok(units.chunk_ids().filter(has_span).chain(units.groups_of_starts(range)?).collect())
 }
 
 fn num_rows(snapshot: &Snapshot, unit: UnitId) -> usize {
@@ -89,16 +90,17 @@ struct Run<'r> {
 impl Run<'_> {
     /// What was observed, and whether there was anything to look at.
     fn result(&self, num_spans: usize) -> Result<(Observed, bool), QueryError> {
-        let pipeline = Pipeline::of(self.function.pipeline())?;
+        let pipeline = Pipeline::of(self.function.pipeline())?.with(OnFailure::SkipSpan);
         if !pipeline.can_match() {
-            return Ok((self.function.start(), false));
+            return Ok((self.function.start(1), false));
         }
         let units = Units::of(self.snapshot);
         let joined = JoinedSpans::of(&pipeline, &units)?;
-        let work = Work { pipeline: &pipeline, joined: &joined };
+        let num_parts = num_threads(num_spans);
+        let work = Work { pipeline: &pipeline, joined: &joined, num_parts };
         let mut duplicates = Duplicates::among(&units, self.units)?;
         let (entangled, free): (Vec<UnitId>, Vec<UnitId>) = self.units.iter().partition(|unit| duplicates.concern(**unit));
-        let parts = dealt(&entangled, &free, num_threads(num_spans));
+        let parts = dealt(&entangled, &free, num_parts);
         let observed = std::thread::scope(|scope| {
             let work = &work;
             let others: Vec<_> =
@@ -122,7 +124,7 @@ impl Run<'_> {
     ) -> Result<Observed, QueryError> {
         let joined = JoinedTraces::of(units);
         let matches = Matches::of(&joined, work.pipeline);
-        let mut observed = self.function.start();
+        let mut observed = self.function.start(work.num_parts);
         for unit in part {
             let mut kept = kept_rows(work.pipeline, &matches, *unit, work.joined)?;
             if kept.is_empty() {
@@ -143,6 +145,8 @@ impl Run<'_> {
 struct Work<'w> {
     pipeline: &'w Pipeline,
     joined: &'w JoinedSpans,
+    /// Number of threads.
+    num_parts: usize,
 }
 
 fn num_threads(num_spans: usize) -> usize {

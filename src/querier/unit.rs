@@ -2,7 +2,7 @@
 
 use super::{QueryError, Snapshot};
 use crate::block::reader::Block;
-use crate::block::source::RowGroupSource;
+use crate::block::source::{RowGroupSource, newest_span_start};
 use crate::columns::Chunk;
 use crate::columns::view::SpanSource;
 use crate::model::{TimeRange, TraceId, UnixNanos};
@@ -89,6 +89,24 @@ impl<'s> Units<'s> {
         }
         found.sort_unstable_by_key(|(newest, unit)| (std::cmp::Reverse(*newest), *unit));
         found.into_iter().map(|(_, unit)| unit).collect()
+    }
+
+    /// As [`groups_newest_first`](Self::groups_newest_first), and in front of them the row groups in which only spans overlap the range
+    /// that end before they start: they may start after every end in their row group.
+    pub fn groups_of_starts(&self, range: &TimeRange) -> Result<Vec<UnitId>, QueryError> {
+        let known = self.groups_newest_first(range);
+        let mut found = Vec::new();
+        for (at, block) in self.snapshot.blocks.iter().enumerate() {
+            for (group, meta) in block.row_groups().iter().enumerate() {
+                let (unit, latest) = (UnitId::Group(at, group), meta.end_unix_nano.max(meta.newest_start_unix_nano));
+                let may_lack = latest < range.start.0 && meta.start_unix_nano < range.end.0;
+                if may_lack && newest_span_start(block, group)?.is_none_or(|newest| newest >= range.start.0) {
+                    found.push(unit);
+                }
+            }
+        }
+        found.retain(|unit| !known.contains(unit));
+        Ok(found.into_iter().chain(known).collect())
     }
 
     /// No trace of the unit starts later, Unix nanoseconds.

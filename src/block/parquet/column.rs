@@ -24,7 +24,7 @@ pub struct ColumnReader {
     row_group: usize,
     leaf: usize,
     pub(super) physical: Physical,
-    is_optional: bool,
+    pub(super) is_optional: bool,
     pub(super) layout: ChunkLayout,
     /// Decoded once, since a query first looks for its values there and then decodes the rows.
     dictionary: OnceLock<Dictionary>,

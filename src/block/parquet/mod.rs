@@ -23,6 +23,7 @@ mod decompress;
 mod delta;
 mod error;
 mod header;
+mod integers;
 mod layout;
 mod levels;
 mod page;

@@ -54,6 +54,16 @@ impl ColumnReader {
         }
     }
 
+    /// Least and greatest integer of a page, read as signed; `None` if unknown.
+    pub(super) fn page_bounds(&self, page: usize) -> Option<(i64, i64)> {
+        let bounds = match self.column_index()? {
+            ColumnIndexMetaData::INT32(index) => page_bounds(index, page),
+            ColumnIndexMetaData::INT64(index) => page_bounds(index, page),
+            _ => return None,
+        };
+        if let PageBounds::Known(min, max) = bounds { Some((min, max)) } else { None }
+    }
+
     /// Whether a page may hold an integer that passes, told by its bounds in the column index; `true` when unknown.
     pub(super) fn page_may_pass(&self, page: usize, may_pass: &dyn Fn(i64, i64) -> bool) -> bool {
         let bounds = match self.column_index() {

@@ -215,6 +215,14 @@ impl Test {
         }
     }
 
+    /// Whether the parent's number of roots passes, -1, and that of no other span, which is 0 or more (§8.1).
+    pub(super) fn keeps_roots_only(&self) -> bool {
+        match self {
+            Test::Int(compare) => compare.passes(&-1) && !compare.may_pass(&0, &i64::MAX),
+            _ => false,
+        }
+    }
+
     /// The kinds of attribute columns in which values can pass.
     pub(super) fn kinds(&self) -> &'static [ValueKind] {
         match self {

@@ -92,8 +92,11 @@ impl Expr {
         let bound = self.bind(run, rows)?;
         let mut out = Vec::new();
         for batch in rows.chunks(BATCH) {
-            let values = bound.values(batch)?;
-            out.extend(batch.iter().enumerate().filter(|&(index, _)| values.at(index).is_true()).map(|(_, &row)| row));
+            match bound.values(batch) {
+                Ok(values) => out.extend(batch.iter().enumerate().filter(|&(index, _)| values.at(index).is_true()).map(|(_, &row)| row)),
+                Err(error) if run.may_skip(&error) => bound.add_true_rows(run, batch, &mut out)?,
+                Err(error) => return Err(error),
+            }
         }
         Ok(out)
     }
@@ -114,6 +117,17 @@ impl Expr {
 }
 
 impl Bound<'_> {
+    /// Row by row, because an operator fails on some of them.
+    fn add_true_rows(&self, run: &Run<'_>, rows: &[u32], out: &mut Vec<u32>) -> Result<(), EvalError> {
+        for row in rows {
+            match self.values(std::slice::from_ref(row)) {
+                Ok(values) => out.extend(values.at(0).is_true().then_some(*row)),
+                Err(error) => run.skip(*row, error)?,
+            }
+        }
+        Ok(())
+    }
+
     fn values(&self, rows: &[u32]) -> Result<Values<'_>, EvalError> {
         match self {
             Bound::Const(value) => Ok(Values::Same(value)),

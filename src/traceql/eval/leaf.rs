@@ -4,7 +4,7 @@ use super::EvalError;
 use super::bitmap::Bitmap;
 use super::condition::{AnyValue, Numbers, Test, TextTest, pick};
 use super::details;
-use super::place::{Context, Place, SpanColumn, TraceFact, TraceFacts, resource_value, scope_value};
+use super::place::{Context, Place, SpanColumn, TraceFact, TraceFacts, TreeNumber, resource_value, scope_value};
 use super::scalar::Scalar;
 use crate::columns::resources::Origin;
 use crate::columns::value::ValueKind;
@@ -86,6 +86,7 @@ fn passing(place: &Place, test: &Test, context: Context<'_>) -> Result<Bitmap, E
             let condition = TraceTest { fact: *fact, test, traces: context.traces };
             select(context, ColumnId::Trace, &condition)
         }
+        Place::Tree(TreeNumber::Parent) if test.keeps_roots_only() => Ok(context.traces.roots()?),
         Place::Tree(number) => {
             let column = Column { rows: Rows::All, values: Values::Int(context.traces.tree(*number)?) };
             Ok(Bitmap::from_rows(context.source.num_rows(), &test.rows(&column)))

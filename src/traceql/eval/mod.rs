@@ -84,6 +84,17 @@ impl EvalError {
 pub struct Filter {
     node: Node,
     conditions: Vec<Leaf>,
+    on_failure: OnFailure,
+}
+
+/// What becomes of a span on which an operator fails, as `!` and `-` on an unfit value or a division by zero do (spec/traceql.md
+/// §13.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The whole query fails with it: a search.
+    FailQuery,
+    /// The filter does not keep it: metrics.
+    SkipSpan,
 }
 
 impl Filter {
@@ -96,12 +107,17 @@ impl Filter {
     /// As [`compile`](Self::compile), for a filter that may be one of several in a query.
     pub fn compile_part(expression: &FieldExpr, correlation: Correlation) -> Result<Self, EvalError> {
         let (node, conditions) = compile::filter(expression, correlation)?;
-        Ok(Filter { node, conditions })
+        Ok(Filter { node, conditions, on_failure: OnFailure::FailQuery })
+    }
+
+    /// The same filter with another answer to operators that fail.
+    pub fn with(self, on_failure: OnFailure) -> Self {
+        Filter { on_failure, ..self }
     }
 
     /// The filter that keeps every span.
     pub fn everything() -> Self {
-        Filter { node: Node::Const(true), conditions: Vec::new() }
+        Filter { node: Node::Const(true), conditions: Vec::new(), on_failure: OnFailure::FailQuery }
     }
 
     /// The answer that needs no data: `Some(false)` for a filter that keeps nothing, `Some(true)` for one that keeps every span.
@@ -119,8 +135,11 @@ impl Filter {
 
     /// The rows of a source that the filter keeps. `traces` knows the traces of the same source.
     pub fn select(&self, source: &dyn SpanSource, traces: &dyn TraceFacts) -> Result<Bitmap, EvalError> {
-        let run = Run::new(Context { source, traces }, &self.conditions);
-        self.node.select(&run, &Bitmap::full(source.num_rows()))
+        let run = Run::new(Context { source, traces }, &self.conditions, self.on_failure);
+        let mut rows = self.node.select(&run, &Bitmap::full(source.num_rows()))?;
+        // Under `!` and `||` a span on which an operand failed may have been kept.
+        run.skipped().iter().for_each(|skipped| rows.and_not_with(skipped));
+        Ok(rows)
     }
 }
 
@@ -140,6 +159,6 @@ impl Expression {
 
     /// The values of ascending rows, nil where there is none.
     pub fn values(&self, source: &dyn SpanSource, traces: &dyn TraceFacts, rows: &[u32]) -> Result<Vec<Scalar>, EvalError> {
-        self.computed.values(&Run::new(Context { source, traces }, &[]), rows)
+        self.computed.values(&Run::new(Context { source, traces }, &[], OnFailure::FailQuery), rows)
     }
 }

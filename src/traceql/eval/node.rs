@@ -1,13 +1,13 @@
 //! Boolean expressions as sets of rows.
 
-use super::EvalError;
 use super::bitmap::Bitmap;
 use super::details;
 use super::expression::Expr;
 use super::leaf::Leaf;
 use super::place::Context;
+use super::{EvalError, OnFailure};
 use crate::columns::view::Detail;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 /// An expression that is true or false on every span.
 #[derive(Clone, Debug)]
@@ -37,11 +37,33 @@ pub(super) struct Run<'a> {
     /// The conditions of which a span has to fulfil one in order to be looked at by [`Node::Computed`]; see [`super::compile`].
     conditions: &'a [Leaf],
     seen: OnceCell<Bitmap>,
+    on_failure: OnFailure,
+    /// Rows on which an operator failed, where that is no failure of the query.
+    skipped: RefCell<Option<Bitmap>>,
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(context: Context<'a>, conditions: &'a [Leaf]) -> Self {
-        Run { context, conditions, seen: OnceCell::new() }
+    pub(super) fn new(context: Context<'a>, conditions: &'a [Leaf], on_failure: OnFailure) -> Self {
+        Run { context, conditions, seen: OnceCell::new(), on_failure, skipped: RefCell::new(None) }
+    }
+
+    /// The rows on which an operator failed; `None` if there are none.
+    pub(super) fn skipped(self) -> Option<Bitmap> {
+        self.skipped.into_inner()
+    }
+
+    /// Notes that an operator failed on a row; gives the error back if the query fails with it.
+    pub(super) fn skip(&self, row: u32, error: EvalError) -> Result<(), EvalError> {
+        if !self.may_skip(&error) {
+            return Err(error);
+        }
+        self.skipped.borrow_mut().get_or_insert_with(|| Bitmap::empty(self.num_rows())).insert(row);
+        Ok(())
+    }
+
+    /// Whether only the span is lost on which this happened.
+    pub(super) fn may_skip(&self, error: &EvalError) -> bool {
+        self.on_failure == OnFailure::SkipSpan && matches!(error, EvalError::Runtime(_))
     }
 
     pub(super) fn num_rows(&self) -> usize {

@@ -1,11 +1,15 @@
 //! Where the value of an attribute or intrinsic lies in a source.
 
 use super::EvalError;
+use super::bitmap::Bitmap;
 use super::scalar::Scalar;
 use crate::columns::resources::Origin;
 use crate::columns::view::{ColumnId, Detail, SourceError, SpanSource};
 use crate::traceql::ast::{Attribute, Intrinsic, Scope};
 use std::borrow::Cow;
+
+/// The [`TreeNumber::Parent`] of a root; no other span has a negative one.
+const ROOT: i64 = -1;
 
 /// What the evaluator needs to know of the traces of a source; a trace is named by its number in [`ColumnId::Trace`].
 pub trait TraceFacts {
@@ -19,6 +23,12 @@ pub trait TraceFacts {
     fn id(&self, ordinal: u32) -> crate::model::TraceId;
     /// A number of every span of the source that tells its place in the tree of its whole trace.
     fn tree(&self, number: TreeNumber) -> Result<Cow<'_, [i64]>, SourceError>;
+    /// The spans of the source that are roots: those whose [`TreeNumber::Parent`] is -1. May cost much less than numbers.
+    fn roots(&self) -> Result<Bitmap, SourceError> {
+        let numbers = self.tree(TreeNumber::Parent)?;
+        let roots: Vec<u32> = (0..numbers.len() as u32).filter(|row| numbers[*row as usize] == ROOT).collect();
+        Ok(Bitmap::from_rows(numbers.len(), &roots))
+    }
 }
 
 /// Numbers of the nested-set form of a trace's tree (spec/traceql.md §8.1); 0 for spans that hang on no root.

@@ -64,6 +64,15 @@ impl Buckets {
         self.start.saturating_add(self.step.saturating_mul(bucket as u64 + 1))
     }
 
+    /// The bucket that all moments from `min` to `max` lie in, [`NO_BUCKET`] if all lie in none; `None` if they lie in several.
+    pub fn of_all(&self, min: u64, max: u64) -> Option<u32> {
+        let (start, end) = self.span();
+        if max <= start || min > end {
+            return Some(NO_BUCKET);
+        }
+        Some(self.of(min)).filter(|bucket| *bucket != NO_BUCKET && *bucket == self.of(max))
+    }
+
     /// The bucket of a moment, or [`NO_BUCKET`].
     #[inline]
     pub fn of(&self, unix_nanos: u64) -> u32 {
@@ -76,6 +85,39 @@ impl Buckets {
         // The reciprocal is rounded down, so the product may be one short, never more.
         bucket += u64::from(offset - bucket * self.step >= self.step);
         if bucket < u64::from(self.count) { bucket as u32 } else { NO_BUCKET }
+    }
+}
+
+/// Finds the buckets of many moments of which most lie in the bucket of the one before.
+#[derive(Clone, Debug)]
+pub struct BucketCursor<'b> {
+    buckets: &'b Buckets,
+    /// First moment of the bucket that was found last; with the step it is a half-open stretch.
+    first: u64,
+    /// Its length, 0 before any was found.
+    len: u64,
+    bucket: u32,
+}
+
+impl<'b> BucketCursor<'b> {
+    /// Has found none.
+    pub fn new(buckets: &'b Buckets) -> Self {
+        BucketCursor { buckets, first: 0, len: 0, bucket: NO_BUCKET }
+    }
+
+    /// The bucket of a moment, or [`NO_BUCKET`].
+    #[inline]
+    pub fn of(&mut self, unix_nanos: u64) -> u32 {
+        if unix_nanos.wrapping_sub(self.first) < self.len {
+            return self.bucket;
+        }
+        let bucket = self.buckets.of(unix_nanos);
+        if bucket != NO_BUCKET {
+            self.bucket = bucket;
+            self.len = self.buckets.step;
+            self.first = self.buckets.start + u64::from(bucket) * self.buckets.step + 1;
+        }
+        bucket
     }
 }
 
@@ -161,9 +203,18 @@ mod tests {
         #[test]
         fn buckets_are_found_as_by_division(start in 0u64..1 << 62, step in 1u64..1 << 45, count in 1u64..20_000, at: u64, near in 0u64..9, edge in 0u64..20_000) {
             let buckets = Buckets::new(start, step, count).expect("few buckets");
+            let mut cursor = BucketCursor::new(&buckets);
             let close = start.saturating_add(edge * step).saturating_add(near).saturating_sub(4);
             for at in [at, close] {
                 let expected = at.checked_sub(start + 1).map(|offset| offset / step).filter(|bucket| *bucket < count);
+                prop_assert_eq!(cursor.of(at), buckets.of(at));
+                let (low, high) = (at.min(close), at.max(close));
+                let ends = (buckets.of(low), buckets.of(high));
+                let is_within = ends.0 == ends.1 && (ends.0 != NO_BUCKET || high <= start || low > start);
+                match buckets.of_all(low, high) {
+                    Some(bucket) => prop_assert!(is_within && bucket == ends.0),
+                    None => prop_assert!(ends.0 != ends.1 || ends.0 == NO_BUCKET && low <= start && high > start),
+                }
                 prop_assert_eq!(buckets.of(at), expected.map_or(NO_BUCKET, |bucket| bucket as u32));
             }
         }

@@ -1,7 +1,7 @@
 //! `compare`: how often each value of each attribute occurs in a selection of spans, and in the others (spec/traceql.md §11.7).
 //!
-//! Attributes of resources and scopes are counted once per resource and scope of a source. Counts are exact as long as an
-//! attribute has few enough combinations of value, side and bucket ([`MAX_COUNTS`]); beyond that its rarest values are forgotten.
+//! Attributes of resources and scopes are counted once per resource and scope of a source. Counts are exact as long as all of them
+//! together fit into the memory of the query; beyond that the attribute that takes most forgets its rarest values.
 
 use super::buckets::Buckets;
 use super::keys::{Keys, NIL, Spans};
@@ -9,16 +9,13 @@ use super::selected::Selected;
 use super::series::{Label, LabelValue, Series};
 use super::values::ValueTable;
 use crate::columns::resources::Origin;
-use crate::columns::view::{ColumnId, Values};
+use crate::columns::view::{ColumnId, SourceError, Values};
 use crate::traceql::ast::{Attribute, Compare, Intrinsic, Scope};
-use crate::traceql::eval::{Bitmap, EvalError, Filter, Scalar};
+use crate::traceql::eval::{Bitmap, EvalError, Filter, OnFailure, Scalar};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
-
-/// Most combinations of value, side and bucket that are kept of an attribute; past it the rarer half of its values is dropped.
-const MAX_COUNTS: usize = 1 << 20;
 
 /// Codes are counted in a table while it has at most so many entries for each counted row; else they are sorted.
 const TABLE_ENTRIES_PER_ROW: usize = 8;
@@ -54,45 +51,56 @@ pub struct Comparison {
 type Slot = u32;
 
 /// What was counted so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Counted {
     /// By the canonical text of the attribute.
     attributes: BTreeMap<String, Occurrences>,
+    max_bytes: usize,
 }
 
 /// Occurrences of the values of one attribute.
 #[derive(Clone, Debug, Default)]
 struct Occurrences {
     values: ValueTable,
-    counts: HashMap<(u32, Slot), u64, FixedState>,
+    /// The slot in which each value was first counted, and its count there. Of an id that is different on each span it is the only one.
+    first: Vec<(Slot, u32)>,
+    /// The counts in other slots, and those beyond 32 bits.
+    others: HashMap<(u32, Slot), u64, FixedState>,
     /// Spans that have the attribute, by slot; exact whatever was forgotten.
     totals: Vec<u64>,
 }
+
+/// Bytes that a count in another slot takes, with the room that is left in the hash table.
+const COUNT_BYTES: usize = 2 * size_of::<((u32, Slot), u64)>();
 
 impl Comparison {
     /// Compiles a comparison that validation has accepted; fails as [`Filter::compile`] does.
     pub fn compile(compare: &Compare) -> Result<Self, EvalError> {
         let nanos = |at: i64| u64::try_from(at).unwrap_or(0);
         Ok(Comparison {
-            filter: Filter::compile(&compare.selection)?,
+            filter: Filter::compile(&compare.selection)?.with(OnFailure::SkipSpan),
             window: compare.window.map(|window| (nanos(window.start_unix_nanos), nanos(window.end_unix_nanos))),
             top_n: usize::try_from(compare.top_n).unwrap_or(1),
         })
     }
 
-    /// Adds what was counted elsewhere.
-    pub fn merge(&self, counted: &mut Counted, other: &Counted) {
-        counted.merge(other, self.top_n);
+    /// Adds what was counted elsewhere; both together may take `max_bytes`.
+    pub fn merge(&self, counted: &mut Counted, other: Counted, max_bytes: usize) {
+        counted.max_bytes = max_bytes;
+        for (name, theirs) in other.attributes {
+            counted.attributes.entry(name).or_default().merge(&theirs);
+            counted.forget_rare_values(self.top_n);
+        }
     }
 
     /// Counts the attributes of spans.
-    pub fn observe(&self, spans: Spans<'_>, selected: &Selected<'_>, num_buckets: usize, counted: &mut Counted) -> Result<(), EvalError> {
+    pub fn observe(&self, spans: Spans<'_>, selected: &Selected, num_buckets: usize, counted: &mut Counted) -> Result<(), EvalError> {
         if selected.is_empty() {
             return Ok(());
         }
         let chosen = self.filter.select(spans.source, spans.traces)?;
-        let slots = self.slots(selected, &chosen, num_buckets);
-        let tally = Tally { rows: &selected.rows, slots: &slots, num_slots: 2 * num_buckets, top_n: self.top_n };
+        let slots = self.slots(spans, selected, &chosen, num_buckets)?;
+        let tally = Tally { rows: selected.rows(), slots: &slots, num_slots: 2 * num_buckets, top_n: self.top_n };
         for key in spans.source.attribute_keys()? {
             tally.attribute(spans, &Attribute::Scoped { scope: Scope::Span, key }, counted)?;
         }
@@ -107,14 +115,16 @@ impl Comparison {
         tally.origins(spans, ColumnId::Scope, Scope::Instrumentation, spans.source.scopes(), counted)
     }
 
-    fn slots(&self, selected: &Selected<'_>, chosen: &Bitmap, num_buckets: usize) -> Vec<Slot> {
-        let is_inside = |index: usize| self.window.is_none_or(|(start, end)| (start + 1..=end).contains(&selected.start(index)));
-        let rows = selected.rows.iter().zip(&selected.buckets).enumerate();
-        rows.map(|(index, (row, bucket))| {
-            let is_chosen = chosen.contains(*row) && is_inside(index);
-            u32::from(is_chosen) * num_buckets as u32 + bucket
-        })
-        .collect()
+    fn slots(&self, spans: Spans<'_>, selected: &Selected, chosen: &Bitmap, num_buckets: usize) -> Result<Vec<Slot>, EvalError> {
+        let side = num_buckets as u32;
+        let rows = selected.rows().iter().zip(&selected.buckets);
+        let Some((start, end)) = self.window else {
+            return Ok(rows.map(|(row, bucket)| u32::from(chosen.contains(*row)) * side + bucket).collect());
+        };
+        let starts = spans.source.column(ColumnId::Start)?.map(|column| column.values);
+        let Some(Values::U64(starts)) = starts else { return Err(SourceError("the column of span starts is missing".to_owned()).into()) };
+        let is_chosen = |row: u32| chosen.contains(row) && start < starts[row as usize] && starts[row as usize] <= end;
+        Ok(rows.map(|(row, bucket)| u32::from(is_chosen(*row)) * side + bucket).collect())
     }
 
     /// The series of what was counted: the most frequent values of each attribute and side, and the totals.
@@ -130,27 +140,71 @@ impl Comparison {
 }
 
 impl Counted {
-    fn merge(&mut self, other: &Counted, top_n: usize) {
-        for (name, theirs) in &other.attributes {
-            let own = self.attributes.entry(name.clone()).or_default();
-            let numbers: Vec<u32> = theirs.values.values().iter().map(|value| own.values.intern(value)).collect();
-            for ((value, slot), count) in &theirs.counts {
-                *own.counts.entry((numbers[*value as usize], *slot)).or_default() += count;
-            }
-            theirs.totals.iter().enumerate().for_each(|(slot, count)| own.add_total(slot as Slot, *count));
-            own.forget_rare_values(top_n);
-        }
+    /// Nothing yet; what is counted may take about `max_bytes`.
+    pub fn new(max_bytes: usize) -> Self {
+        Counted { attributes: BTreeMap::new(), max_bytes }
     }
 
     fn of(&mut self, attribute: &Attribute) -> &mut Occurrences {
         self.attributes.entry(attribute.canonical_text()).or_default()
     }
+
+    /// Where all counts together take too much, the attribute that takes most loses its rarest values, again and again.
+    fn forget_rare_values(&mut self, top_n: usize) {
+        let mut num_bytes: usize = self.attributes.values().map(Occurrences::num_bytes).sum();
+        while num_bytes > self.max_bytes {
+            let Some(largest) = self.attributes.values_mut().max_by_key(|occurrences| occurrences.num_bytes()) else { return };
+            let before = largest.num_bytes();
+            largest.forget_rare_values(top_n);
+            let freed = before.saturating_sub(largest.num_bytes());
+            if freed == 0 {
+                return;
+            }
+            num_bytes -= freed;
+        }
+    }
 }
 
 impl Occurrences {
+    fn num_bytes(&self) -> usize {
+        self.values.num_bytes() + self.first.len() * size_of::<(Slot, u32)>() + self.others.len() * COUNT_BYTES
+    }
+
+    fn merge(&mut self, other: &Occurrences) {
+        let numbers: Vec<u32> = other.values.values().iter().map(|value| self.values.intern(value)).collect();
+        other.each(|value, slot, count| self.add_to_value(numbers[value as usize], slot, count));
+        other.totals.iter().enumerate().for_each(|(slot, count)| self.add_total(slot as Slot, *count));
+    }
+
+    /// Calls with every value, slot and part of its count.
+    fn each(&self, mut found: impl FnMut(u32, Slot, u64)) {
+        self.first.iter().enumerate().for_each(|(value, (slot, count))| found(value as u32, *slot, u64::from(*count)));
+        self.others.iter().for_each(|((value, slot), count)| found(*value, *slot, *count));
+    }
+
+    fn count(&self, value: u32, slot: Slot) -> u64 {
+        let first = self.first.get(value as usize).filter(|first| first.0 == slot).map_or(0, |first| u64::from(first.1));
+        first + self.others.get(&(value, slot)).copied().unwrap_or(0)
+    }
+
     fn add(&mut self, value: u32, slot: Slot, count: u64) {
-        *self.counts.entry((value, slot)).or_default() += count;
+        self.add_to_value(value, slot, count);
         self.add_total(slot, count);
+    }
+
+    fn add_to_value(&mut self, value: u32, slot: Slot, count: u64) {
+        // Values are numbered in the order in which they come.
+        if self.first.len() <= value as usize {
+            self.first.resize(value as usize + 1, (slot, 0));
+        }
+        let first = &mut self.first[value as usize];
+        if first.1 == 0 {
+            first.0 = slot;
+        }
+        match u32::try_from(u64::from(first.1) + count) {
+            Ok(sum) if first.0 == slot => first.1 = sum,
+            _ => *self.others.entry((value, slot)).or_default() += count,
+        }
     }
 
     fn add_total(&mut self, slot: Slot, count: u64) {
@@ -167,7 +221,7 @@ impl Occurrences {
     /// Sums over all slots of a side, by value.
     fn sums(&self, is_counted: impl Fn(Slot) -> bool) -> Vec<(u32, u64)> {
         let mut sums = vec![0; self.values.values().len()];
-        self.counts.iter().filter(|((_, slot), _)| is_counted(*slot)).for_each(|((value, _), count)| sums[*value as usize] += count);
+        self.each(|value, slot, count| sums[value as usize] += if is_counted(slot) { count } else { 0 });
         sums.into_iter().enumerate().filter(|(_, sum)| *sum > 0).map(|(value, sum)| (value as u32, sum)).collect()
     }
 
@@ -190,12 +244,12 @@ impl Occurrences {
         sums.sort_unstable_by(|left, right| right.1.cmp(&left.1).then_with(|| value_order(value(left.0), value(right.0))));
     }
 
-    /// Drops at least half of the values, the rarest, if there are too many; but never the `top_n` most frequent ones.
+    /// Drops at least half of the values, the rarest; but never the `top_n` most frequent ones.
     fn forget_rare_values(&mut self, top_n: usize) {
-        if self.counts.len() <= MAX_COUNTS {
+        let mut sums = self.sums(|_| true);
+        if sums.is_empty() {
             return;
         }
-        let mut sums = self.sums(|_| true);
         let middle = sums.len() / 2;
         let bound = sums.select_nth_unstable_by_key(middle, |(_, sum)| *sum).1.1;
         let (mut kept, mut rare): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(_, sum)| *sum > bound);
@@ -206,14 +260,13 @@ impl Occurrences {
         }
         // In the order of their numbers, which is that of the sources.
         kept.sort_unstable();
-        let mut values = ValueTable::default();
+        let mut less = Occurrences { totals: std::mem::take(&mut self.totals), ..Occurrences::default() };
         let mut numbers = vec![None; self.values.values().len()];
         for (value, _) in kept {
-            numbers[value as usize] = Some(values.intern(&self.values.values()[value as usize]));
+            numbers[value as usize] = Some(less.values.intern(&self.values.values()[value as usize]));
         }
-        let renumbered = self.counts.iter().filter_map(|((value, slot), count)| Some(((numbers[*value as usize]?, *slot), *count)));
-        self.counts = renumbered.collect();
-        self.values = values;
+        self.each(|value, slot, count| numbers[value as usize].into_iter().for_each(|number| less.add_to_value(number, slot, count)));
+        *self = less;
     }
 
     fn finish(
@@ -230,7 +283,7 @@ impl Occurrences {
         self.by_frequency(&mut sums, top_n);
         sums.truncate(top_n);
         for (value, _) in sums {
-            let samples = slots.clone().map(|slot| self.counts.get(&(value, slot)).copied().unwrap_or(0) as f64).collect();
+            let samples = slots.clone().map(|slot| self.count(value, slot) as f64).collect();
             let value = LabelValue::of(&self.values.values()[value as usize]).unwrap_or_else(|| LabelValue::Str("nil".into()));
             let labels = vec![Label::text("__meta_type", of_values), Label { name: name.into(), value }];
             out.push(Series::new(labels, samples));
@@ -280,7 +333,7 @@ impl Tally<'_> {
     fn attribute(&self, spans: Spans<'_>, attribute: &Attribute, counted: &mut Counted) -> Result<(), EvalError> {
         let keys = Keys::read(spans, attribute, self.rows)?;
         let mut numbers = vec![u32::MAX; keys.num_codes()];
-        let occurrences = &mut counted.of(attribute);
+        let occurrences = counted.of(attribute);
         self.count(&keys.codes, keys.num_codes(), |code, slot, count| {
             if code != NIL {
                 let number = &mut numbers[code as usize];
@@ -290,7 +343,7 @@ impl Tally<'_> {
                 occurrences.add(*number, slot, count);
             }
         });
-        occurrences.forget_rare_values(self.top_n);
+        counted.forget_rare_values(self.top_n);
         Ok(())
     }
 
@@ -361,15 +414,38 @@ mod tests {
     #[test]
     fn rare_values_are_forgotten_when_there_are_too_many() {
         let mut occurrences = Occurrences::default();
-        for value in 0..=MAX_COUNTS as i64 {
+        for value in 0..1000 {
             let number = occurrences.values.intern(&Scalar::Int(value));
             occurrences.add(number, 0, if value == 7 { 5 } else { 1 });
         }
-        occurrences.forget_rare_values(3);
+        let few = Occurrences { totals: vec![3], ..Occurrences::default() };
+        let attributes = BTreeMap::from([("span.few".to_owned(), few), ("span.many".to_owned(), occurrences)]);
+        let mut counted = Counted { attributes, max_bytes: 5000 };
+        counted.forget_rare_values(3);
+        let occurrences = &counted.attributes["span.many"];
         // The frequent one, and of the others as many as have to stay.
         assert_eq!(occurrences.values.values(), [0, 1, 7].map(Scalar::Int));
-        assert_eq!(occurrences.total(0), MAX_COUNTS as u64 + 5);
+        assert_eq!((occurrences.total(0), counted.attributes["span.few"].total(0)), (1004, 3));
         assert_eq!(occurrences.sums(|_| true).iter().map(|(_, sum)| sum).sum::<u64>(), 7);
+    }
+
+    #[test]
+    fn counts_are_kept_by_value_and_slot() {
+        let (mut left, mut right) = (Occurrences::default(), Occurrences::default());
+        let numbers = ["a", "b"].map(|text| left.values.intern_text(text.as_bytes()));
+        left.add(numbers[0], 3, u64::from(u32::MAX));
+        left.add(numbers[0], 3, 7);
+        left.add(numbers[0], 4, 1);
+        left.add(numbers[1], 4, 2);
+        let number = right.values.intern_text(b"b");
+        right.add(number, 4, 5);
+        right.add(number, 0, 1);
+        left.merge(&right);
+        let count = |value: usize, slot| left.count(numbers[value], slot);
+        assert_eq!([count(0, 3), count(0, 4), count(0, 0)], [u64::from(u32::MAX) + 7, 1, 0]);
+        assert_eq!([count(1, 4), count(1, 0), count(1, 3)], [7, 1, 0]);
+        assert_eq!(left.sums(|slot| slot == 4), [(numbers[0], 1), (numbers[1], 7)]);
+        assert_eq!((left.total(3), left.total(4)), (u64::from(u32::MAX) + 7, 8));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use super::buckets::Buckets;
 use super::groups::{GroupOf, NO_GROUP};
 use super::keys::Spans;
-use super::selected::Selected;
+use super::selected::{Sampling, Selected};
 use super::series::{Exemplar, Label, LabelValue};
 use crate::columns::view::{ColumnId, Values};
 use crate::model::TraceId;
@@ -19,9 +19,6 @@ pub const MAX_EXEMPLARS: usize = 100;
 
 /// Most exemplars of a slice of time.
 const PER_SLICE: u8 = 2;
-
-/// Of a source with more spans, only so many are looked at.
-const EXAMINED_SPANS: usize = 1024;
 
 /// How many exemplars are wanted: the hint counts, else the request's number, where 0 means the most.
 pub fn num_wanted(hints: &[Hint], requested: usize) -> usize {
@@ -42,6 +39,13 @@ pub struct Taken {
     /// The exemplar itself.
     pub exemplar: Exemplar,
     trace: TraceId,
+}
+
+impl Sampling for Exemplars {
+    fn wants(&self, min: u64, max: u64) -> bool {
+        let slices = self.slice_of(min)..=self.slice_of(max);
+        self.taken.len() < self.wanted && self.num_in_slice[slices].iter().any(|taken| *taken < PER_SLICE)
+    }
 }
 
 /// The spans that were taken so far.
@@ -79,16 +83,15 @@ impl Exemplars {
         &mut self,
         spans: Spans<'_>,
         attributes: &[Attribute],
-        selected: &Selected<'_>,
+        selected: &Selected,
         groups: &GroupOf,
         value: impl Fn(usize) -> Option<f64>,
     ) -> Result<(), EvalError> {
         if self.taken.len() >= self.wanted || selected.is_empty() {
             return Ok(());
         }
-        let stride = selected.len().div_ceil(EXAMINED_SPANS);
-        let is_open = |index: &usize| self.num_in_slice[self.slice_of(selected.start(*index))] < PER_SLICE;
-        let candidates: Vec<usize> = (0..selected.len()).step_by(stride).filter(is_open).collect();
+        let is_open = |sample: &&(usize, u64)| self.num_in_slice[self.slice_of(sample.1)] < PER_SLICE;
+        let candidates: Vec<(usize, u64)> = selected.samples.iter().filter(is_open).copied().collect();
         if candidates.is_empty() {
             return Ok(());
         }
@@ -96,14 +99,14 @@ impl Exemplars {
         let Values::U32(ordinals) = &column.values else { return Ok(()) };
         let first = self.taken.len();
         let mut rows = Vec::new();
-        for index in candidates {
-            let (group, row) = (groups.get(index), selected.rows[index]);
+        for (index, start) in candidates {
+            let (group, row) = (groups.get(index), selected.row(index));
             // Asking for the trace's id is the dear part, and the candidates before may have filled the slice.
-            if self.num_in_slice[self.slice_of(selected.start(index))] >= PER_SLICE {
+            if self.num_in_slice[self.slice_of(start)] >= PER_SLICE {
                 continue;
             }
             let Some(value) = value(index).filter(|_| group != NO_GROUP) else { continue };
-            let exemplar = Exemplar { labels: Vec::new(), value, unix_nanos: selected.start(index) };
+            let exemplar = Exemplar { labels: Vec::new(), value, unix_nanos: start };
             if self.take(Taken { group, exemplar, trace: spans.traces.id(ordinals[row as usize]) }) {
                 rows.push(row);
             }

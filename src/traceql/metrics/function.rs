@@ -8,9 +8,9 @@ use super::groups::{GroupOf, GroupTable};
 use super::keys::{Keys, Spans};
 use super::numbers;
 use super::quantile::{Bin, quantile};
+use super::second_stages;
 use super::selected::Selected;
 use super::series::{Label, Series, all_nil, group_labels, label_names};
-use super::{MAX_SAMPLES, second_stages};
 use crate::traceql::ast::{Attribute, CountingOp, MetricsFunction, MetricsQuery, OverTimeOp, Pipeline, SecondStage};
 use crate::traceql::eval::result::used;
 use crate::traceql::eval::{Bitmap, EvalError, Scalar};
@@ -29,6 +29,8 @@ pub struct Function {
     stages: Vec<SecondStage>,
     buckets: Buckets,
     num_exemplars: usize,
+    /// What all its parts together may take.
+    max_bytes: usize,
     /// Attributes that exemplars show.
     shown: Vec<Attribute>,
 }
@@ -53,8 +55,9 @@ pub struct Observed {
 }
 
 impl Function {
-    /// Compiles a query that validation has accepted; fails as [`crate::traceql::eval::Filter::compile`] does.
-    pub fn compile(query: &MetricsQuery, buckets: Buckets, num_exemplars: usize) -> Result<Self, EvalError> {
+    /// Compiles a query that validation has accepted, to be run within about `max_bytes` of memory besides what a source takes; fails as
+    /// [`crate::traceql::eval::Filter::compile`] does.
+    pub fn compile(query: &MetricsQuery, buckets: Buckets, num_exemplars: usize, max_bytes: usize) -> Result<Self, EvalError> {
         let by = query.function.group_by().to_vec();
         let kind = match &query.function {
             MetricsFunction::Counting { op, .. } => Kind::Count { is_rate: *op == CountingOp::Rate },
@@ -78,6 +81,7 @@ impl Function {
             stages: query.second_stages.clone(),
             buckets,
             num_exemplars,
+            max_bytes,
             shown,
         })
     }
@@ -87,30 +91,31 @@ impl Function {
         &self.pipeline
     }
 
-    /// The state before any span was observed.
-    pub fn start(&self) -> Observed {
+    /// The state before any span was observed, one of `num_parts` that are merged in the end.
+    pub fn start(&self, num_parts: usize) -> Observed {
+        // Half is for the parts, half for what they are merged into.
+        let max_bytes = self.max_bytes / 2 / num_parts.max(1);
         let cells = match &self.kind {
             Kind::OverTime(op, _) => Cells::over_time(*op),
             _ => Cells::counts(),
         };
         let has_bucket = matches!(self.kind, Kind::Histogram(_) | Kind::Quantile(..));
-        let max_groups = MAX_SAMPLES / self.buckets.len().max(1);
+        let group_bytes = cells.cell_bytes().saturating_mul(self.buckets.len());
         Observed {
-            groups: GroupTable::new(self.by.len() + usize::from(has_bucket), max_groups),
+            groups: GroupTable::new(self.by.len() + usize::from(has_bucket), group_bytes, max_bytes),
             cells,
             exemplars: Exemplars::new(&self.buckets, self.num_exemplars),
-            compared: Counted::default(),
+            compared: Counted::new(max_bytes),
         }
     }
 
     /// Observes the rows of a source that the pipeline keeps.
     pub fn observe(&self, spans: Spans<'_>, kept: &Bitmap, observed: &mut Observed) -> Result<(), EvalError> {
-        let selected = Selected::of(spans, kept, &self.buckets)?;
+        let selected = Selected::of(spans, kept, &self.buckets, &observed.exemplars)?;
         if selected.is_empty() {
             return Ok(());
         }
-        let rows = &selected.rows[..];
-        let mut keys = self.by.iter().map(|attribute| Keys::read(spans, attribute, rows)).collect::<Result<Vec<_>, _>>()?;
+        let mut keys = self.by.iter().map(|attribute| Keys::read(spans, attribute, selected.rows())).collect::<Result<Vec<_>, _>>()?;
         match &self.kind {
             Kind::Compare(comparison) => comparison.observe(spans, &selected, self.buckets.len(), &mut observed.compared),
             Kind::Count { .. } => {
@@ -118,13 +123,13 @@ impl Function {
                 observed.exemplars.observe(spans, &self.shown, &selected, &groups, |_| Some(f64::NAN))
             }
             Kind::OverTime(_, attribute) => {
-                let values = numbers::read(spans, attribute, rows)?;
+                let values = numbers::read(spans, attribute, selected.rows())?;
                 let groups = observed.add(&keys, &selected, &values, self.buckets.len(), false);
                 let value = |index: usize| Some(values[index]).filter(|value| !value.is_nan());
                 observed.exemplars.observe(spans, &self.shown, &selected, &groups, value)
             }
             Kind::Histogram(attribute) | Kind::Quantile(attribute, _) => {
-                let values = numbers::whole(spans, attribute, rows)?;
+                let values = numbers::whole(spans, attribute, selected.rows())?;
                 keys.push(numbers::exponents(&values));
                 let groups = observed.add(&keys, &selected, &[], self.buckets.len(), true);
                 let is_quantile = matches!(self.kind, Kind::Quantile(..));
@@ -247,7 +252,7 @@ fn by_prefix(groups: &GroupTable) -> Vec<Vec<(i64, usize)>> {
 
 impl Observed {
     /// Observes rows with these keys and values.
-    fn add(&mut self, keys: &[Keys<'_>], selected: &Selected<'_>, values: &[f64], num_buckets: usize, drops_nil: bool) -> GroupOf {
+    fn add(&mut self, keys: &[Keys<'_>], selected: &Selected, values: &[f64], num_buckets: usize, drops_nil: bool) -> GroupOf {
         let groups = self.groups.assign(keys, selected.len(), drops_nil);
         self.cells.grow(self.groups.len() * num_buckets);
         self.cells.observe(num_buckets, &groups, &selected.buckets, values);
@@ -256,13 +261,13 @@ impl Observed {
 
     /// Adds what was observed elsewhere by the same query.
     pub fn merge(&mut self, other: Observed, function: &Function) {
-        let groups = self.groups.merge(&other.groups);
+        let groups = self.groups.merge(&other.groups, function.max_bytes / 2);
         let num_buckets = function.buckets.len();
         self.cells.grow(self.groups.len() * num_buckets);
         self.cells.merge(&other.cells, &groups, num_buckets);
         self.exemplars.merge(other.exemplars, &groups);
         if let Kind::Compare(comparison) = &function.kind {
-            comparison.merge(&mut self.compared, &other.compared);
+            comparison.merge(&mut self.compared, other.compared, function.max_bytes / 2);
         }
     }
 

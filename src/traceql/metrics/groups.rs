@@ -1,7 +1,7 @@
 //! Groups of spans by their keys: within a source by dense codes, over all sources by the values themselves.
 
 use super::keys::{Keys, NIL};
-use super::values::ValueTable;
+use super::values::{NO_VALUE, ValueTable};
 use crate::traceql::eval::Scalar;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
@@ -28,9 +28,14 @@ pub struct GroupTable {
     keys: Vec<ValueTable>,
     tuples: Vec<Tuple>,
     ids: HashTable<u32>,
-    max_groups: usize,
+    /// What is kept of a group elsewhere, in bytes.
+    group_bytes: usize,
+    max_bytes: usize,
     is_full: bool,
 }
+
+/// Bytes that a group takes here.
+const TUPLE_BYTES: usize = size_of::<Tuple>() + 2 * size_of::<u32>();
 
 /// The group of each of the rows in question.
 pub enum GroupOf {
@@ -52,10 +57,17 @@ impl GroupOf {
 }
 
 impl GroupTable {
-    /// No groups yet. Of groups beyond `max_groups` nothing is kept.
-    pub fn new(num_keys: usize, max_groups: usize) -> Self {
+    /// No groups yet. With `group_bytes` for each group elsewhere, they take at most `max_bytes`, or one group; of groups beyond that
+    /// nothing is kept.
+    pub fn new(num_keys: usize, group_bytes: usize, max_bytes: usize) -> Self {
         let keys = vec![ValueTable::default(); num_keys.min(MAX_KEYS)];
-        GroupTable { keys, tuples: Vec::new(), ids: HashTable::new(), max_groups: max_groups.max(1), is_full: false }
+        GroupTable { keys, tuples: Vec::new(), ids: HashTable::new(), group_bytes, max_bytes, is_full: false }
+    }
+
+    fn has_room(&self) -> bool {
+        let of_groups = (self.tuples.len() + 1).saturating_mul(self.group_bytes + TUPLE_BYTES);
+        let of_values: usize = self.keys.iter().map(ValueTable::num_bytes).sum();
+        self.tuples.is_empty() || of_groups.saturating_add(of_values) <= self.max_bytes
     }
 
     /// Number of groups.
@@ -102,8 +114,11 @@ impl GroupTable {
         GroupOf::Each(joined.codes().iter().map(|&code| group_of(code)).collect())
     }
 
-    /// Adds the groups of another table with the same keys; gives the number here of each group there.
-    pub fn merge(&mut self, other: &GroupTable) -> Vec<u32> {
+    /// Adds the groups of another table with the same keys; gives the number here of each group there. Both together may take
+    /// `max_bytes`.
+    pub fn merge(&mut self, other: &GroupTable, max_bytes: usize) -> Vec<u32> {
+        self.max_bytes = max_bytes;
+        self.keys.iter_mut().for_each(ValueTable::open);
         self.is_full |= other.is_full;
         let number = |tuple: &Tuple| {
             let mut own = [0; MAX_KEYS];
@@ -133,8 +148,13 @@ impl GroupTable {
         if let Some(id) = self.ids.find(hash(&tuple), |&id| tuples[id as usize] == tuple) {
             return *id;
         }
-        if tuples.len() >= self.max_groups {
+        if tuple.contains(&NO_VALUE) {
+            return NO_GROUP;
+        }
+        if !self.has_room() {
             self.is_full = true;
+            // Values of groups that are left out would take room too.
+            self.keys.iter_mut().for_each(ValueTable::close);
             return NO_GROUP;
         }
         let id = tuples.len() as u32;
@@ -240,7 +260,7 @@ mod tests {
         #[test]
         fn rows_are_in_the_group_of_their_values(rows in vec([0u32..3, 0u32..30_000, 0u32..30_000], 1..40)) {
             let column = |at: usize, num_values| keys(&rows.iter().map(|row| row[at]).collect::<Vec<_>>(), num_values);
-            let mut table = GroupTable::new(3, usize::MAX);
+            let mut table = GroupTable::new(3, 0, usize::MAX);
             let groups = table.assign(&[column(0, 3), column(1, 30_000), column(2, 30_000)], rows.len(), false);
             let expected: Vec<Vec<Scalar>> = rows.iter().map(|row| row.iter().map(|code| value(*code)).collect()).collect();
             prop_assert_eq!(groups_of(&table, &groups, rows.len()), expected);
@@ -249,26 +269,31 @@ mod tests {
 
     #[test]
     fn groups_are_the_same_over_sources() {
-        let mut table = GroupTable::new(1, usize::MAX);
+        let mut table = GroupTable::new(1, 0, usize::MAX);
         let GroupOf::Each(first) = table.assign(&[keys(&[1, 0, 2, 1], 2)], 4, false) else { panic!("one for each row") };
         let swapped = Keys::of_codes(vec![1, 2, 0], vec![Scalar::Int(1), Scalar::Int(0)]);
         let GroupOf::Each(second) = table.assign(&[swapped], 3, false) else { panic!("one for each row") };
         assert_eq!((first, second, table.len()), (vec![0, 1, 2, 0], vec![2, 0, 1], 3));
-        let mut other = GroupTable::new(1, usize::MAX);
+        let mut other = GroupTable::new(1, 0, usize::MAX);
         other.assign(&[keys(&[2, 3], 3)], 2, false);
-        assert_eq!((table.merge(&other), table.len()), (vec![2, 3], 4));
+        assert_eq!((table.merge(&other, usize::MAX), table.len()), (vec![2, 3], 4));
     }
 
     #[test]
     fn groups_have_a_bound() {
-        let mut table = GroupTable::new(1, 2);
+        // There is room for two groups and a good deal more than their values, but not for three.
+        let mut table = GroupTable::new(1, 1 << 20, (5 << 20) / 2);
         let GroupOf::Each(groups) = table.assign(&[keys(&[1, 2, 3, 1], 3)], 4, false) else { panic!("one for each row") };
         assert_eq!((groups, table.is_full()), (vec![0, 1, NO_GROUP, 0], true));
+        // What is left out leaves no values behind.
+        let num_bytes = table.keys[0].num_bytes();
+        let GroupOf::Each(groups) = table.assign(&[keys(&[9, 1, 8], 9)], 3, false) else { panic!("one for each row") };
+        assert_eq!((groups, table.keys[0].num_bytes()), (vec![NO_GROUP, 0, NO_GROUP], num_bytes));
     }
 
     #[test]
     fn rows_without_a_bucket_are_in_no_group() {
-        let mut table = GroupTable::new(2, 9);
+        let mut table = GroupTable::new(2, 0, usize::MAX);
         let keys = [keys(&[1, 1, 0], 1), keys(&[1, 0, 1], 1)];
         let GroupOf::Each(groups) = table.assign(&keys, 3, true) else { panic!("one for each row") };
         assert_eq!((groups, table.is_full()), (vec![0, NO_GROUP, 1], false));
@@ -276,7 +301,7 @@ mod tests {
 
     #[test]
     fn without_keys_there_is_one_group() {
-        let mut table = GroupTable::new(0, 9);
+        let mut table = GroupTable::new(0, 0, usize::MAX);
         assert_eq!(table.assign(&[], 0, false).get(0), NO_GROUP);
         assert!(table.is_empty());
         assert_eq!(table.assign(&[], 5, false).get(4), 0);

@@ -13,7 +13,7 @@
 //! - `second_stages`, `math`: on finished series; `series`: labels, and the order of the answer.
 //!
 //! A source is read a column at a time, only the columns named, and a string is looked at once for each distinct value of a
-//! source. What is kept grows with the groups, not with the spans, up to [`MAX_SAMPLES`].
+//! source. What is kept grows with the groups, not with the spans, up to [`MAX_BYTES`].
 
 mod buckets;
 mod cells;
@@ -43,8 +43,12 @@ use super::ast::{Body, MathExpr, MetricsQuery, Query, SecondStage};
 use super::eval::EvalError;
 use math::Expr;
 
-/// Most samples that a query keeps at once, empty ones included: series beyond that are left out and the answer says so.
-pub const MAX_SAMPLES: usize = 1 << 22;
+/// Most bytes that the groups, samples and counts of a query take, all its threads together. Series beyond that are left out and the
+/// answer says so; of a comparison the rarest values are forgotten.
+pub const MAX_BYTES: usize = 128 << 20;
+
+/// Most buckets of a query.
+pub const MAX_BUCKETS: usize = 1 << 22;
 
 /// What is asked besides the query itself.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +97,8 @@ impl Plan {
         let wanted = request.exemplars.map_or(0, |requested| num_wanted(&query.hints, requested));
         // Several queries share the exemplars, but each has at least one (§11.9).
         let num_exemplars = if wanted == 0 { 0 } else { (wanted / queries.len().max(1)).max(1) };
-        let compiled = queries.iter().map(|query| Function::compile(query, request.buckets, num_exemplars));
+        let compiled =
+            queries.iter().map(|query| Function::compile(query, request.buckets, num_exemplars, MAX_BYTES / queries.len().max(1)));
         Ok(Some(Plan { functions: compiled.collect::<Result<_, _>>()?, expr, stages, request }))
     }
 

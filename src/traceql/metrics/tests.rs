@@ -35,7 +35,7 @@ fn kept(function: &super::Function, chunk: &Chunk) -> Bitmap {
 fn run(query: &str, request: Request, chunks: &[Chunk]) -> Outcome {
     let plan = plan(query, request);
     let observed = plan.functions().iter().map(|function| {
-        let mut observed = function.start();
+        let mut observed = function.start(1);
         for chunk in chunks {
             let spans = Spans { source: chunk, traces: &Facts(chunk) };
             function.observe(spans, &kept(function, chunk), &mut observed).expect("readable");

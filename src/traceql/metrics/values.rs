@@ -8,18 +8,42 @@ use std::sync::Arc;
 
 const SEED: u64 = 0x6d65_7472_6963_7321;
 
+/// Stands for a value that is in no table, because there was no room for it.
+pub const NO_VALUE: u32 = u32::MAX;
+
 /// Distinct values; 5 and "5" are two. All arrays are one value, the text `nil` (spec/traceql.md §11.5).
 #[derive(Clone, Debug, Default)]
 pub struct ValueTable {
     values: Vec<Scalar>,
     /// The hash of each value with its number, so that growing does not look at values again.
     ids: HashTable<(u64, u32)>,
+    num_text_bytes: usize,
+    is_closed: bool,
 }
+
+/// Bytes that a value takes besides its text: the value, its entry in the hash table with the room that is left there, and the
+/// counts and the rounding of its allocation.
+const VALUE_BYTES: usize = size_of::<Scalar>() + 2 * size_of::<(u64, u32)>() + 32;
 
 impl ValueTable {
     /// The values by number.
     pub fn values(&self) -> &[Scalar] {
         &self.values
+    }
+
+    /// About the bytes that all values take.
+    pub fn num_bytes(&self) -> usize {
+        self.values.len() * VALUE_BYTES + self.num_text_bytes
+    }
+
+    /// From now on values that are new have no number, but [`NO_VALUE`].
+    pub fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// Undoes [`close`](Self::close).
+    pub fn open(&mut self) {
+        self.is_closed = false;
     }
 
     /// The number of a value.
@@ -44,8 +68,15 @@ impl ValueTable {
         if let Some((_, id)) = self.ids.find(hash, |(other, id)| *other == hash && is_it(&values[*id as usize])) {
             return *id;
         }
+        if self.is_closed {
+            return NO_VALUE;
+        }
         let id = self.values.len() as u32;
-        self.values.push(value());
+        let value = value();
+        if let Scalar::Str(text) = &value {
+            self.num_text_bytes += text.len();
+        }
+        self.values.push(value);
         self.ids.insert_unique(hash, (hash, id), |(hash, _)| *hash);
         id
     }

@@ -126,3 +126,50 @@ fn a_span_counts_in_the_bucket_of_its_start() {
         server.flush();
     }
 }
+
+/// The row group's traces are all over by then, by their ends.
+#[test]
+fn a_span_that_ends_before_it_starts_counts_at_its_start() {
+    let server = Server::fresh();
+    let mut late = span(1, 2, "late", 100 * SECOND);
+    late.end_time_unix_nano = late.start_time_unix_nano - 90 * SECOND;
+    server.push(&data::shop(vec![span(1, 1, "early", 10 * SECOND), late]));
+    for _ in 0..2 {
+        let (start, end) = ((T0 + 90).to_string(), (T0 + 100).to_string());
+        let params = [("q", "{ } | count_over_time() by (name)"), ("start", &*start), ("end", &*end), ("step", "10s")];
+        let answer = server.get_json(&with_query("/api/metrics/query_range", &params));
+        let names: Vec<_> =
+            answer["series"].as_array().expect("series").iter().map(|series| &series["labels"][0]["value"]["stringValue"]).collect();
+        assert_eq!(names, ["late"]);
+        server.flush();
+    }
+}
+
+#[test]
+fn roots_are_found_without_their_numbers() {
+    let server = Server::fresh();
+    let mut child = span(1, 2, "child", 11 * SECOND);
+    child.parent_span_id = 1u64.to_be_bytes().to_vec();
+    let mut orphan = span(2, 3, "orphan", 12 * SECOND);
+    orphan.parent_span_id = 77u64.to_be_bytes().to_vec();
+    let mut grandchild = span(2, 4, "below it", 13 * SECOND);
+    grandchild.parent_span_id = 3u64.to_be_bytes().to_vec();
+    server.push(&data::shop(vec![span(1, 1, "root", 10 * SECOND), child, orphan, grandchild, span(3, 5, "alone", 14 * SECOND)]));
+    for _ in 0..2 {
+        for (filter, expected) in [
+            ("nestedSetParent < 0", &["alone", "root"][..]),
+            ("nestedSetParent = -1", &["alone", "root"]),
+            ("nestedSetParent < 1", &["alone", "below it", "orphan", "root"]),
+            ("nestedSetParent != -1", &["below it", "child", "orphan"]),
+        ] {
+            let (query, start, end) = (format!("{{ {filter} }} | rate() by (name)"), T0.to_string(), (T0 + 20).to_string());
+            let params = [("q", &*query), ("start", &*start), ("end", &*end), ("step", "10s")];
+            let answer = server.get_json(&with_query("/api/metrics/query_range", &params));
+            let series = answer["series"].as_array().expect("series").iter();
+            let mut names: Vec<&str> = series.filter_map(|series| series["labels"][0]["value"]["stringValue"].as_str()).collect();
+            names.sort_unstable();
+            assert_eq!(names, expected, "{filter}");
+        }
+        server.flush();
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::{Aggregate, Operand, Pipeline, Stage};
 use crate::traceql::ast::{self, BinaryOp, Body, CompareOp, FieldExpr, Query, ScalarExpr, ScalarFilter, SpansetExpr};
-use crate::traceql::eval::{Correlation, EvalError, Expression, Filter};
+use crate::traceql::eval::{Correlation, EvalError, Expression, Filter, OnFailure};
 
 impl Pipeline {
     /// Compiles a query that validation has accepted. Of a metrics query its spans are searched (spec/traceql.md §10.5).
@@ -13,6 +13,12 @@ impl Pipeline {
             Body::Math(_) => Err(EvalError::Runtime("math expressions not supported".to_owned())),
             Body::ScalarComparison(_) => Err(EvalError::Unsupported("comparisons of two pipelines")),
         }
+    }
+
+    /// The same pipeline with another answer to operators that fail in its filters.
+    pub fn with(self, on_failure: OnFailure) -> Self {
+        let filters = self.filters.into_iter().map(|filter| filter.with(on_failure)).collect();
+        Pipeline { filters, ..self }
     }
 
     /// The search that finds every span.

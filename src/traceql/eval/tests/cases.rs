@@ -1,7 +1,7 @@
 //! What single expressions keep of a few spans, the errors, and the values that answers show.
 
 use super::super::result::{Answer, ResultValue, attribute_value, name_touched, touched};
-use super::super::{EvalError, Expression, Filter, Scalar};
+use super::super::{EvalError, Expression, Filter, OnFailure, Scalar};
 use super::{Facts, append, array, filter_of, key_value, request, text};
 use crate::columns::Chunk;
 use crate::proto::otlp::{AnyValue, InstrumentationScope, KeyValue, Span, Status, Value};
@@ -294,4 +294,22 @@ fn a_pattern_that_is_no_regex_is_an_error() {
     let attribute = FieldExpr::Attribute(Attribute::scoped(Scope::Span, "a"));
     let expression = FieldExpr::Binary { op: crate::traceql::ast::BinaryOp::Regex, left: Box::new(attribute), right: Box::new(literal) };
     assert!(matches!(Filter::compile(&expression), Err(EvalError::Pattern(_))));
+}
+
+#[test]
+fn spans_on_which_an_operator_fails_are_skipped_where_that_is_wanted() {
+    let chunk = shop();
+    let all = |query: &str| Filter::compile(&filter_of(query)).expect("supported");
+    for (query, counterpart) in [
+        // Only the span whose value is a bool can be negated.
+        ("{ !span.n }", "{ span.n = false }"),
+        ("{ !(!span.n) && span.n != nil }", "{ span.n = true }"),
+        // Where an operand fails the other one does not count.
+        ("{ !span.n || span.n = 1 }", "{ span.n = false }"),
+    ] {
+        let failed = all(query).select(&chunk, &Facts(&chunk));
+        assert!(matches!(failed, Err(EvalError::Runtime(_))), "{query}: {failed:?}");
+        let kept = all(query).with(OnFailure::SkipSpan).select(&chunk, &Facts(&chunk)).expect("readable").to_rows();
+        assert_eq!(kept, all(counterpart).select(&chunk, &Facts(&chunk)).expect("readable").to_rows(), "{query}");
+    }
 }

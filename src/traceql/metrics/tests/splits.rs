@@ -67,12 +67,12 @@ fn run_merged(query: &str, request: Request, chunks: &[Chunk]) -> Outcome {
     let plan = plan(query, request);
     let observed = plan.functions().iter().map(|function| {
         let mut parts = chunks.iter().map(|chunk| {
-            let mut observed: Observed = function.start();
+            let mut observed: Observed = function.start(1);
             let spans = Spans { source: chunk, traces: &Facts(chunk) };
             function.observe(spans, &kept(function, chunk), &mut observed).expect("readable");
             observed
         });
-        let mut merged = parts.next().unwrap_or_else(|| function.start());
+        let mut merged = parts.next().unwrap_or_else(|| function.start(1));
         parts.for_each(|part| merged.merge(part, function));
         (merged, true)
     });
