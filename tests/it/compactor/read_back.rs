@@ -63,10 +63,13 @@ fn check(server: &Server, sent: &Traces, place: &str) {
     }
 }
 
+/// Traces of any size are given out.
+const LONG_TRACES: &str = "overrides:\n  defaults:\n    global:\n      max_bytes_per_trace: 0\n";
+
 /// Sends requests to one server in several blocks, checks, lets another one merge them, and checks again.
 fn read_back(requests: &[Vec<u8>]) {
     let data = DataDir::new();
-    let server = Server::start_with(&data, &format!("{}compactor:\n  disabled: true\n", data.config()), &[]);
+    let server = Server::start_with(&data, &format!("{}compactor:\n  disabled: true\n{LONG_TRACES}", data.config()), &[]);
     let mut sent = Traces::new();
     let part = requests.len().div_ceil(5).max(1);
     for requests in requests.chunks(part) {
@@ -81,7 +84,7 @@ fn read_back(requests: &[Vec<u8>]) {
     assert!(num_blocks > 1);
     assert!(server.terminate().success());
     drop(server);
-    let server = Server::start_with(&data, &eager(&data, ""), &[]);
+    let server = Server::start_with(&data, &format!("{}{LONG_TRACES}", eager(&data, "")), &[]);
     wait_for_rest(&server);
     assert!(data.blocks().len() < num_blocks, "{} of {num_blocks} blocks", data.blocks().len());
     check(&server, &sent, "merged");
