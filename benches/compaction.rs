@@ -1,4 +1,4 @@
-//! What merging blocks costs.
+//! What it costs to write a block, to find a trace in blocks, and to merge them.
 //!
 //! `cargo bench --bench compaction`. The data are the 3,839 spans of tests/conformance/dataset.bin, sixteen times with other trace
 //! ids.
@@ -6,9 +6,9 @@
 use conmoto::block::merge::{MergeInput, merge_blocks};
 use conmoto::block::output::{FilesInMemory, MemoryFiles};
 use conmoto::block::reader::Block;
-use conmoto::block::{BlockInput, write_block};
+use conmoto::block::{BlockInput, NewBlock, write_block};
 use conmoto::columns::{Chunk, decode};
-use conmoto::model::{BlockId, TenantId, UnixNanos};
+use conmoto::model::{BlockId, TenantId, TraceId, UnixNanos};
 use conmoto::proto::otlp::ExportTraceServiceRequest;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use prost::Message;
@@ -36,8 +36,8 @@ fn copy(mut request: ExportTraceServiceRequest, number: u8) -> Vec<u8> {
     request.encode_to_vec()
 }
 
-/// Blocks that share few traces, as a server cuts them.
-fn blocks() -> Vec<Arc<Block>> {
+/// Chunks that share few traces, as a server cuts them.
+fn chunks() -> Vec<Chunk> {
     let mut chunks: Vec<Chunk> = (0..NUM_BLOCKS).map(|_| Chunk::default()).collect();
     let requests = requests();
     for number in 0..COPIES {
@@ -46,18 +46,44 @@ fn blocks() -> Vec<Arc<Block>> {
             decode::append(chunk, &copy(request.clone(), number), 0, None).expect("well formed");
         }
     }
+    chunks
+}
+
+fn write(chunk: &Chunk) -> NewBlock {
     let tenant = TenantId::single();
-    let block = |chunk: &Chunk| {
-        let id = BlockId::random();
-        let input = BlockInput { id, tenant: &tenant, sources: &[chunk], takes: &|_| true, created: UnixNanos(0) };
-        let new = write_block(&input).expect("the chunk can be encoded").expect("it has spans");
-        Arc::new(Block::open(id, new.meta, Arc::new(FilesInMemory(new.files))).expect("our own"))
+    let input = BlockInput { id: BlockId::random(), tenant: &tenant, sources: &[chunk], takes: &|_| true, created: UnixNanos(0) };
+    write_block(&input).expect("the chunk can be encoded").expect("it has spans")
+}
+
+fn open(new: NewBlock) -> Arc<Block> {
+    let id = BlockId::parse(&new.meta.block_id).expect("our own");
+    Arc::new(Block::open(id, new.meta, Arc::new(FilesInMemory(new.files))).expect("our own"))
+}
+
+fn writing(criterion: &mut Criterion) {
+    let chunks = chunks();
+    let mut group = criterion.benchmark_group("writing");
+    group.throughput(Throughput::Elements(chunks[0].num_rows() as u64));
+    group.bench_function("write a block", |bencher| bencher.iter(|| write(&chunks[0]).meta.total_bytes()));
+    group.finish();
+}
+
+fn finding(criterion: &mut Criterion) {
+    let blocks: Vec<Arc<Block>> = chunks().iter().map(write).map(open).collect();
+    let (there, missing) = (blocks[3].trace_id(7).expect("in memory"), TraceId(*b"no such trace id"));
+    let find = |id: &TraceId| {
+        let found = blocks.iter().filter_map(|block| Some((block, block.find(id).expect("in memory")?)));
+        found.map(|(block, trace)| block.read_trace(trace).expect("our own").num_rows()).sum::<usize>()
     };
-    chunks.iter().map(block).collect()
+    let mut group = criterion.benchmark_group("finding");
+    group.bench_function("find a trace in one of eight blocks", |bencher| bencher.iter(|| find(&there)));
+    group.bench_function("look for a trace that is not there", |bencher| bencher.iter(|| find(&missing)));
+    group.finish();
 }
 
 fn compaction(criterion: &mut Criterion) {
-    let (inputs, tenant) = (blocks(), TenantId::single());
+    let inputs: Vec<Arc<Block>> = chunks().iter().map(write).map(open).collect();
+    let tenant = TenantId::single();
     let num_spans: u64 = inputs.iter().map(|block| block.meta().num_spans).sum();
     let mut group = criterion.benchmark_group("compaction");
     group.throughput(Throughput::Elements(num_spans));
@@ -71,5 +97,5 @@ fn compaction(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, compaction);
+criterion_group!(benches, writing, finding, compaction);
 criterion_main!(benches);

@@ -11,6 +11,7 @@ pub mod depth_first;
 mod details;
 mod dictionary_chunk;
 mod find_trace;
+mod footer;
 pub mod gather;
 mod group_columns;
 mod hybrid;

@@ -2,20 +2,16 @@
 
 use super::bloom::TraceBloom;
 use super::catalogue::Catalogue;
+pub use super::footer::Table;
 use super::index::TraceIndex;
 use super::meta::{BlockMeta, FileMeta, RowGroupMeta};
-use super::parquet::{ColumnReader, Decoded, DecodedValues, FetchedRanges, ReadError};
 use super::parts::{PartCache, PartKind, Weighed};
-use super::schema::{
-    ATTRIBUTES_METADATA, AttributeEntry, CATALOGUE_FILE, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESIDUAL_KEYS_METADATA,
-    RESOURCES_FILE, SCOPES_FILE, TRACES_FILE, bloom_file,
-};
+use super::schema::{CATALOGUE_FILE, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESOURCES_FILE, SCOPES_FILE, TRACES_FILE, bloom_file};
 use super::trace_table::{GroupTraces, TraceTable, load_origins};
 use crate::columns::resources::{OriginKind, OriginTable};
 use crate::model::{BlockId, TraceId};
 use bytes::Bytes;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
-use std::collections::HashMap;
+use parquet::file::metadata::ParquetMetaData;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -46,7 +42,7 @@ pub enum BlockError {
     },
 }
 
-fn damaged(file: &str, reason: impl std::fmt::Display) -> BlockError {
+pub(super) fn damaged(file: &str, reason: impl std::fmt::Display) -> BlockError {
     BlockError::Damaged { file: file.to_string(), reason: reason.to_string() }
 }
 
@@ -79,10 +75,10 @@ impl Drop for OpenedBlock {
 
 /// The first thing in a block that made no sense.
 #[derive(Default)]
-struct Damage(OnceLock<String>);
+pub(super) struct Damage(OnceLock<String>);
 
 impl Damage {
-    fn error(&self, file: &str, reason: impl std::fmt::Display) -> BlockError {
+    pub(super) fn error(&self, file: &str, reason: impl std::fmt::Display) -> BlockError {
         let error = damaged(file, reason);
         let _ = self.0.set(error.to_string());
         error
@@ -300,7 +296,7 @@ impl Block {
         let OpenedBlock { meta, damage, .. } = &*self.opened;
         self.part(&self.parts.tables[at], PartKind::Table(at as u8), || {
             let table = Table::open(meta, files, TABLE_FILES[at], damage)?;
-            if at == DATA { check_row_groups(meta, &table.metadata).map(|()| table) } else { Ok(table) }
+            if at == DATA { check_row_groups(meta, table.metadata()).map(|()| table) } else { Ok(table) }
         })
     }
 
@@ -330,13 +326,13 @@ impl Block {
     }
 }
 
-fn listed<'m>(meta: &'m BlockMeta, name: &str) -> Result<&'m FileMeta, BlockError> {
+pub(super) fn listed<'m>(meta: &'m BlockMeta, name: &str) -> Result<&'m FileMeta, BlockError> {
     let listed = meta.files.iter().find(|file| file.name == name);
     listed.ok_or_else(|| damaged(super::schema::META_FILE, format!("{name} is not listed")))
 }
 
 /// No index, filter or footer comes near this; a larger length in `meta.json` must not become an allocation.
-const MAX_PART_BYTES: u64 = 1 << 30;
+pub(super) const MAX_PART_BYTES: u64 = 1 << 30;
 
 fn read_whole(meta: &BlockMeta, files: &dyn RangeRead, name: &str, damage: &Damage) -> Result<Bytes, BlockError> {
     let listed = listed(meta, name)?;
@@ -361,142 +357,6 @@ fn check_traces(meta: &BlockMeta, index: &TraceIndex) -> Result<(), BlockError> 
         return Ok(());
     }
     Err(damaged(INDEX_FILE, format!("it has {} traces, meta.json {} and {num_traces} in row groups", index.len(), meta.num_traces)))
-}
-
-/// One Parquet file of a block: its footer, and where its columns are.
-pub struct Table {
-    file: String,
-    metadata: Arc<ParquetMetaData>,
-    leaves: HashMap<String, usize>,
-    attributes: Vec<AttributeEntry>,
-    residual_keys: Vec<String>,
-    damage: Arc<Damage>,
-}
-
-impl Table {
-    fn open(meta: &BlockMeta, files: &dyn RangeRead, file: &str, damage: &Arc<Damage>) -> Result<Self, BlockError> {
-        let metadata = read_footer(files, listed(meta, file)?, damage)?;
-        let schema = metadata.file_metadata().schema_descr();
-        let leaves = (0..schema.num_columns()).map(|leaf| (schema.column(leaf).name().to_string(), leaf)).collect();
-        let listed = metadata_entry(&metadata, ATTRIBUTES_METADATA).unwrap_or("[]");
-        let attributes = serde_json::from_str(listed).map_err(|error| damaged(file, error))?;
-        let listed = metadata_entry(&metadata, RESIDUAL_KEYS_METADATA).unwrap_or("[]");
-        let residual_keys = serde_json::from_str(listed).map_err(|error| damaged(file, error))?;
-        Ok(Table { file: file.to_string(), metadata, leaves, attributes, residual_keys, damage: Arc::clone(damage) })
-    }
-
-    /// The file's name.
-    pub fn file(&self) -> &str {
-        &self.file
-    }
-
-    /// The names of its columns.
-    pub fn leaf_names(&self) -> impl Iterator<Item = &str> {
-        self.leaves.keys().map(String::as_str)
-    }
-
-    /// Attribute columns; a column's position is its ordinal in the order of attributes.
-    pub fn attributes(&self) -> &[AttributeEntry] {
-        &self.attributes
-    }
-
-    /// Keys of attributes of which some values have no column of their own.
-    pub fn residual_keys(&self) -> &[String] {
-        &self.residual_keys
-    }
-
-    /// Number of row groups.
-    pub fn num_row_groups(&self) -> usize {
-        self.metadata.num_row_groups()
-    }
-
-    /// Number of rows of a row group.
-    pub fn num_rows(&self, group: usize) -> usize {
-        self.metadata.row_groups().get(group).map_or(0, |group| group.num_rows().max(0) as usize)
-    }
-
-    /// A text entry of the file's metadata.
-    pub fn metadata_entry(&self, key: &str) -> Option<&str> {
-        metadata_entry(&self.metadata, key)
-    }
-
-    /// A reader for one column of one row group; `None` if the file has no such leaf.
-    pub fn column(&self, group: usize, leaf: &str) -> Result<Option<ColumnReader>, BlockError> {
-        let Some(&leaf) = self.leaves.get(leaf) else { return Ok(None) };
-        ColumnReader::new(Arc::clone(&self.metadata), group, leaf).map(Some).map_err(|error| self.damage(&error))
-    }
-
-    /// Reads and decodes a column of a row group whole; `None` if the file has no such leaf.
-    pub fn decode(&self, files: &dyn RangeRead, group: usize, leaf: &str) -> Result<Option<Decoded>, BlockError> {
-        let Some(column) = self.column(group, leaf)? else { return Ok(None) };
-        let fetched = self.fetch(files, column.bytes_of_all())?;
-        column.decode_all(&fetched).map(Some).map_err(|error| self.damage(&error))
-    }
-
-    /// As [`decode`](Self::decode), only some ascending rows.
-    pub fn decode_some(&self, files: &dyn RangeRead, group: usize, leaf: &str, rows: &[u32]) -> Result<Option<Decoded>, BlockError> {
-        let Some(column) = self.column(group, leaf)? else { return Ok(None) };
-        let fetched = self.fetch(files, column.bytes_of_some(rows))?;
-        column.decode_some(&fetched, rows).map(Some).map_err(|error| self.damage(&error))
-    }
-
-    /// As [`decode`](Self::decode) for a column that every such file has.
-    pub fn decode_required(&self, files: &dyn RangeRead, group: usize, leaf: &str) -> Result<Decoded, BlockError> {
-        self.decode(files, group, leaf)?.ok_or_else(|| self.damage.error(&self.file, format!("column {leaf} is missing")))
-    }
-
-    /// As [`decode_required`](Self::decode_required) for a column that has a value in every row.
-    pub fn decode_dense(&self, files: &dyn RangeRead, group: usize, leaf: &str) -> Result<DecodedValues, BlockError> {
-        let decoded = self.decode_required(files, group, leaf)?;
-        if decoded.rows.is_none() { Ok(decoded.values) } else { Err(self.mistyped(leaf)) }
-    }
-
-    /// Reads ranges of the file.
-    pub fn fetch(&self, files: &dyn RangeRead, ranges: Vec<Range<u64>>) -> Result<FetchedRanges, BlockError> {
-        if ranges.is_empty() {
-            return Ok(FetchedRanges::new(Vec::new()));
-        }
-        let parts = files.read(&self.file, &ranges)?;
-        Ok(FetchedRanges::new(ranges.iter().map(|range| range.start).zip(parts).collect()))
-    }
-
-    /// The error for bytes of this file that make no sense.
-    pub fn damage(&self, error: &ReadError) -> BlockError {
-        self.damage.error(&self.file, error)
-    }
-
-    /// The error for a column of another type than it should have.
-    pub fn mistyped(&self, leaf: &str) -> BlockError {
-        self.damage.error(&self.file, format!("column {leaf} has another type"))
-    }
-}
-
-fn metadata_entry<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
-    let entries = metadata.file_metadata().key_value_metadata()?;
-    entries.iter().find(|entry| entry.key == key)?.value.as_deref()
-}
-
-fn read_footer(files: &dyn RangeRead, listed: &FileMeta, damage: &Damage) -> Result<Arc<ParquetMetaData>, BlockError> {
-    let file = &listed.name;
-    let no_footer = || damaged(super::schema::META_FILE, format!("the footer of {file} is not listed"));
-    let footer = listed.footer.filter(|footer| footer.bytes <= listed.bytes.min(MAX_PART_BYTES)).ok_or_else(no_footer)?;
-    let range = listed.bytes - footer.bytes..listed.bytes;
-    let part = files.read(file, std::slice::from_ref(&range))?.pop().unwrap_or_default();
-    if part.len() as u64 != footer.bytes || crc32c::crc32c(&part) != footer.crc32c {
-        return Err(damage.error(file, "the checksum of its footer is wrong"));
-    }
-    let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
-    reader.try_parse_sized(&part, listed.bytes).map_err(|error| damage.error(file, error))?;
-    reader.finish().map(Arc::new).map_err(|error| damage.error(file, error))
-}
-
-impl Weighed for Table {
-    fn memory(&self) -> usize {
-        let names: usize = self.leaves.keys().map(|name| name.len() + 64).sum();
-        let attributes: usize = self.attributes.iter().map(|entry| size_of_val(entry) + entry.leaf.len() + entry.key.len()).sum();
-        let keys: usize = self.residual_keys.iter().map(|key| key.len() + 24).sum();
-        self.metadata.memory_size() + names + attributes + keys
-    }
 }
 
 impl Weighed for TraceIndex {

@@ -20,16 +20,27 @@ fn add(traces: &mut Traces, resource_spans: &[ResourceSpans]) {
     for of_resource in resource_spans {
         for of_scope in &of_resource.scope_spans {
             for span in &of_scope.spans {
+                // An empty message says no more than none.
+                let mut span = Span { status: Some(span.status.clone().unwrap_or_default()), ..span.clone() };
+                // What is joined of several pieces comes in this order.
+                span.events.sort_by(|a, b| (a.time_unix_nano, &a.name).cmp(&(b.time_unix_nano, &b.name)));
+                span.links.sort_by(|a, b| (&a.trace_id, &a.span_id).cmp(&(&b.trace_id, &b.span_id)));
+                let id = span.trace_id.clone();
                 let scope = Some(of_scope.scope.clone().unwrap_or_default());
                 let alone = ResourceSpans {
                     resource: Some(of_resource.resource.clone().unwrap_or_default()),
-                    scope_spans: vec![ScopeSpans { scope, spans: vec![span.clone()], schema_url: of_scope.schema_url.clone() }],
+                    scope_spans: vec![ScopeSpans { scope, spans: vec![span], schema_url: of_scope.schema_url.clone() }],
                     schema_url: of_resource.schema_url.clone(),
                 };
-                traces.entry(span.trace_id.clone()).or_default().insert(alone.encode_to_vec());
+                traces.entry(id).or_default().insert(alone.encode_to_vec());
             }
         }
     }
+}
+
+fn only_span(bytes: &[u8]) -> Span {
+    let alone = ResourceSpans::decode(bytes).expect("made here");
+    alone.scope_spans.into_iter().flat_map(|scope| scope.spans).next().expect("made here")
 }
 
 /// Compares every trace with what was sent.
@@ -42,16 +53,23 @@ fn check(server: &Server, sent: &Traces, place: &str) {
         // Version 1 is a `Trace`, of which the batches have the number that they have in `TracesData`.
         add(&mut found, &TracesData::decode(&answer.body[..]).expect("a trace").resource_spans);
         let found = found.into_values().next().unwrap_or_default();
-        let show = |bytes: &Vec<u8>| format!("{:?}", ResourceSpans::decode(&bytes[..]));
         assert_eq!(found.len(), spans.len(), "{place}: spans of {id}");
-        assert_eq!(found.difference(spans).next().map(show), spans.difference(&found).next().map(show), "{place}: {id}");
+        if let Some(foreign) = found.difference(spans).next() {
+            let id_of = |bytes: &[u8]| only_span(bytes).span_id;
+            let twin = spans.iter().find(|sent| id_of(sent) == id_of(foreign)).map(|sent| only_span(sent));
+            assert_eq!(Some(only_span(foreign)), twin, "{place}: {id}, or its resource or scope differs");
+            panic!("{place}: the resource or scope of a span of {id} differs");
+        }
     }
 }
+
+/// Traces of any size are given out.
+const LONG_TRACES: &str = "overrides:\n  defaults:\n    global:\n      max_bytes_per_trace: 0\n";
 
 /// Sends requests to one server in several blocks, checks, lets another one merge them, and checks again.
 fn read_back(requests: &[Vec<u8>]) {
     let data = DataDir::new();
-    let server = Server::start_with(&data, &format!("{}compactor:\n  disabled: true\n", data.config()), &[]);
+    let server = Server::start_with(&data, &format!("{}compactor:\n  disabled: true\n{LONG_TRACES}", data.config()), &[]);
     let mut sent = Traces::new();
     let part = requests.len().div_ceil(5).max(1);
     for requests in requests.chunks(part) {
@@ -66,7 +84,7 @@ fn read_back(requests: &[Vec<u8>]) {
     assert!(num_blocks > 1);
     assert!(server.terminate().success());
     drop(server);
-    let server = Server::start_with(&data, &eager(&data, ""), &[]);
+    let server = Server::start_with(&data, &format!("{}{LONG_TRACES}", eager(&data, "")), &[]);
     wait_for_rest(&server);
     assert!(data.blocks().len() < num_blocks, "{} of {num_blocks} blocks", data.blocks().len());
     check(&server, &sent, "merged");
