@@ -147,6 +147,7 @@ impl Block {
         // All of them now, so that a block without one is refused now, and not in every query.
         block.index_from(first)?;
         block.bloom_from(first)?;
+        block.catalogue_from(first)?;
         for (at, file) in TABLE_FILES.iter().enumerate() {
             if block.has_file(file) || !matches!(at, EVENTS | LINKS) {
                 block.table_from(first, at)?;
@@ -235,12 +236,16 @@ impl Block {
 
     /// What the block tells of its columns and values; `None` if it was written without a catalogue, or with one of a later version.
     pub fn catalogue(&self) -> Result<Option<&Catalogue>, BlockError> {
+        self.catalogue_from(self.files())
+    }
+
+    fn catalogue_from(&self, files: &dyn RangeRead) -> Result<Option<&Catalogue>, BlockError> {
         if !self.has_file(CATALOGUE_FILE) {
             return Ok(None);
         }
         let OpenedBlock { meta, damage, .. } = &*self.opened;
         let part = self.part(&self.parts.catalogue, PartKind::Catalogue, || {
-            let bytes = read_whole(meta, self.files(), CATALOGUE_FILE, damage)?;
+            let bytes = read_whole(meta, files, CATALOGUE_FILE, damage)?;
             let catalogue = Catalogue::decode(&bytes).map_err(|error| damage.error(CATALOGUE_FILE, error))?;
             Ok(CataloguePart { catalogue, num_bytes: bytes.len() })
         })?;
