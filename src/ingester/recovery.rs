@@ -50,7 +50,12 @@ fn open(config: IngesterConfig, store: Store, blocks: Arc<BlockLists>) -> Result
     let mut num_spans = 0;
     let report = replay(
         &config.wal_dir,
-        |tenant, block| runtime.block_on(store.block_exists(tenant, block)).map_err(Into::into),
+        |tenant, block| {
+            // One that was merged into another is not there any more, and its spans are.
+            let name = block.to_string();
+            let is_merged = blocks.of(tenant).snapshot().iter().any(|other| other.meta().replaces.contains(&name));
+            Ok(is_merged || runtime.block_on(store.block_exists(tenant, block))?)
+        },
         |record| {
             if record.skip.skips_all() {
                 return Ok(Applied::Covered);

@@ -86,7 +86,7 @@ pub(super) struct Remote {
 }
 
 /// Memory for parts of blocks where no budget is given.
-pub const DEFAULT_PART_BYTES: u64 = 32 << 20;
+pub const DEFAULT_PART_BYTES: u64 = 128 << 20;
 
 fn default_parts() -> Arc<PartCache> {
     Arc::new(PartCache::new(DEFAULT_PART_BYTES))

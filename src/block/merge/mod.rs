@@ -268,7 +268,7 @@ fn meta(input: &MergeInput<'_>, files: Vec<FileMeta>, row_groups: Vec<RowGroupMe
         num_traces: row_groups.iter().map(|group| u64::from(group.num_traces)).sum(),
         level: metas().map(|meta| meta.level).max().unwrap_or(0).saturating_add(1),
         bloom_shards,
-        replaces: metas().map(|meta| meta.block_id.clone()).collect(),
+        replaces: metas().flat_map(|meta| std::iter::once(&meta.block_id).chain(&meta.replaces)).cloned().collect(),
         split: Vec::new(),
         row_groups,
         files,

@@ -105,3 +105,23 @@ fn blocks_are_deleted_when_their_time_is_over() {
     until("retention", || (server.count("{ }") == 0 && data.blocks().is_empty()).then_some(()));
     assert_eq!(server.metric("tempodb_retention_deleted_total"), 1.0);
 }
+
+/// The log may still have records of blocks that were merged, and even merged again; they are not taken for new ones.
+#[test]
+fn merged_spans_do_not_come_back_from_the_log() {
+    let data = DataDir::new();
+    for _ in 0..2 {
+        let server = Server::start_with(&data, &eager(&data, ""), &[]);
+        for number in 0..3 {
+            server.push(&round(number));
+            server.flush();
+        }
+        wait_for_rest(&server);
+        server.kill();
+        let server = Server::start_with(&data, &eager(&data, ""), &[]);
+        let held = server.get("/metrics").text();
+        let held: Vec<&str> = held.lines().filter(|line| line.starts_with("conmoto_head_bytes{") && !line.ends_with(" 0.0")).collect();
+        assert!(held.is_empty(), "{held:?}");
+        server.kill();
+    }
+}
