@@ -4,6 +4,7 @@
 //! laid out as the crate does it (data pages v1, [`PAGE_ROWS`] rows each, definition levels as RLE) and handed to it as a
 //! finished chunk, so that footer, offset index and file stay its business.
 
+use super::checked_pages::CheckedPages;
 use super::hybrid::{bit_width, encode};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, PageType, Type as Physical};
@@ -12,7 +13,6 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder, PageEncodingStats};
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 /// Rows a page (shared/design-measurements.md, recommendation 6).
@@ -64,8 +64,8 @@ pub struct Coded<'a> {
 
 /// The bytes of a column chunk, and what the footer says of it.
 pub fn encode_chunk(column: &ColumnDescPtr, codec: Compression, coded: &Coded<'_>) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
-    let mut sink = TrackedWrite::new(Vec::new());
-    let mut pages = Pages { writer: SerializedPageWriter::new(&mut sink), codec, uncompressed: 0, compressed: 0 };
+    let mut chunk = Vec::new();
+    let mut pages = Pages { writer: CheckedPages::new(&mut chunk), codec, uncompressed: 0, compressed: 0 };
     let dictionary = Page::DictionaryPage {
         buf: Bytes::copy_from_slice(&coded.entries.plain),
         num_values: coded.entries.num,
@@ -110,11 +110,11 @@ pub fn encode_chunk(column: &ColumnDescPtr, codec: Compression, coded: &Coded<'_
         column_index: None,
         offset_index: Some(offsets.build()),
     };
-    Ok((sink.into_inner()?.into(), close))
+    Ok((chunk.into(), close))
 }
 
 struct Pages<'a> {
-    writer: SerializedPageWriter<'a, Vec<u8>>,
+    writer: CheckedPages<'a>,
     codec: Compression,
     uncompressed: u64,
     compressed: u64,

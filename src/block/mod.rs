@@ -6,6 +6,7 @@
 pub mod arrange;
 pub mod bloom;
 pub mod catalogue;
+mod checked_pages;
 mod choice;
 pub mod depth_first;
 mod details;

@@ -1,15 +1,17 @@
 //! Writing one Parquet file: leaves with an encoding and codec each, row group by row group.
 
 use super::catalogue::{ColumnCollector, ColumnName, MAX_FILTERS};
+use super::checked_pages::CheckedPages;
 use super::dictionary_chunk::{Coded, Entries, PAGE_ROWS, encode_chunk};
 use super::meta::FileMeta;
 use super::output::{BlockSink, Output};
+use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, IntType, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
-use parquet::column::writer::ColumnWriter;
+use parquet::column::writer::{ColumnCloseResult, ColumnWriter, get_column_writer};
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterPropertiesPtr};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnDescPtr, ColumnPath, Type};
 use std::sync::Arc;
@@ -151,7 +153,8 @@ pub enum Cells<'a> {
 /// A Parquet file under construction.
 pub struct TableWriter {
     writer: SerializedFileWriter<Output>,
-    columns: Vec<(ColumnDescPtr, Compression)>,
+    columns: Vec<ColumnDescPtr>,
+    properties: WriterPropertiesPtr,
     /// For each leaf, what the catalogue will say of it.
     collectors: Vec<Option<ColumnCollector>>,
 }
@@ -172,9 +175,8 @@ impl TableWriter {
         }
         let properties = Arc::new(builder.build());
         let writer = SerializedFileWriter::new(Output::create(sink, file)?, Arc::new(schema), Arc::clone(&properties))?;
-        let described = writer.schema_descr().columns().iter();
-        let columns = described.map(|column| (Arc::clone(column), properties.compression(column.path()))).collect();
-        Ok(TableWriter { writer, columns, collectors: vec![None; leaves.len()] })
+        let columns = writer.schema_descr().columns().to_vec();
+        Ok(TableWriter { writer, columns, properties, collectors: vec![None; leaves.len()] })
     }
 
     /// Has the columns that the catalogue is to have collected, of a block with about that many spans.
@@ -193,7 +195,7 @@ impl TableWriter {
     pub fn row_group(&mut self) -> Result<RowGroup<'_>, ParquetError> {
         let num_filters = self.collectors.iter().flatten().filter(|collector| collector.has_filter()).count();
         let (columns, collectors) = (self.columns.iter(), self.collectors.iter_mut());
-        Ok(RowGroup { writer: self.writer.next_row_group()?, columns, collectors, num_filters })
+        Ok(RowGroup { writer: self.writer.next_row_group()?, columns, properties: &self.properties, collectors, num_filters })
     }
 
     /// Adds a metadata entry that was not known at the start.
@@ -214,7 +216,8 @@ impl TableWriter {
 pub struct RowGroup<'a> {
     writer: SerializedRowGroupWriter<'a, Output>,
     /// Leaves not yet written.
-    columns: std::slice::Iter<'a, (ColumnDescPtr, Compression)>,
+    columns: std::slice::Iter<'a, ColumnDescPtr>,
+    properties: &'a WriterPropertiesPtr,
     /// Those of leaves not yet written.
     collectors: std::slice::IterMut<'a, Option<ColumnCollector>>,
     /// Filters that the collectors have under construction.
@@ -225,34 +228,50 @@ impl RowGroup<'_> {
     /// Writes the next column; `levels` has one entry a row, 1 where there is a value, and is absent for required leaves.
     pub fn column(&mut self, cells: Cells<'_>, levels: Option<&[i16]>) -> Result<(), ParquetError> {
         let too_many = || ParquetError::General("more columns than leaves".into());
-        let (description, codec) = self.columns.next().ok_or_else(too_many)?;
+        let description = self.columns.next().ok_or_else(too_many)?;
         if let Some(Some(collector)) = self.collectors.next() {
             let had_filter = collector.has_filter();
             collector.add(&cells, self.num_filters < MAX_FILTERS);
             self.num_filters += usize::from(collector.has_filter() && !had_filter);
         }
-        if let Cells::Coded(codes, entries) = cells {
-            let (bytes, close) = encode_chunk(description, *codec, &Coded { codes, entries, levels })?;
-            return self.writer.append_column(&bytes, close);
-        }
-        let mut column = self.writer.next_column()?.ok_or_else(too_many)?;
-        match (column.untyped(), cells) {
-            (ColumnWriter::Int32ColumnWriter(writer), Cells::I32(values)) => writer.write_batch(values, levels, None)?,
-            (ColumnWriter::Int64ColumnWriter(writer), Cells::I64(values)) => writer.write_batch(values, levels, None)?,
-            (ColumnWriter::DoubleColumnWriter(writer), Cells::F64(values)) => writer.write_batch(values, levels, None)?,
-            (ColumnWriter::BoolColumnWriter(writer), Cells::Bool(values)) => writer.write_batch(values, levels, None)?,
-            (ColumnWriter::ByteArrayColumnWriter(writer), Cells::Bytes(values)) => writer.write_batch(&values, levels, None)?,
-            (ColumnWriter::FixedLenByteArrayColumnWriter(writer), Cells::Bytes(values)) => {
-                let values: Vec<_> = values.into_iter().map(Into::into).collect();
-                writer.write_batch(&values, levels, None)?
+        let (chunk, close) = match cells {
+            Cells::Coded(codes, entries) => {
+                let codec = self.properties.compression(description.path());
+                encode_chunk(description, codec, &Coded { codes, entries, levels })?
             }
-            _ => return Err(ParquetError::General("cells do not fit the leaf".into())),
+            cells => encode_values(description, self.properties, cells, levels)?,
         };
-        column.close()
+        self.writer.append_column(&chunk, close)
     }
 
     /// Ends the row group.
     pub fn finish(self) -> Result<(), ParquetError> {
         self.writer.close().map(drop)
     }
+}
+
+/// A chunk of values, as the `parquet` crate encodes them.
+fn encode_values(
+    column: &ColumnDescPtr,
+    properties: &WriterPropertiesPtr,
+    cells: Cells<'_>,
+    levels: Option<&[i16]>,
+) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
+    let mut chunk = Vec::new();
+    let pages = Box::new(CheckedPages::new(&mut chunk));
+    let mut writer = get_column_writer(Arc::clone(column), Arc::clone(properties), pages);
+    match (&mut writer, cells) {
+        (ColumnWriter::Int32ColumnWriter(writer), Cells::I32(values)) => writer.write_batch(values, levels, None)?,
+        (ColumnWriter::Int64ColumnWriter(writer), Cells::I64(values)) => writer.write_batch(values, levels, None)?,
+        (ColumnWriter::DoubleColumnWriter(writer), Cells::F64(values)) => writer.write_batch(values, levels, None)?,
+        (ColumnWriter::BoolColumnWriter(writer), Cells::Bool(values)) => writer.write_batch(values, levels, None)?,
+        (ColumnWriter::ByteArrayColumnWriter(writer), Cells::Bytes(values)) => writer.write_batch(&values, levels, None)?,
+        (ColumnWriter::FixedLenByteArrayColumnWriter(writer), Cells::Bytes(values)) => {
+            let values: Vec<_> = values.into_iter().map(Into::into).collect();
+            writer.write_batch(&values, levels, None)?
+        }
+        _ => return Err(ParquetError::General("cells do not fit the leaf".into())),
+    };
+    let close = writer.close()?;
+    Ok((chunk.into(), close))
 }

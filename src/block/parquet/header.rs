@@ -77,6 +77,8 @@ pub(super) struct PageHeader {
     pub(super) uncompressed_len: usize,
     /// Length of the page without its header as it lies in the file.
     pub(super) compressed_len: usize,
+    /// CRC-32 of the page without its header as it lies in the file; absent in files of other writers.
+    pub(super) checksum: Option<u32>,
 }
 
 impl PageHeader {
@@ -92,7 +94,7 @@ impl PageHeader {
 /// Reads the header at the start of the bytes; also gives its own length in bytes.
 pub(super) fn parse(bytes: &[u8]) -> Result<(PageHeader, usize), ReadError> {
     let mut cursor = Cursor::new(bytes);
-    let (mut page_type, mut uncompressed, mut compressed) = (None, None, None);
+    let (mut page_type, mut uncompressed, mut compressed, mut checksum) = (None, None, None, None);
     let (mut data, mut dictionary) = (None, None);
     let mut id = 0;
     while let Some(kind) = next_field(&mut cursor, &mut id)? {
@@ -100,6 +102,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(PageHeader, usize), ReadError> {
             (1, I32) => page_type = Some(cursor.zigzag()?),
             (2, I32) => uncompressed = Some(length(&mut cursor)?),
             (3, I32) => compressed = Some(length(&mut cursor)?),
+            (4, I32) => checksum = Some(cursor.zigzag()? as u32),
             (5, STRUCT) => data = Some(inner_fields(&mut cursor)?),
             (7, STRUCT) => dictionary = Some(inner_fields(&mut cursor)?),
             _ => skip(&mut cursor, kind, 0)?,
@@ -120,7 +123,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(PageHeader, usize), ReadError> {
         (0 | 2, _, _) => return Err(ReadError::corrupt("page header without the header of its type")),
         (other, _, _) => PageKind::Other(other),
     };
-    Ok((PageHeader { kind, uncompressed_len, compressed_len }, bytes.len() - cursor.len()))
+    Ok((PageHeader { kind, uncompressed_len, compressed_len, checksum }, bytes.len() - cursor.len()))
 }
 
 /// The integers in fields 1 to 3 of a structure.
@@ -222,7 +225,7 @@ mod tests {
     fn reads_a_data_page_header() {
         let (header, len) = parse(DATA).expect("well-formed");
         let kind = PageKind::Data { num_values: 5, encoding: Encoding::Dictionary, level_encoding: Encoding::Rle };
-        assert_eq!(header, PageHeader { kind, uncompressed_len: 100, compressed_len: 64 });
+        assert_eq!(header, PageHeader { kind, uncompressed_len: 100, compressed_len: 64, checksum: Some(-4_i32 as u32) });
         assert_eq!(len, DATA.len());
     }
 

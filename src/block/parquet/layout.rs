@@ -103,6 +103,8 @@ impl ChunkLayout {
     }
 
     /// The page at the start of the bytes, and its length with header.
+    ///
+    /// Error: `CorruptPage` if its header makes no sense or its checksum is wrong.
     fn split_page(&self, bytes: &Bytes) -> Result<(RawPage, usize), ReadError> {
         let (header, header_len) = header::parse(bytes)?;
         let end = header_len.checked_add(header.compressed_len).filter(|&end| end <= bytes.len());
@@ -110,7 +112,11 @@ impl ChunkLayout {
         if header.uncompressed_len > self.uncompressed_len {
             return Err(ReadError::corrupt(format!("page of {} bytes in a chunk of {}", header.uncompressed_len, self.uncompressed_len)));
         }
-        Ok((RawPage { header, body: bytes.slice(header_len..end) }, end))
+        let body = bytes.slice(header_len..end);
+        if header.checksum.is_some_and(|checksum| checksum != crc32fast::hash(&body)) {
+            return Err(ReadError::corrupt("the checksum of a page is wrong"));
+        }
+        Ok((RawPage { header, body }, end))
     }
 }
 

@@ -19,6 +19,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use prost::Message;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -39,6 +40,15 @@ fn use_all(block: &Block) -> Result<(), BlockError> {
     note(use_details(block));
     note(block.catalogue().map(drop));
     result
+}
+
+/// Every trace, as OTLP: in bytes, since a NaN is not equal to itself.
+fn traces_of(block: &Block) -> Result<Vec<Vec<Vec<u8>>>, BlockError> {
+    let trace = |ordinal| {
+        let chunk = block.read_trace(ordinal)?;
+        Ok(export::export(&chunk, 0..chunk.num_rows() as u32).iter().map(Message::encode_to_vec).collect())
+    };
+    (0..block.meta().num_traces as u32).map(trace).collect()
 }
 
 fn use_trace(block: &Block, ordinal: u32) -> Result<(), BlockError> {
@@ -170,7 +180,7 @@ fn samples_have_all_files() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn damaged_files_are_refused_or_read(which: prop::sample::Index, file: prop::sample::Index, seed: u64, is_listed_so: bool) {
@@ -179,6 +189,20 @@ proptest! {
         let (meta, files) = damaged(block, file, &mut Random(seed), is_listed_so);
         // Reading the rest may fail as well; all that is asked is that it comes back.
         let _ = open_files(meta, files).map(|block| use_all(&block));
+    }
+
+    /// A flipped bit is found, or it was in something that no reader looks at.
+    #[test]
+    fn a_flipped_bit_is_never_served(which: prop::sample::Index, file: prop::sample::Index, at: prop::sample::Index, bit in 0..8u32) {
+        let block = &samples()[which.index(samples().len())];
+        let (name, bytes) = &block.files[file.index(block.files.len())];
+        let mut flipped = bytes.to_vec();
+        flipped[at.index(bytes.len())] ^= 1 << bit;
+        let mut files: HashMap<String, Bytes> = block.files.iter().cloned().collect();
+        files.insert(name.clone(), flipped.into());
+        if let Ok(read) = open_files(block.meta.clone(), files).and_then(|block| traces_of(&block)) {
+            prop_assert!(read == traces_of(&open(block)).expect("nothing is damaged"), "{name}");
+        }
     }
 
     #[test]
