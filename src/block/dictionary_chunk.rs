@@ -14,6 +14,8 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder, PageEncodingStats};
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
+use std::cell::Cell;
+use zstd::bulk::Compressor;
 
 /// Rows a page (shared/design-measurements.md, recommendation 6).
 pub const PAGE_ROWS: usize = 8 * 1024;
@@ -125,7 +127,8 @@ impl Pages<'_> {
     fn write(&mut self, page: Page) -> Result<(u64, u64), ParquetError> {
         let uncompressed_size = page.buffer().len();
         let page = match self.codec {
-            Compression::LZ4_RAW => with_buffer(page, lz4_flex::block::compress),
+            Compression::LZ4_RAW => with_buffer(page, |bytes| Ok(lz4_flex::block::compress(bytes)))?,
+            Compression::ZSTD(level) => with_buffer(page, |bytes| zstd_compress(bytes, level.compression_level()))?,
             _ => page,
         };
         let spec = self.writer.write_page(CompressedPage::new(page, uncompressed_size))?;
@@ -135,16 +138,32 @@ impl Pages<'_> {
     }
 }
 
-fn with_buffer(page: Page, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Page {
-    match page {
+thread_local! {
+    /// Making one costs more than compressing a page (shared/design-measurements.md, surprise 1).
+    static ZSTD: Cell<Option<Compressor<'static>>> = const { Cell::new(None) };
+}
+
+fn zstd_compress(bytes: &[u8], level: i32) -> std::io::Result<Vec<u8>> {
+    let mut compressor = match ZSTD.take() {
+        Some(compressor) => compressor,
+        None => Compressor::new(level)?,
+    };
+    compressor.set_compression_level(level)?;
+    let compressed = compressor.compress(bytes);
+    ZSTD.set(Some(compressor));
+    compressed
+}
+
+fn with_buffer(page: Page, change: impl FnOnce(&[u8]) -> std::io::Result<Vec<u8>>) -> Result<Page, ParquetError> {
+    Ok(match page {
         Page::DictionaryPage { buf, num_values, encoding, is_sorted } => {
-            Page::DictionaryPage { buf: change(&buf).into(), num_values, encoding, is_sorted }
+            Page::DictionaryPage { buf: change(&buf)?.into(), num_values, encoding, is_sorted }
         }
         Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics } => {
-            Page::DataPage { buf: change(&buf).into(), num_values, encoding, def_level_encoding, rep_level_encoding, statistics }
+            Page::DataPage { buf: change(&buf)?.into(), num_values, encoding, def_level_encoding, rep_level_encoding, statistics }
         }
         other => other,
-    }
+    })
 }
 
 /// A data page of some rows, whose codes start at `first_code`; also returns the number of codes it took.

@@ -56,6 +56,7 @@ impl DetailMerge {
     ) -> Result<Self, MergeError> {
         let attributes = choose(inputs, of)?;
         let metadata = push_attribute_leaves(&mut leaves, prefix, &attributes);
+        let leaves: Vec<Leaf> = leaves.into_iter().map(Leaf::packed).collect();
         let table = TableWriter::new(sink, file, &leaves, metadata)?.collecting(&leaves, num_spans(inputs));
         Ok(DetailMerge { table, attributes, of, columns })
     }

@@ -18,7 +18,7 @@ use crate::block::reader::Block;
 use crate::block::recode::i32_codes;
 use crate::block::schema::{DATA_FILE, push_attribute_leaves, span};
 use crate::block::spans::{RareColumns, dense_leaves, write_coded};
-use crate::block::table::{Cells, RowGroup, TableWriter};
+use crate::block::table::{Cells, Leaf, RowGroup, TableWriter};
 use crate::columns::known::Holder;
 use std::sync::Arc;
 
@@ -37,6 +37,7 @@ impl SpanMerge {
         let mut leaves = dense_leaves();
         rare.push_leaves(&mut leaves);
         let metadata = push_attribute_leaves(&mut leaves, "span", &attributes);
+        let leaves: Vec<Leaf> = leaves.into_iter().map(Leaf::packed).collect();
         let table = TableWriter::new(sink, DATA_FILE, &leaves, metadata)?.collecting(&leaves, num_spans(inputs));
         Ok(SpanMerge { table, rare, attributes })
     }
