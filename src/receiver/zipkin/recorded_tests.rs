@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::proto::otlp::{AnyValue, Event, ExportTraceServiceRequest, KeyValue, Link, Span, SpanKind, StatusCode, Value};
 use crate::receiver::body::{self, Encoding};
+use crate::receiver::zipkin::TagTypes;
 use crate::receiver::{otlp_json, zipkin};
 
 const BODY_LIMIT: usize = 20 << 20;
@@ -73,9 +74,9 @@ impl Case {
         let body = body::decompress(encoding, self.bytes("/body").into(), BODY_LIMIT).map_err(|error| error.to_string())?;
         let request = match format {
             Format::OtlpJson => otlp_json::decode(&body),
-            Format::ZipkinV1Json => zipkin::decode_v1_json(&body, 0),
-            Format::ZipkinV2Json => zipkin::decode_v2_json(&body),
-            Format::ZipkinV2Proto => zipkin::decode_v2_proto(&body),
+            Format::ZipkinV1Json => zipkin::decode_v1_json(&body, TagTypes::Text, 0),
+            Format::ZipkinV2Json => zipkin::decode_v2_json(&body, TagTypes::Text),
+            Format::ZipkinV2Proto => zipkin::decode_v2_proto(&body, TagTypes::Text),
         };
         request.map_err(|error| error.to_string())
     }

@@ -29,6 +29,18 @@ distributor:
           endpoint: 127.0.0.1:0
     zipkin:
       endpoint: 127.0.0.1:0
+    jaeger:
+      protocols:
+        grpc:
+          endpoint: 127.0.0.1:0
+        thrift_http:
+          endpoint: 127.0.0.1:0
+        thrift_compact:
+          endpoint: 127.0.0.1:0
+        thrift_binary:
+          endpoint: 127.0.0.1:0
+    opencensus:
+      endpoint: 127.0.0.1:0
 storage:
   trace:
     backend: local
@@ -147,6 +159,11 @@ pub struct Server {
     pub otlp_grpc: SocketAddr,
     pub otlp_http: SocketAddr,
     pub zipkin: SocketAddr,
+    pub jaeger_grpc: SocketAddr,
+    pub jaeger_http: SocketAddr,
+    pub jaeger_compact: SocketAddr,
+    pub jaeger_binary: SocketAddr,
+    pub opencensus: SocketAddr,
     /// Texts of which a bad log line must contain one.
     expected: Vec<&'static str>,
 }
@@ -176,6 +193,11 @@ impl Server {
             otlp_grpc: address(&banner, "OTLP gRPC"),
             otlp_http: address(&banner, "OTLP HTTP"),
             zipkin: address(&banner, "Zipkin"),
+            jaeger_grpc: address(&banner, "Jaeger gRPC"),
+            jaeger_http: address(&banner, "Jaeger HTTP"),
+            jaeger_compact: address(&banner, "Jaeger compact"),
+            jaeger_binary: address(&banner, "Jaeger binary"),
+            opencensus: address(&banner, "OpenCensus"),
             data: data.clone(),
             process,
             expected: Vec::new(),
