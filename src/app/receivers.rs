@@ -7,6 +7,7 @@ use crate::distributor::Distributor;
 use crate::receiver::jaeger_grpc::{self, JaegerGrpc};
 use crate::receiver::jaeger_http::{self, JaegerHttp};
 use crate::receiver::jaeger_udp::{self, JaegerUdp, PacketFormat};
+use crate::receiver::opencensus_grpc::{self, OpenCensusGrpc};
 use crate::receiver::otlp_grpc::{self, OtlpGrpc};
 use crate::receiver::otlp_http::{self, OtlpHttp};
 use crate::receiver::tenant::Tenancy;
@@ -26,7 +27,7 @@ pub(super) fn start(
 ) -> JoinSet<()> {
     let mut running = JoinSet::new();
     for (receiver, bound) in bound {
-        if let Some(router) = router(receiver, config, distributor.clone()) {
+        if let Some(router) = router(receiver, config, distributor.clone(), stop.subscribe()) {
             let options = ServeOptions { tls: bound.tls, ..ServeOptions::named(bound.name) };
             running.spawn(serve(bound.listener, router, options, stopped(stop)));
         }
@@ -44,7 +45,7 @@ fn tenancy(config: &Config) -> Tenancy {
 }
 
 /// What a port for connections serves; nothing if its receiver is off, or takes datagrams.
-fn router(receiver: Receiver, config: &Config, distributor: Distributor) -> Option<Router> {
+fn router(receiver: Receiver, config: &Config, distributor: Distributor, stopping: watch::Receiver<()>) -> Option<Router> {
     let (receivers, tenancy) = (&config.receivers, tenancy(config));
     Some(match receiver {
         Receiver::OtlpGrpc => {
@@ -68,7 +69,11 @@ fn router(receiver: Receiver, config: &Config, distributor: Distributor) -> Opti
             let max_body_bytes = receivers.jaeger_thrift_http.as_ref()?.max_body_bytes;
             jaeger_http::router(JaegerHttp { distributor, tenancy, max_body_bytes })
         }
-        Receiver::JaegerCompact | Receiver::JaegerBinary | Receiver::OpenCensus => return None,
+        Receiver::OpenCensus => {
+            let max_message_bytes = receivers.opencensus.as_ref()?.max_message_bytes;
+            opencensus_grpc::router(OpenCensusGrpc { distributor, tenancy, max_message_bytes, stopping })
+        }
+        Receiver::JaegerCompact | Receiver::JaegerBinary => return None,
     })
 }
 

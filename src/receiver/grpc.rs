@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use http::{HeaderValue, StatusCode, Uri, Version};
 use http_body_util::{BodyExt, Full};
@@ -83,6 +83,51 @@ pub(super) async fn read_message(body: Body, encoding: Encoding, limit: usize) -
         frame if frame.len() > frame_length => return Err(Status::internal("received more than one message in a unary call")),
         frame => frame.slice(FRAME_HEADER_BYTES..),
     };
+    decompressed(message, compressed, encoding, limit).await
+}
+
+/// The messages of a stream that the client sends, one by one. A client may be silent for as long as it likes.
+pub(super) struct Messages {
+    body: Body,
+    arrived: BytesMut,
+    encoding: Encoding,
+    limit: usize,
+}
+
+impl Messages {
+    /// Messages of at most `limit` bytes, compressed and decompressed alike.
+    pub(super) fn new(body: Body, encoding: Encoding, limit: usize) -> Self {
+        Messages { body, arrived: BytesMut::new(), encoding, limit }
+    }
+
+    /// The next message, decompressed; `None` at the orderly end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_message`]; there is no message after an error.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Status> {
+        loop {
+            if self.arrived.len() >= FRAME_HEADER_BYTES {
+                let (compressed, length) = frame_header(&self.arrived)?;
+                if length > self.limit {
+                    return Err(too_large(length, self.limit));
+                }
+                if self.arrived.len() >= FRAME_HEADER_BYTES + length {
+                    let message = self.arrived.split_to(FRAME_HEADER_BYTES + length).freeze().slice(FRAME_HEADER_BYTES..);
+                    return decompressed(message, compressed, self.encoding, self.limit).await.map(Some);
+                }
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => frame.data_ref().into_iter().for_each(|piece| self.arrived.extend_from_slice(piece)),
+                Some(Err(error)) => return Err(Status::cancelled(error.to_string())),
+                None if self.arrived.is_empty() => return Ok(None),
+                None => return Err(Status::internal("unexpected EOF")),
+            }
+        }
+    }
+}
+
+async fn decompressed(message: Bytes, compressed: bool, encoding: Encoding, limit: usize) -> Result<Bytes, Status> {
     match (compressed, encoding) {
         (false, _) => Ok(message),
         (true, Encoding::Identity) => Err(Status::internal("grpc: compressed flag set with identity or empty encoding")),

@@ -21,6 +21,8 @@ pub mod jaeger;
 pub mod jaeger_grpc;
 pub mod jaeger_http;
 pub mod jaeger_udp;
+pub mod opencensus;
+pub mod opencensus_grpc;
 pub mod otlp_grpc;
 pub mod otlp_http;
 pub mod otlp_json;

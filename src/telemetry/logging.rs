@@ -95,7 +95,7 @@ fn write_json(out: &mut Writer<'_>, pairs: &[(&str, String)]) -> std::fmt::Resul
 }
 
 /// UTC with nanoseconds, by the civil-from-days rule of the proleptic Gregorian calendar.
-fn rfc3339(since_epoch: Duration) -> String {
+pub fn rfc3339(since_epoch: Duration) -> String {
     let (seconds, nanos) = (since_epoch.as_secs(), since_epoch.subsec_nanos());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let shifted = days + 719_468;
