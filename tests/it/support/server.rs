@@ -181,13 +181,24 @@ impl Server {
 
     /// One with a configuration and arguments of its own.
     pub fn start_with(data: &DataDir, config: &str, args: &[&str]) -> Self {
+        let server = Server::spawn(data, config, args);
+        until("readiness", || server.is_ready().then_some(()));
+        server
+    }
+
+    /// One that cannot be asked whether it is ready as others are.
+    pub fn start_unready(data: &DataDir, config: &str) -> Self {
+        Server::spawn(data, config, &[])
+    }
+
+    fn spawn(data: &DataDir, config: &str, args: &[&str]) -> Self {
         let process = data.spawn("conmoto", config, args);
         let banner = until("banner", || {
             let ended = process.ended();
             assert!(ended.is_none(), "the server ended with {ended:?}:\n{}", process.log());
             Some(process.out()).filter(|out| out.contains("Grafana data source"))
         });
-        let server = Server {
+        Server {
             api: address(&banner, "query API"),
             grpc: address(&banner, "gRPC API"),
             otlp_grpc: address(&banner, "OTLP gRPC"),
@@ -201,9 +212,7 @@ impl Server {
             data: data.clone(),
             process,
             expected: Vec::new(),
-        };
-        until("readiness", || server.is_ready().then_some(()));
-        server
+        }
     }
 
     fn is_ready(&self) -> bool {
@@ -214,6 +223,14 @@ impl Server {
     /// Warnings and errors with this text are what the test is about.
     pub fn expect_log(&mut self, text: &'static str) {
         self.expected.push(text);
+    }
+
+    /// The most memory that it has ever held, in bytes.
+    pub fn peak_bytes(&self) -> usize {
+        let path = format!("/proc/{}/status", self.process.child().id());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
     }
 
     /// What it has logged.
@@ -258,6 +275,6 @@ impl Drop for Server {
 fn address(banner: &str, what: &str) -> SocketAddr {
     let line = banner.lines().find_map(|line| line.trim_start().strip_prefix(what)).unwrap_or_else(|| panic!("no {what} in {banner}"));
     let word = line.split_whitespace().next().unwrap_or_default();
-    let host_and_port = word.trim_start_matches("http://").split('/').next().unwrap_or_default();
+    let host_and_port = word.trim_start_matches("http://").trim_start_matches("https://").split('/').next().unwrap_or_default();
     host_and_port.parse().unwrap_or_else(|error| panic!("{what}: {host_and_port}: {error}"))
 }
