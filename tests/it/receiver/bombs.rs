@@ -36,7 +36,7 @@ fn inflating() -> Vec<(&'static str, Vec<u8>)> {
         [&bytes[..3], b" "].concat()
     });
     let mut zstd = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 7 << 3];
-    (0..(10 << 30) / (128 << 10)).for_each(|_| zstd.extend_from_slice(&block[0]));
+    (0..(10_usize << 30) / (128 << 10)).for_each(|_| zstd.extend_from_slice(&block[0]));
     zstd.extend_from_slice(&block[1]);
     // Lengths of snappy have 32 bits: 4 GiB - 1.
     let snappy = vec![0xff, 0xff, 0xff, 0xff, 0x0f, 0, b' '];
