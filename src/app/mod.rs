@@ -42,6 +42,7 @@ pub struct App {
     config: Config,
     listeners: Listeners,
     ingester: Arc<Ingester>,
+    distributor: Distributor,
     store: Store,
     blocks: Arc<BlockLists>,
     compactor: Arc<Compactor>,
@@ -65,9 +66,10 @@ impl App {
         let (ingester, recovered) =
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
+        let distributor = Distributor::new(Arc::new(InProcessTarget(Arc::clone(&ingester)))).with_logs(config.distributor.span_logs);
         let compactor = Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&config, &ingester));
         let (readiness, _) = watch::channel(Readiness::Starting);
-        Ok(App { config, listeners, ingester, store, blocks, compactor, recovered, readiness, wal_dir, _lock: lock })
+        Ok(App { config, listeners, ingester, distributor, store, blocks, compactor, recovered, readiness, wal_dir, _lock: lock })
     }
 
     /// Where the HTTP API listens.
@@ -92,14 +94,13 @@ impl App {
 
     /// The way in for spans made inside the process.
     pub fn distributor(&self) -> Distributor {
-        Distributor::new(Arc::new(InProcessTarget(Arc::clone(&self.ingester))))
+        self.distributor.clone()
     }
 
     /// Serves until `shutdown` resolves, then stops in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let distributor = self.distributor();
         let state = Arc::new(self.api_state());
-        let App { config, listeners, ingester, store, blocks, compactor, readiness, .. } = self;
+        let App { config, listeners, ingester, distributor, store, blocks, compactor, readiness, .. } = self;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
         let Listeners { http, grpc, receivers, udp_receivers } = listeners;
         let receivers = receivers::start(&config, &distributor, receivers, udp_receivers, &stop_receivers);
@@ -149,10 +150,12 @@ impl App {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
-        let compactor = Arc::clone(&self.compactor);
+        let (compactor, distributor) = (Arc::clone(&self.compactor), self.distributor.clone());
         let readings = move || {
             compactor.measure();
-            metrics::readings(&ingester, &store, &blocks, compactor.instruments())
+            let mut readings = metrics::readings(&ingester, &store, &blocks, compactor.instruments());
+            readings.push(metrics::discarded_spans(distributor.discards()));
+            readings
         };
         let metrics = Metrics::new(Box::new(readings));
         let services = self.readiness.subscribe();

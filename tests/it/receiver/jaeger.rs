@@ -127,8 +127,7 @@ fn post_spans_request(trace: i64) -> Vec<u8> {
         }
         field(1, &out)
     };
-    let process: Vec<u8> =
-        [field(1, batch.service.as_bytes()), batch.tags.iter().flat_map(|pair| field(2, &tag(pair))).collect()].concat();
+    let process: Vec<u8> = [field(1, batch.service.as_bytes()), batch.tags.iter().flat_map(|pair| field(2, &tag(pair))).collect()].concat();
     field(1, &[batch.spans.iter().flat_map(span).collect(), field(2, &process)].concat())
 }
 

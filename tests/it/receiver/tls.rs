@@ -63,7 +63,8 @@ fn spans_come_in_over_tls() {
     let data = DataDir::new();
     let (authority, own) = write_certificates(&data);
     let tls = "\n          tls: {cert_file: cert.pem, key_file: key.pem, client_ca_file: ca.pem}";
-    let config = data.config().replacen("http:\n          endpoint: 127.0.0.1:0", &format!("http:\n          endpoint: 127.0.0.1:0{tls}"), 1);
+    let config =
+        data.config().replacen("http:\n          endpoint: 127.0.0.1:0", &format!("http:\n          endpoint: 127.0.0.1:0{tls}"), 1);
     let server = Server::start_with(&data, &config, &[]);
     assert!(server.banner().contains("https://127.0.0.1:"), "{}", server.banner());
     let spans = shop(vec![span(1, 1, "secret", 0)]);
