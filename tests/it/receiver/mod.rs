@@ -6,4 +6,4 @@ mod jaeger;
 mod opencensus;
 mod otlp;
 mod tls;
-mod zipkin;
+pub mod zipkin;
