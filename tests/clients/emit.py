@@ -96,7 +96,8 @@ CLIENTS = {
     "python-1.3-zipkin-json": lambda: opentelemetry(zipkin_json()),
     "python-1.3-jaeger-udp": lambda: opentelemetry(jaeger_udp()),
     "python-1.3-jaeger-http": lambda: opentelemetry(jaeger_http()),
-    "py_zipkin-v1-thrift": lambda: py_zipkin("V1_THRIFT", "/api/v1/spans", "application/x-thrift"),
+    # Version 1 has dropped thrift.
+    "py_zipkin-0.20-v1-thrift": lambda: py_zipkin("V1_THRIFT", "/api/v1/spans", "application/x-thrift"),
     "py_zipkin-v1-json": lambda: py_zipkin("V1_JSON", "/api/v1/spans", "application/json"),
     "py_zipkin-v2-json": lambda: py_zipkin("V2_JSON", "/api/v2/spans", "application/json"),
     "py_zipkin-v2-proto": lambda: py_zipkin("V2_PROTO3", "/api/v2/spans", "application/x-protobuf"),

@@ -20,7 +20,7 @@ fi
 if [ ! -x old/bin/python ]; then
     python3 -m venv old
     old/bin/pip install -q setuptools opentelemetry-sdk==1.3.0 opentelemetry-exporter-jaeger-thrift==1.3.0 \
-        opentelemetry-exporter-zipkin-json==1.3.0
+        opentelemetry-exporter-zipkin-json==1.3.0 py_zipkin==0.20.2 thriftpy2
 fi
 if [ ! -d node/node_modules ]; then
     (cd node && npm install --silent @opentelemetry/api @opentelemetry/resources @opentelemetry/sdk-trace-node \
@@ -69,13 +69,17 @@ export JAEGER_HTTP="http://127.0.0.1:$((base + 5))" JAEGER_COMPACT="127.0.0.1:$(
 export OTLP_GRPC_TLS="localhost:$((base + 12))" CA_FILE="$work/cert.pem"
 {
     for client in python-otlp-grpc python-otlp-http python-zipkin-json \
-        py_zipkin-v1-thrift py_zipkin-v1-json py_zipkin-v2-json py_zipkin-v2-proto; do
+        py_zipkin-v1-json py_zipkin-v2-json py_zipkin-v2-proto; do
         new/bin/python "$here/emit.py" $client
     done
-    for client in python-1.3-zipkin-json python-1.3-jaeger-udp python-1.3-jaeger-http; do old/bin/python "$here/emit.py" $client; done
+    for client in python-1.3-zipkin-json python-1.3-jaeger-udp python-1.3-jaeger-http py_zipkin-0.20-v1-thrift; do
+        old/bin/python "$here/emit.py" $client
+    done
     for client in node-otlp-grpc node-otlp-http-json node-zipkin; do node node/emit.js $client; done
     for client in go-otlp-grpc go-otlp-http go-zipkin go-jaeger-udp go-jaeger-http go-opencensus; do go/emit $client; done
-} >sent.txt || true
+} >sent.txt
 new/bin/python "$here/emit.py" python-otlp-grpc-tls >sent-tls.txt
-python3 "$here/check.py" "http://127.0.0.1:$base" <sent.txt
-python3 "$here/check.py" "http://127.0.0.1:$((base + 10))" <sent-tls.txt
+failed=0
+python3 "$here/check.py" "http://127.0.0.1:$base" <sent.txt || failed=1
+python3 "$here/check.py" "http://127.0.0.1:$((base + 10))" <sent-tls.txt || failed=1
+exit $failed

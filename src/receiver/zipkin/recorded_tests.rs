@@ -91,11 +91,14 @@ fn recorded_cases() -> Vec<Case> {
 }
 
 /// Cases whose trace differs on purpose, each with its own test below.
-const DEVIATIONS: [&str; 2] = [
+const DEVIATIONS: [&str; 4] = [
     // The recording shows ids as rewritten for the answer; the stored ids are compared.
     "zipkin-v2-shared-parent",
     // Tempo accepts spans of instrumentation libraries and loses them (spec/ingest.md §3.2).
     "otlp-json-old-library",
+    // Tempo leaves the status of these unset (spec/ingest.md §4.4).
+    "zipkin-v2-tag-otel-error",
+    "zipkin-v2-tag-otel-ok",
 ];
 
 #[test]
@@ -151,6 +154,13 @@ fn spans_of_instrumentation_libraries_are_not_lost() {
     let spans = decode_recorded("otlp-json-old-library");
     assert_eq!(spans.len(), 1);
     assert_eq!(spans[0].name, "op");
+}
+
+#[test]
+fn statuses_of_opentelemetry_count() {
+    for (id, code) in [("zipkin-v2-tag-otel-error", StatusCode::Error), ("zipkin-v2-tag-otel-ok", StatusCode::Ok)] {
+        assert_eq!(decode_recorded(id)[0].status.clone().expect("always set").code(), code);
+    }
 }
 
 /// Trace id in hex and entry of every span.

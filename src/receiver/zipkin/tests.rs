@@ -122,6 +122,8 @@ fn the_status_is_found_in_tags() {
     };
     assert_eq!(status(json!({"otel.status_code": "Ok", "otel.status_description": "d"})), (StatusCode::Ok, "d".into(), 0));
     assert_eq!(status(json!({"otel.status_code": "STATUS_CODE_ERROR"})), (StatusCode::Error, "".into(), 0));
+    assert_eq!(status(json!({"otel.status_code": "ERROR"})), (StatusCode::Error, "".into(), 0));
+    assert_eq!(status(json!({"otel.status_code": "unset"})), (StatusCode::Unset, "".into(), 0));
     assert_eq!(status(json!({"otel.status_code": "Ok", "error": "true"})), (StatusCode::Error, "".into(), 0));
     assert_eq!(status(json!({"error": "timeout"})), (StatusCode::Error, "".into(), 1));
     assert_eq!(status(json!({"otel.status_description": "d"})), (StatusCode::Unset, "".into(), 1));
