@@ -114,9 +114,12 @@ fn ending_with(work: impl Future<Output = Result<(), Status>> + Send + 'static) 
     response(Body::new(StatusBody { work: Some(Box::pin(work)) }))
 }
 
+/// What a call comes to.
+type Work = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
+
 struct StatusBody {
     /// `None` once its status was written.
-    work: Option<Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>>,
+    work: Option<Work>,
 }
 
 impl http_body::Body for StatusBody {

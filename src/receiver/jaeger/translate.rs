@@ -95,7 +95,7 @@ fn resource(process: &mut Process<'_>) -> Vec<u8> {
     }
     // The name of the process goes before a tag that says the same.
     let is_named = !process.service_name.is_empty();
-    let rest = tags.iter().filter(|tag| !tag.is_taken && !(is_named && tag.key == b"service.name"));
+    let rest = tags.iter().filter(|tag| !(tag.is_taken || is_named && tag.key == b"service.name"));
     rest.for_each(|tag| out.attribute(1, tag.key, tag.value));
     out.finish()
 }
