@@ -38,7 +38,7 @@ WORKDIR /
 # configuration file that names no `wal.path` has its WAL there.
 VOLUME ["/var/conmoto", "/var/tempo"]
 # HTTP API (with gRPC), gRPC, OTLP over gRPC and over HTTP, Zipkin
-EXPOSE 3200 9095 4317 4318 9411
+EXPOSE 3200 9095 4317 4318 9411 14250 14268 6831/udp 6832/udp
 # By number: `localhost` may be ::1 first, where a server on 0.0.0.0 does not listen. With a `http_listen_port` of its own, a
 # configuration needs a health check of its own, as `healthcheck:` in a compose file.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 \

@@ -74,9 +74,8 @@ fn serve(loaded: Loaded, with_demo: bool) -> ExitCode {
 }
 
 async fn run(loaded: Loaded, with_demo: bool) -> anyhow::Result<()> {
-    for (name, address) in loaded.config.receivers.not_served() {
-        let address = address.map(|address| format!("{}:{}", address.host, address.port)).unwrap_or_default();
-        tracing::warn!(receiver = name, address, "this receiver is configured but not served yet");
+    for name in loaded.config.receivers.not_served() {
+        tracing::warn!(receiver = name, "this receiver is configured but not served yet");
     }
     let app = App::start(loaded.config).await?;
     println!("{}", app.banner());

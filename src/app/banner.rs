@@ -1,6 +1,6 @@
 //! What is printed at start.
 
-use super::listeners::{Listeners, OTLP_GRPC, OTLP_HTTP, ZIPKIN};
+use super::listeners::{Listeners, Receiver};
 use crate::config::{Backend, Config, StorageConfig};
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -9,21 +9,29 @@ use std::path::Path;
 /// Addresses, directories, retention, and a data source for Grafana to paste.
 pub(super) fn text(config: &Config, listeners: &Listeners, wal_dir: &Path) -> String {
     let mut out = String::new();
-    let api = url("http://", listeners.http.address, &config.server.http_path_prefix);
+    let scheme = if listeners.http.tls.is_some() { "https://" } else { "http://" };
+    let api = url(scheme, listeners.http.address, &config.server.http_path_prefix);
     let mut line = |what: &str, value: String| {
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "  {what:<12} {value}");
+        let _ = writeln!(out, "  {what:<14} {value}");
     };
     line("query API", format!("{api}  (HTTP, and gRPC on the same port)"));
     line("gRPC API", url("", listeners.grpc.address, ""));
-    let receivers = [
-        ("OTLP gRPC", OTLP_GRPC, "", ""),
-        ("OTLP HTTP", OTLP_HTTP, "http://", "/v1/traces"),
-        ("Zipkin", ZIPKIN, "http://", "/api/v2/spans"),
-    ];
-    for (what, name, scheme, path) in receivers {
-        if let Some(address) = listeners.receiver(name) {
-            line(what, url(scheme, address, path));
+    for (what, receiver, scheme, path) in [
+        ("OTLP gRPC", Receiver::OtlpGrpc, "", ""),
+        ("OTLP HTTP", Receiver::OtlpHttp, "http://", "/v1/traces"),
+        ("Zipkin", Receiver::Zipkin, "http://", "/api/v2/spans"),
+        ("Jaeger gRPC", Receiver::JaegerGrpc, "", ""),
+        ("Jaeger HTTP", Receiver::JaegerHttp, "http://", "/api/traces"),
+        ("Jaeger compact", Receiver::JaegerCompact, "", "  (UDP)"),
+        ("Jaeger binary", Receiver::JaegerBinary, "", "  (UDP)"),
+        ("OpenCensus", Receiver::OpenCensus, "", ""),
+    ] {
+        match listeners.receiver(receiver) {
+            Some((address, true)) if scheme.is_empty() => line(what, format!("{}  (TLS)", url(scheme, address, path))),
+            Some((address, true)) => line(what, url("https://", address, path)),
+            Some((address, false)) => line(what, url(scheme, address, path)),
+            None => {}
         }
     }
     line("blocks", blocks(&config.storage));

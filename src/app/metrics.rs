@@ -1,6 +1,7 @@
 //! The server's metrics: Tempo's names where the meaning is the same, our own otherwise.
 
 use crate::compactor::instruments::{CompactorInstruments, Waiting};
+use crate::distributor::{DiscardReason, Discards};
 use crate::ingester::Ingester;
 use crate::store::{BlockLists, Store};
 use crate::telemetry::registry::{Behaviour, Reading};
@@ -14,6 +15,17 @@ pub(super) fn readings(ingester: &Ingester, store: &Store, blocks: &BlockLists, 
     readings.extend(bucket(store));
     readings.extend(compaction(compactor));
     readings
+}
+
+/// Spans that were refused, by tenant and reason.
+pub(super) fn discarded_spans(discards: &Discards) -> Reading {
+    let labels = |tenant, reason: DiscardReason| vec![("reason", reason.as_str().to_string()), ("tenant", tenant)];
+    Reading {
+        name: "tempo_discarded_spans",
+        help: "Spans that were not stored",
+        behaviour: Behaviour::Counter,
+        values: discards.counts().into_iter().map(|(tenant, reason, count)| (labels(tenant, reason), count as f64)).collect(),
+    }
 }
 
 fn build_info() -> Reading {

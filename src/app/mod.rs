@@ -11,6 +11,7 @@ mod data_dir;
 pub mod health;
 mod listeners;
 mod metrics;
+mod receivers;
 pub mod storage;
 
 use crate::api::{ApiConfig, ApiState, BuildInfo, FlushError, Readiness, StatusPages, grpc_router, http_router};
@@ -20,18 +21,14 @@ use crate::distributor::Distributor;
 use crate::frontend::Frontend;
 use crate::ingester::{Ingester, IngesterConfig, Recovered};
 use crate::model::TenantId;
-use crate::receiver::otlp_grpc::{self, OtlpGrpc};
-use crate::receiver::otlp_http::{self, OtlpHttp};
-use crate::receiver::tenant::Tenancy;
-use crate::receiver::zipkin_http::{self, ZipkinHttp};
-use crate::runtime::serve::{Router, ServeOptions, serve};
+use crate::runtime::serve::{ServeOptions, serve};
 use crate::store::spool::Mover;
 use crate::store::{BlockLists, Store, poll};
 use crate::telemetry::registry::Metrics;
 use adapters::{InProcessRecent, InProcessTarget};
 use anyhow::Context;
 use data_dir::DataDirLock;
-use listeners::{Bound, Listeners};
+use listeners::Listeners;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,6 +42,7 @@ pub struct App {
     config: Config,
     listeners: Listeners,
     ingester: Arc<Ingester>,
+    distributor: Distributor,
     store: Store,
     blocks: Arc<BlockLists>,
     compactor: Arc<Compactor>,
@@ -68,9 +66,10 @@ impl App {
         let (ingester, recovered) =
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
+        let distributor = Distributor::new(Arc::new(InProcessTarget(Arc::clone(&ingester)))).with_logs(config.distributor.span_logs);
         let compactor = Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&config, &ingester));
         let (readiness, _) = watch::channel(Readiness::Starting);
-        Ok(App { config, listeners, ingester, store, blocks, compactor, recovered, readiness, wal_dir, _lock: lock })
+        Ok(App { config, listeners, ingester, distributor, store, blocks, compactor, recovered, readiness, wal_dir, _lock: lock })
     }
 
     /// Where the HTTP API listens.
@@ -95,22 +94,21 @@ impl App {
 
     /// The way in for spans made inside the process.
     pub fn distributor(&self) -> Distributor {
-        Distributor::new(Arc::new(InProcessTarget(Arc::clone(&self.ingester))))
+        self.distributor.clone()
     }
 
     /// Serves until `shutdown` resolves, then stops in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let distributor = self.distributor();
         let state = Arc::new(self.api_state());
-        let App { config, listeners, ingester, store, blocks, compactor, readiness, .. } = self;
+        let App { config, listeners, ingester, distributor, store, blocks, compactor, readiness, .. } = self;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
-        let mut receivers = JoinSet::new();
-        for (bound, router) in receiver_routers(&config, listeners.receivers, &distributor) {
-            receivers.spawn(serve(bound.listener, router, ServeOptions::named(bound.name), stopped(&stop_receivers)));
-        }
+        let Listeners { http, grpc, receivers, udp_receivers } = listeners;
+        let receivers = receivers::start(&config, &distributor, receivers, udp_receivers, &stop_receivers);
         let mut api = JoinSet::new();
-        api.spawn(serve(listeners.http.listener, http_router(Arc::clone(&state)), ServeOptions::named("http"), stopped(&stop_api)));
-        api.spawn(serve(listeners.grpc.listener, grpc_router(state), ServeOptions::named("grpc"), stopped(&stop_api)));
+        for (bound, router) in [(http, http_router(Arc::clone(&state))), (grpc, grpc_router(state))] {
+            let options = ServeOptions { tls: bound.tls, ..ServeOptions::named(bound.name) };
+            api.spawn(serve(bound.listener, router, options, stopped(&stop_api)));
+        }
         let (stop_flusher, stop_compactor) = (watch::channel(()).0, watch::channel(()).0);
         let flusher = tokio::spawn(Arc::clone(&ingester).run(stop_flusher.subscribe()));
         let mover = Mover::new(store.clone(), Arc::clone(&blocks), config.ingester.complete_block_timeout);
@@ -152,10 +150,12 @@ impl App {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
-        let compactor = Arc::clone(&self.compactor);
+        let (compactor, distributor) = (Arc::clone(&self.compactor), self.distributor.clone());
         let readings = move || {
             compactor.measure();
-            metrics::readings(&ingester, &store, &blocks, compactor.instruments())
+            let mut readings = metrics::readings(&ingester, &store, &blocks, compactor.instruments());
+            readings.push(metrics::discarded_spans(distributor.discards()));
+            readings
         };
         let metrics = Metrics::new(Box::new(readings));
         let services = self.readiness.subscribe();
@@ -215,29 +215,6 @@ fn flush(ingester: Arc<Ingester>) -> crate::api::Flush {
             flushed.map_err(|error| FlushError(error.to_string()))
         })
     })
-}
-
-fn receiver_routers(config: &Config, bound: Vec<Bound>, distributor: &Distributor) -> Vec<(Bound, Router)> {
-    let tenancy = if config.multitenancy_enabled { Tenancy::Header } else { Tenancy::Single };
-    let router = |name: &str| {
-        let distributor = distributor.clone();
-        let receivers = &config.receivers;
-        match name {
-            listeners::OTLP_GRPC => receivers
-                .otlp_grpc
-                .as_ref()
-                .map(|receiver| otlp_grpc::router(OtlpGrpc { distributor, tenancy, max_message_bytes: receiver.max_message_bytes })),
-            listeners::OTLP_HTTP => receivers
-                .otlp_http
-                .as_ref()
-                .map(|receiver| otlp_http::router(OtlpHttp { distributor, tenancy, max_body_bytes: receiver.max_body_bytes })),
-            _ => receivers
-                .zipkin
-                .as_ref()
-                .map(|receiver| zipkin_http::router(ZipkinHttp { distributor, tenancy, max_body_bytes: receiver.max_body_bytes })),
-        }
-    };
-    bound.into_iter().filter_map(|bound| router(bound.name).map(|router| (bound, router))).collect()
 }
 
 /// Memory that a head may hold where no budget is given: a quarter of the 300 MiB that the server means to need at full

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use crate::distributor::SpanLogs;
+
 /// What is done to spans before they are kept ("spec/config.md §6").
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DistributorConfig {
     /// Longest attribute key or value in bytes; longer ones are cut. `None` (default) keeps them whole, where Tempo cuts at
     /// 2048 (`distributor.max_attribute_bytes`, 0 = unlimited).
     pub max_attribute_bytes: Option<usize>,
+    /// Spans that are logged, for debugging; none by default (`distributor.log_received_spans`, `log_discarded_spans`).
+    pub span_logs: SpanLogs,
 }
 
 /// How recent traces become blocks ("spec/config.md §7").

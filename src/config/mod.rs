@@ -37,14 +37,14 @@ pub use error::ConfigError;
 pub use flags::usage;
 pub use limits::{CompactionConfig, DistributorConfig, IngesterConfig, QueryConfig, RetentionConfig};
 pub use load::{Command, Loaded, load};
-pub use receivers::{GrpcReceiver, HttpReceiver, Receivers};
+pub use receivers::{GrpcReceiver, HttpReceiver, Receivers, UdpReceiver, ZipkinReceiver};
 pub use server::{LogFormat, LogLevel, ServerConfig};
 pub use storage::{Backend, StorageConfig};
 pub use yaml::Problem;
 
 /// Every setting that the server uses. Plain data: built by [`load`], or by `Config::default()` in tests.
 ///
-/// The default is a server without a configuration file: local storage under `./conmoto-data`, OTLP and Zipkin open.
+/// The default is a server without a configuration file: local storage under `./conmoto-data`, OTLP, Zipkin and Jaeger open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Which part of the server runs. Only names that mean "everything" pass: `all` (default), `scalable-single-binary`,

@@ -1,6 +1,7 @@
 //! The `distributor.receivers` section: which protocols are open, and where.
 
 use super::ListenAddress;
+use crate::runtime::tls::TlsSettings;
 
 /// Default port of OTLP over gRPC.
 pub(super) const OTLP_GRPC_PORT: u16 = 4317;
@@ -8,10 +9,21 @@ pub(super) const OTLP_GRPC_PORT: u16 = 4317;
 pub(super) const OTLP_HTTP_PORT: u16 = 4318;
 /// Default port of Zipkin.
 pub(super) const ZIPKIN_PORT: u16 = 9411;
+/// Default port of Jaeger over gRPC.
+pub(super) const JAEGER_GRPC_PORT: u16 = 14250;
+/// Default port of Jaeger's thrift over HTTP.
+pub(super) const JAEGER_HTTP_PORT: u16 = 14268;
+/// Default port of Jaeger's compact thrift over UDP.
+pub(super) const JAEGER_COMPACT_PORT: u16 = 6831;
+/// Default port of Jaeger's binary thrift over UDP.
+pub(super) const JAEGER_BINARY_PORT: u16 = 6832;
+/// Default port of OpenCensus.
+pub(super) const OPENCENSUS_PORT: u16 = 55678;
 
 /// Receivers that are switched on ("spec/ingest.md §1.1"): `None` is off.
 ///
-/// The default is our own set: OTLP over gRPC and HTTP, and Zipkin. A file that names receivers gets those and no other.
+/// The default is our own set: OTLP, Zipkin and Jaeger in all their forms. A file that names receivers gets those and no
+/// other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receivers {
     /// OTLP over gRPC, default port 4317.
@@ -19,17 +31,17 @@ pub struct Receivers {
     /// OTLP over HTTP, default port 4318.
     pub otlp_http: Option<HttpReceiver>,
     /// Zipkin v1 and v2 over HTTP, default port 9411.
-    pub zipkin: Option<HttpReceiver>,
-    /// Jaeger over gRPC, asked for but not served yet; default port 14250.
-    pub jaeger_grpc: Option<ListenAddress>,
-    /// Jaeger thrift over HTTP, asked for but not served yet; default port 14268.
-    pub jaeger_thrift_http: Option<ListenAddress>,
-    /// Jaeger compact thrift over UDP, asked for but not served yet; default port 6831.
-    pub jaeger_thrift_compact: Option<ListenAddress>,
-    /// Jaeger binary thrift over UDP, asked for but not served yet; default port 6832.
-    pub jaeger_thrift_binary: Option<ListenAddress>,
-    /// OpenCensus, asked for but not served yet; default port 55678.
-    pub opencensus: Option<ListenAddress>,
+    pub zipkin: Option<ZipkinReceiver>,
+    /// Jaeger over gRPC, default port 14250.
+    pub jaeger_grpc: Option<GrpcReceiver>,
+    /// Jaeger's thrift over HTTP, default port 14268.
+    pub jaeger_thrift_http: Option<HttpReceiver>,
+    /// Jaeger's compact thrift over UDP, default port 6831.
+    pub jaeger_thrift_compact: Option<UdpReceiver>,
+    /// Jaeger's binary thrift over UDP, default port 6832.
+    pub jaeger_thrift_binary: Option<UdpReceiver>,
+    /// OpenCensus over gRPC, default port 55678; off unless the file names it.
+    pub opencensus: Option<GrpcReceiver>,
     /// Reading spans from Kafka, asked for but not served yet.
     pub kafka: bool,
 }
@@ -39,7 +51,11 @@ impl Default for Receivers {
         Receivers {
             otlp_grpc: Some(GrpcReceiver::new(OTLP_GRPC_PORT)),
             otlp_http: Some(HttpReceiver::new(OTLP_HTTP_PORT)),
-            zipkin: Some(HttpReceiver::new(ZIPKIN_PORT)),
+            zipkin: Some(ZipkinReceiver::new(ZIPKIN_PORT)),
+            jaeger_grpc: Some(GrpcReceiver::new(JAEGER_GRPC_PORT)),
+            jaeger_thrift_http: Some(HttpReceiver::new(JAEGER_HTTP_PORT)),
+            jaeger_thrift_compact: Some(UdpReceiver::new(JAEGER_COMPACT_PORT)),
+            jaeger_thrift_binary: Some(UdpReceiver::new(JAEGER_BINARY_PORT)),
             ..Receivers::none()
         }
     }
@@ -61,21 +77,9 @@ impl Receivers {
         }
     }
 
-    /// Names, as in the file, and addresses of the receivers that are asked for but not served yet, for a warning at start.
-    pub fn not_served(&self) -> Vec<(&'static str, Option<&ListenAddress>)> {
-        let with_address = [
-            ("jaeger.protocols.grpc", &self.jaeger_grpc),
-            ("jaeger.protocols.thrift_http", &self.jaeger_thrift_http),
-            ("jaeger.protocols.thrift_compact", &self.jaeger_thrift_compact),
-            ("jaeger.protocols.thrift_binary", &self.jaeger_thrift_binary),
-            ("opencensus", &self.opencensus),
-        ];
-        let mut names: Vec<_> =
-            with_address.into_iter().filter_map(|(name, address)| address.as_ref().map(|address| (name, Some(address)))).collect();
-        if self.kafka {
-            names.push(("kafka", None));
-        }
-        names
+    /// Names, as in the file, of the receivers that are asked for but not served yet, for a warning at start.
+    pub fn not_served(&self) -> Vec<&'static str> {
+        self.kafka.then_some("kafka").into_iter().collect()
     }
 }
 
@@ -86,12 +90,14 @@ pub struct GrpcReceiver {
     pub endpoint: ListenAddress,
     /// Largest message in bytes after decompression, default 4 MiB (`max_recv_msg_size_mib`, "spec/ingest.md §1.6").
     pub max_message_bytes: usize,
+    /// TLS; none by default.
+    pub tls: TlsSettings,
 }
 
 impl GrpcReceiver {
     /// A receiver with the defaults, on every interface.
     pub fn new(port: u16) -> Self {
-        GrpcReceiver { endpoint: ListenAddress::all_interfaces(port), max_message_bytes: 4 << 20 }
+        GrpcReceiver { endpoint: ListenAddress::all_interfaces(port), max_message_bytes: 4 << 20, tls: TlsSettings::default() }
     }
 }
 
@@ -103,11 +109,47 @@ pub struct HttpReceiver {
     /// Largest body in bytes, compressed and decompressed alike, default 20 MiB (`max_request_body_size`,
     /// "spec/ingest.md §1.6").
     pub max_body_bytes: usize,
+    /// TLS; none by default.
+    pub tls: TlsSettings,
 }
 
 impl HttpReceiver {
     /// A receiver with the defaults, on every interface.
     pub fn new(port: u16) -> Self {
-        HttpReceiver { endpoint: ListenAddress::all_interfaces(port), max_body_bytes: 20 << 20 }
+        HttpReceiver { endpoint: ListenAddress::all_interfaces(port), max_body_bytes: 20 << 20, tls: TlsSettings::default() }
+    }
+}
+
+/// The Zipkin receiver ("spec/ingest.md §4.1").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZipkinReceiver {
+    /// Where and how it listens.
+    pub http: HttpReceiver,
+    /// Whether tags that look like numbers or truth values become such, default false (`parse_string_tags`).
+    pub parse_string_tags: bool,
+}
+
+impl ZipkinReceiver {
+    /// A receiver with the defaults, on every interface.
+    pub fn new(port: u16) -> Self {
+        ZipkinReceiver { http: HttpReceiver::new(port), parse_string_tags: false }
+    }
+}
+
+/// A receiver of datagrams ("spec/ingest.md §5.3").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UdpReceiver {
+    /// Where it listens; every interface unless the file says otherwise.
+    pub endpoint: ListenAddress,
+    /// Largest datagram in bytes, default 65000 (`max_packet_size`).
+    pub max_packet_bytes: usize,
+    /// Datagrams that may wait to be stored, default 1000 (`queue_size`).
+    pub max_waiting: usize,
+}
+
+impl UdpReceiver {
+    /// A receiver with the defaults, on every interface.
+    pub fn new(port: u16) -> Self {
+        UdpReceiver { endpoint: ListenAddress::all_interfaces(port), max_packet_bytes: 65_000, max_waiting: 1000 }
     }
 }

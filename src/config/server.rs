@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::ListenAddress;
+use crate::runtime::tls::TlsSettings;
 
 /// Listeners of the query API, and the log ("spec/config.md §5").
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub struct ServerConfig {
     pub log_format: LogFormat,
     /// How long a shutdown waits for requests under way, default 30 s ("spec/config.md §15.5").
     pub graceful_shutdown_timeout: Duration,
+    /// TLS of the HTTP API; none by default (`http_tls_config`).
+    pub http_tls: TlsSettings,
+    /// TLS of the gRPC query API; none by default (`grpc_tls_config`).
+    pub grpc_tls: TlsSettings,
 }
 
 impl Default for ServerConfig {
@@ -37,6 +42,8 @@ impl Default for ServerConfig {
             log_level: LogLevel::Info,
             log_format: LogFormat::Logfmt,
             graceful_shutdown_timeout: Duration::from_secs(30),
+            http_tls: TlsSettings::default(),
+            grpc_tls: TlsSettings::default(),
         }
     }
 }

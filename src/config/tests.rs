@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
+use crate::runtime::tls::{PemSource, TlsSettings, TlsVersion};
 
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -110,7 +111,7 @@ fn no_file_means_the_defaults() {
     assert_eq!(server.grpc_listener().to_string(), "0.0.0.0:9095");
     assert_eq!(receivers.otlp_grpc.as_ref().map(|r| r.endpoint.to_string()).as_deref(), Some("0.0.0.0:4317"));
     assert_eq!(receivers.otlp_http.as_ref().map(|r| r.endpoint.to_string()).as_deref(), Some("0.0.0.0:4318"));
-    assert_eq!(receivers.zipkin.as_ref().map(|r| r.max_body_bytes), Some(20_971_520));
+    assert_eq!(receivers.zipkin.as_ref().map(|r| r.http.max_body_bytes), Some(20_971_520));
     assert_eq!(receivers.otlp_grpc.as_ref().map(|r| r.max_message_bytes), Some(4_194_304));
     assert!(receivers.not_served().is_empty());
     assert_eq!(storage.local_path, Path::new("./conmoto-data/blocks"));
@@ -131,7 +132,7 @@ fn an_empty_file_means_the_defaults() {
 fn seed_000() {
     let config = good("seed-000.yaml").config;
     assert_eq!(config.server.http_listen_port, 3100);
-    assert_eq!(config.receivers, Receivers { zipkin: Some(HttpReceiver::new(9411)), ..Receivers::none() });
+    assert_eq!(config.receivers, Receivers { zipkin: Some(ZipkinReceiver::new(9411)), ..Receivers::none() });
     assert_eq!(config.storage.local_path, Path::new("/tmp/tempo/blocks"));
     assert_eq!(config.storage.wal_path, Path::new("/var/tempo/wal"));
     assert_eq!(config.storage.wal_path_fallback.as_deref(), Some(Path::new("/tmp/tempo/wal")));
@@ -144,12 +145,12 @@ fn seed_001() {
     assert_eq!(config.server.http_listen_port, 3100);
     assert_eq!(config.retention.block_retention, Some(seconds(24 * 3600)));
     assert_eq!(config.ingester.max_block_duration, seconds(1800), "an ingester section brings the defaults of 2.10");
-    let not_served: Vec<String> =
-        config.receivers.not_served().iter().map(|(name, at)| format!("{name} {}", at.map_or(0, |at| at.port))).collect();
-    let expected =
-        ["jaeger.protocols.grpc 14250", "jaeger.protocols.thrift_compact 6831", "jaeger.protocols.thrift_binary 6832", "opencensus 55678"];
-    // thrift_http is the fourth Jaeger protocol.
-    assert_eq!(not_served, [&expected[..1], &["jaeger.protocols.thrift_http 14268"], &expected[1..]].concat());
+    let receivers = &config.receivers;
+    let udp = [&receivers.jaeger_thrift_compact, &receivers.jaeger_thrift_binary].map(|r| r.as_ref().map(|r| r.endpoint.port));
+    assert_eq!(udp, [Some(6831), Some(6832)]);
+    let grpc = [&receivers.jaeger_grpc, &receivers.opencensus].map(|r| r.as_ref().map(|r| r.endpoint.port));
+    assert_eq!(grpc, [Some(14250), Some(55678)]);
+    assert_eq!(receivers.jaeger_thrift_http.as_ref().map(|r| r.endpoint.port), Some(14268));
     assert_eq!(config.receivers.zipkin, None);
     assert_eq!(config.storage.wal_path_fallback, None);
     assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
@@ -270,12 +271,14 @@ fn named_receivers_and_switched_off_protocols() {
     let loaded = good("receivers-named.yaml");
     let receivers = loaded.config.receivers;
     assert_eq!(receivers.otlp_grpc, Some(GrpcReceiver::new(4317)));
-    assert_eq!(receivers.otlp_http.map(|r| r.endpoint), Some(ListenAddress { host: "::1".into(), port: 4318 }));
+    let http = receivers.otlp_http.expect("it is named");
+    assert_eq!(http.endpoint, ListenAddress { host: "::1".into(), port: 4318 });
+    assert_eq!(http.tls.key, Some(PemSource::File("/key.pem".into())));
+    assert!(http.tls.is_on() && !receivers.otlp_grpc.expect("it is named").tls.is_on());
     assert_eq!(
         loaded.notes,
         [
             "distributor.receivers.otlp/second.protocols.grpc (line 10): is not served, only the first listener of a protocol is",
-            "distributor.receivers.otlp/second.protocols.http.tls (line 14): TLS is not served yet: this receiver speaks plaintext",
             "distributor.receivers.jaeger (line 17): names no protocol, and listens on nothing",
         ]
     );
@@ -359,4 +362,48 @@ fn a_file_that_is_no_text_is_refused() {
     let error = load_file(&path).expect_err("not UTF-8");
     std::fs::remove_file(&path).expect("the file was just written");
     assert!(matches!(error, ConfigError::Read { .. }), "{error}");
+}
+
+#[test]
+fn tls_of_every_listener() {
+    let receiver = "cert_file: /c\n        key_pem: K\n        client_ca_file: /a\n        min_version: '1.3'\n        reload_interval: 1h\n        cipher_suites: [A, B]\n        ca_file: /x";
+    let text = format!(
+        "server:\n  http_tls_config: {{cert: C, key_file: /k, client_ca: A, client_auth_type: VerifyClientCertIfGiven}}\n  grpc_tls_config: {{}}\n  tls_min_version: VersionTLS13\ndistributor:\n  receivers:\n    zipkin:\n      parse_string_tags: true\n      tls:\n        {receiver}\n"
+    );
+    let config = load_text(&text, &[]).expect("good").config;
+    let file = |path: &str| Some(PemSource::File(path.into()));
+    let text = |text: &str| Some(PemSource::Text(text.into()));
+    let zipkin = config.receivers.zipkin.expect("it is named");
+    assert!(zipkin.parse_string_tags);
+    let wanted = TlsSettings {
+        certificate: file("/c"),
+        key: text("K"),
+        client_ca: file("/a"),
+        min_version: TlsVersion::V1_3,
+        reload_interval: Some(seconds(3600)),
+        cipher_suites: vec!["A".into(), "B".into()],
+        ..TlsSettings::default()
+    };
+    assert_eq!(zipkin.http.tls, wanted);
+    let http = config.server.http_tls;
+    assert_eq!((http.certificate, http.key, http.client_ca), (text("C"), file("/k"), text("A")));
+    assert!(http.client_certificate_optional && http.min_version == TlsVersion::V1_3);
+    assert!(!config.server.grpc_tls.is_on());
+    let shown = format!("{:?}", zipkin.http.tls);
+    assert!(!shown.contains('K'), "{shown}");
+}
+
+#[test]
+fn tls_settings_that_make_no_sense() {
+    for (keys, message) in [
+        ("{cert: /x}", "has invalid keys: cert"),
+        ("{min_version: '1.4'}", "unsupported TLS version: \"1.4\""),
+        ("{cipher_suites: A}", "cannot unmarshal !!str `A` into []string"),
+    ] {
+        let text = format!("distributor:\n  receivers:\n    zipkin:\n      tls: {keys}\n");
+        let error = load_text(&text, &[]).expect_err(keys).to_string();
+        assert!(error.contains(message) && error.contains("line 4"), "{error}");
+    }
+    let error = load_text("server: {http_tls_config: {client_auth_type: RequireAnyClientCert}}", &[]).expect_err("unsupported").to_string();
+    assert!(error.contains("RequireAnyClientCert is not supported"), "{error}");
 }

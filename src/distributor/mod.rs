@@ -2,7 +2,16 @@
 //!
 //! Every receiver hands over OTLP bytes (as received, or as translated). They are walked once: a request with anything
 //! malformed or an illegal id is refused whole, as senders expect of Tempo (spec/ingest.md §9.2). What passes goes to the
-//! [`PushTarget`].
+//! [`PushTarget`]. Spans that are not stored are counted by reason ([`Discards`]); for debugging, each span can be logged
+//! ([`SpanLog`]).
+
+mod discards;
+mod span_log;
+#[cfg(test)]
+mod tests;
+
+pub use discards::{DiscardReason, Discards};
+pub use span_log::SpanLog;
 
 use crate::columns::validate::{Refusal, Validated, validate};
 use crate::model::TenantId;
@@ -52,25 +61,61 @@ pub trait PushTarget: Send + Sync + 'static {
     fn push(&self, push: Push) -> PushFuture<'_>;
 }
 
+/// Which spans are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpanLogs {
+    /// Those that come in, stored or not (`log_received_spans`).
+    pub received: SpanLog,
+    /// Those that are not stored (`log_discarded_spans`).
+    pub discarded: SpanLog,
+}
+
 /// Checks requests and passes them on.
 #[derive(Clone)]
 pub struct Distributor {
     target: Arc<dyn PushTarget>,
+    logs: SpanLogs,
+    discards: Arc<Discards>,
 }
 
 impl Distributor {
-    /// A distributor in front of `target`.
+    /// A distributor in front of `target` that logs no spans.
     pub fn new(target: Arc<dyn PushTarget>) -> Self {
-        Distributor { target }
+        Distributor { target, logs: SpanLogs::default(), discards: Arc::default() }
+    }
+
+    /// The same distributor, logging spans.
+    pub fn with_logs(self, logs: SpanLogs) -> Self {
+        Distributor { logs, ..self }
+    }
+
+    /// Numbers of spans that were not stored, of this distributor and its clones.
+    pub fn discards(&self) -> &Discards {
+        &self.discards
     }
 
     /// Checks an `ExportTraceServiceRequest` and stores it; returns the number of spans once they are durable.
     pub async fn push(&self, tenant: TenantId, request: Bytes) -> Result<usize, PushError> {
-        let walked = request.clone();
+        let pushed = self.check_and_store(&tenant, request.clone()).await;
+        if let Err(error) = &pushed
+            && let Some(reason) = DiscardReason::of(error)
+        {
+            self.discards.add(&tenant, reason, discards::count_spans(&request));
+            self.logs.discarded.discarded(&tenant, &request);
+        }
+        pushed
+    }
+
+    async fn check_and_store(&self, tenant: &TenantId, request: Bytes) -> Result<usize, PushError> {
+        let (walked, received) = (request.clone(), self.logs.received);
         let stopping = |_| PushError::Unavailable("the server is shutting down".to_string());
-        let Validated { num_spans } = offload(request.len(), move || validate(&walked)).await.map_err(stopping)??;
+        let work = move || {
+            received.received(&walked);
+            validate(&walked)
+        };
+        let Validated { num_spans } = offload(request.len(), work).await.map_err(stopping)??;
         if num_spans > 0 {
-            self.target.push(Push { tenant, request, num_spans }).await?;
+            self.target.push(Push { tenant: tenant.clone(), request, num_spans }).await?;
         }
         Ok(num_spans)
     }

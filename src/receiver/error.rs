@@ -1,5 +1,7 @@
 //! Why the bytes of a request are not spans.
 
+use super::thrift::ThriftError;
+
 /// A body that cannot be turned into OTLP messages; the receiver refuses the whole request with 400.
 ///
 /// The text is meant for the sender. Refusals of well-formed requests (all-zero ids, limits) are not errors of this type:
@@ -15,6 +17,9 @@ pub enum DecodeError {
     /// Not a protobuf encoding of the message.
     #[error(transparent)]
     Protobuf(#[from] prost::DecodeError),
+    /// Not thrift.
+    #[error(transparent)]
+    Thrift(#[from] ThriftError),
     /// Well-formed, but a value in it means nothing; the text names it.
     #[error("{0}")]
     Invalid(String),

@@ -4,7 +4,7 @@ use super::body::{BodyError, Encoding};
 use super::collect::{ReadError, header_text, read};
 use super::error::DecodeError;
 use super::tenant::Tenancy;
-use super::zipkin;
+use super::zipkin::{self, TagTypes};
 use crate::distributor::Distributor;
 use crate::model::UnixNanos;
 use crate::runtime::offload::offload;
@@ -26,6 +26,8 @@ pub struct ZipkinHttp {
     pub tenancy: Tenancy,
     /// Largest body, compressed and decompressed alike (`max_request_body_size`).
     pub max_body_bytes: usize,
+    /// What becomes of the text of tags (`parse_string_tags`).
+    pub tag_types: TagTypes,
 }
 
 /// The service of the Zipkin port.
@@ -55,12 +57,12 @@ impl Form {
     }
 
     /// The body as an OTLP request.
-    fn translate(self, body: &[u8]) -> Result<Bytes, Refusal> {
+    fn translate(self, body: &[u8], types: TagTypes) -> Result<Bytes, DecodeError> {
         let request = match self {
-            Form::V1Json => zipkin::decode_v1_json(body, UnixNanos::now().0)?,
-            Form::V1Thrift => return Err(Refusal::ThriftUnsupported),
-            Form::V2Json => zipkin::decode_v2_json(body)?,
-            Form::V2Protobuf => zipkin::decode_v2_proto(body)?,
+            Form::V1Json => zipkin::decode_v1_json(body, types, UnixNanos::now().0)?,
+            Form::V1Thrift => zipkin::decode_v1_thrift(body, types, UnixNanos::now().0)?,
+            Form::V2Json => zipkin::decode_v2_json(body, types)?,
+            Form::V2Protobuf => zipkin::decode_v2_proto(body, types)?,
         };
         Ok(Bytes::from(request.encode_to_vec()))
     }
@@ -76,8 +78,6 @@ enum Refusal {
     Body(BodyError),
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    #[error("zipkin v1 thrift is not supported yet")]
-    ThriftUnsupported,
     /// Tenant, ids, limits, shutdown: Zipkin senders are told nothing about these.
     #[error("\"Internal Server Error\"")]
     NotStored,
@@ -99,7 +99,6 @@ impl IntoResponse for Refusal {
         let body = self.to_string();
         let status = match self {
             Refusal::NotStored => return (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, TEXT)], body).into_response(),
-            Refusal::ThriftUnsupported => StatusCode::NOT_IMPLEMENTED,
             Refusal::TooLarge | Refusal::Body(_) | Refusal::Decode(_) => StatusCode::BAD_REQUEST,
         };
         (status, [(CONTENT_TYPE, TEXT), (X_CONTENT_TYPE_OPTIONS, "nosniff")], body + "\n").into_response()
@@ -118,7 +117,8 @@ async fn store(receiver: &ZipkinHttp, request: Request) -> Result<(), Refusal> {
     let form = Form::of(head.uri.path(), &head.headers);
     let encoding = Encoding::from_header(header_text(&head.headers, &CONTENT_ENCODING).as_deref()).map_err(Refusal::Body)?;
     let body = read(body, encoding, receiver.max_body_bytes).await?;
-    let translated = offload(body.len(), move || form.translate(&body)).await.map_err(|_| Refusal::NotStored)??;
+    let types = receiver.tag_types;
+    let translated = offload(body.len(), move || form.translate(&body, types)).await.map_err(|_| Refusal::NotStored)??;
     let tenant = receiver.tenancy.tenant_of(&head.headers).map_err(|_| Refusal::NotStored)?;
     match receiver.distributor.push(tenant, translated).await {
         Ok(_) => Ok(()),

@@ -3,3 +3,4 @@
 pub mod directories;
 pub mod offload;
 pub mod serve;
+pub mod tls;

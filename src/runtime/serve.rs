@@ -1,9 +1,10 @@
-//! Serving a router on a port: HTTP/1.1 and HTTP/2 without TLS, told apart by their first bytes.
+//! Serving a router on a port: HTTP/1.1 and HTTP/2, told apart by their first bytes; with or without TLS.
 //!
 //! Ends in this order: no connection is accepted any more, idle connections close, requests under way are answered (up to
 //! a deadline), what is left is cut. Nothing that goes wrong with one connection, nor the want of file descriptors, ends
 //! the loop.
 
+use super::tls::Tls;
 /// What is served: `app` passes routers on without naming their library.
 pub use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -11,7 +12,9 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -19,12 +22,17 @@ use tokio::task::JoinSet;
 /// How long the loop rests when the system is out of something.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
+/// The first byte of a client that speaks TLS.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// How connections are treated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct ServeOptions {
     /// The listener's name in logs.
     pub name: &'static str,
-    /// How long a client may take to say its first byte, and over HTTP/1.1 a whole head; also how long an idle HTTP/1.1
+    /// How TLS is spoken, if it is.
+    pub tls: Option<Tls>,
+    /// How long a client may take to say its first byte, for the handshake of TLS, and over HTTP/1.1 for a whole head; also how long an idle HTTP/1.1
     /// connection stays open. Default 60 s.
     pub header_read_timeout: Duration,
     /// Bytes that may be under way on one HTTP/2 stream; default 1 MiB, so that a message of a few MiB needs few round trips.
@@ -46,6 +54,7 @@ impl ServeOptions {
     pub fn named(name: &'static str) -> Self {
         ServeOptions {
             name,
+            tls: None,
             header_read_timeout: Duration::from_secs(60),
             stream_window_bytes: 1 << 20,
             connection_window_bytes: 4 << 20,
@@ -62,7 +71,7 @@ impl ServeOptions {
 pub async fn serve(listener: TcpListener, router: Router, options: ServeOptions, shutdown: impl Future<Output = ()>) {
     let (stop, stopping) = watch::channel(());
     let mut connections = JoinSet::new();
-    let server = Arc::new(Server { builder: builder(&options), router, options });
+    let server = Arc::new(Server { builder: builder(&options), router, options, was_spoken_tls_to: AtomicBool::new(false) });
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         tokio::select! {
@@ -89,6 +98,8 @@ struct Server {
     builder: Builder<TokioExecutor>,
     router: Router,
     options: ServeOptions,
+    /// Whether a client that speaks TLS was told of, to a listener without.
+    was_spoken_tls_to: AtomicBool,
 }
 
 impl Server {
@@ -104,6 +115,26 @@ impl Server {
             first = tokio::time::timeout(self.options.header_read_timeout, stream.peek(&mut first_byte)) => if first.is_err() { return },
             _ = stopping.changed() => return,
         }
+        let Some(tls) = &self.options.tls else {
+            if first_byte[0] == TLS_HANDSHAKE {
+                self.tell_of_tls();
+            }
+            return self.requests(stream, stopping).await;
+        };
+        let handshake = tokio::time::timeout(self.options.header_read_timeout, tls.acceptor().accept(stream));
+        let shaken = tokio::select! {
+            shaken = handshake => shaken,
+            _ = stopping.changed() => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.requests(stream, stopping).await,
+            Ok(Err(error)) => tracing::debug!(listener = self.options.name, %error, "no TLS connection"),
+            Err(_) => tracing::debug!(listener = self.options.name, "no TLS connection in time"),
+        }
+    }
+
+    /// The requests of a connection.
+    async fn requests(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, mut stopping: watch::Receiver<()>) {
         let service = TowerToHyperService::new(self.router.clone());
         let mut connection = std::pin::pin!(self.builder.serve_connection(TokioIo::new(stream), service));
         let served = tokio::select! {
@@ -116,6 +147,16 @@ impl Server {
         if let Err(error) = served {
             // Clients go away all the time, and send what is no HTTP.
             tracing::debug!(listener = self.options.name, error, "connection ended early");
+        }
+    }
+
+    /// Many SDKs speak TLS unless told otherwise, and say no more than that the connection broke.
+    fn tell_of_tls(&self) {
+        if !self.was_spoken_tls_to.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                listener = self.options.name,
+                "a client speaks TLS to this port, which has none: tell the client not to (http:// or insecure), or give the port a certificate"
+            );
         }
     }
 

@@ -1,5 +1,6 @@
 //! Logs to stderr, as logfmt or JSON (spec/config.md §15.3).
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::field::{Field, Visit};
@@ -34,10 +35,10 @@ where
         let mut fields = Fields::default();
         event.record(&mut fields);
         let mut pairs = vec![
-            ("level", level_word(*event.metadata().level()).to_string()),
-            ("ts", rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())),
-            ("target", event.metadata().target().to_string()),
-            ("msg", fields.message),
+            (Cow::Borrowed("level"), level_word(*event.metadata().level()).to_string()),
+            (Cow::Borrowed("ts"), rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())),
+            (Cow::Borrowed("target"), event.metadata().target().to_string()),
+            (Cow::Borrowed("msg"), fields.message),
         ];
         pairs.extend(fields.others);
         match self {
@@ -57,17 +58,27 @@ fn level_word(level: Level) -> &'static str {
     }
 }
 
+/// Members of a line whose names are known only when it is written, as the value of a field `pairs`.
+pub fn pairs(members: &[(String, String)]) -> String {
+    // Texts are always representable as JSON.
+    serde_json::to_string(members).unwrap_or_default()
+}
+
 #[derive(Default)]
 struct Fields {
     message: String,
-    others: Vec<(&'static str, String)>,
+    others: Vec<(Cow<'static, str>, String)>,
 }
 
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "message" => self.message = value.to_string(),
-            name => self.others.push((name, value.to_string())),
+            "pairs" => {
+                let members: Vec<(String, String)> = serde_json::from_str(value).unwrap_or_default();
+                self.others.extend(members.into_iter().map(|(name, value)| (Cow::Owned(name), value)));
+            }
+            name => self.others.push((Cow::Borrowed(name), value.to_string())),
         }
     }
 
@@ -76,7 +87,7 @@ impl Visit for Fields {
     }
 }
 
-fn write_logfmt(out: &mut Writer<'_>, pairs: &[(&str, String)]) -> std::fmt::Result {
+fn write_logfmt(out: &mut Writer<'_>, pairs: &[(Cow<'_, str>, String)]) -> std::fmt::Result {
     for (at, (key, value)) in pairs.iter().enumerate() {
         let gap = if at == 0 { "" } else { " " };
         let is_bare = !value.is_empty() && value.chars().all(|c| c.is_ascii_graphic() && c != '"' && c != '=');
@@ -88,14 +99,14 @@ fn write_logfmt(out: &mut Writer<'_>, pairs: &[(&str, String)]) -> std::fmt::Res
     writeln!(out)
 }
 
-fn write_json(out: &mut Writer<'_>, pairs: &[(&str, String)]) -> std::fmt::Result {
+fn write_json(out: &mut Writer<'_>, pairs: &[(Cow<'_, str>, String)]) -> std::fmt::Result {
     let object: serde_json::Map<String, serde_json::Value> =
         pairs.iter().map(|(key, value)| (key.to_string(), serde_json::Value::from(value.as_str()))).collect();
     writeln!(out, "{}", serde_json::Value::Object(object))
 }
 
 /// UTC with nanoseconds, by the civil-from-days rule of the proleptic Gregorian calendar.
-fn rfc3339(since_epoch: Duration) -> String {
+pub fn rfc3339(since_epoch: Duration) -> String {
     let (seconds, nanos) = (since_epoch.as_secs(), since_epoch.subsec_nanos());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let shifted = days + 719_468;

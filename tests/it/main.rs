@@ -18,3 +18,5 @@ mod api;
 mod app;
 
 mod conformance;
+
+mod seeds;

@@ -11,6 +11,7 @@ mod query;
 mod receivers;
 mod server;
 mod storage;
+mod tls;
 mod write;
 
 use super::draft::Draft;

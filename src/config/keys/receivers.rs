@@ -2,21 +2,30 @@
 //!
 //! Tempo reads this part with another decoder, so its messages have another shape.
 
+use super::tls;
 use crate::config::draft::Draft;
-use crate::config::receivers::{OTLP_GRPC_PORT, OTLP_HTTP_PORT, ZIPKIN_PORT};
+use crate::config::receivers::{
+    JAEGER_BINARY_PORT, JAEGER_COMPACT_PORT, JAEGER_GRPC_PORT, JAEGER_HTTP_PORT, OPENCENSUS_PORT, OTLP_GRPC_PORT, OTLP_HTTP_PORT,
+    ZIPKIN_PORT,
+};
 use crate::config::schema::{Action, Key, RemarkKind, Report, Table, Walk, When, mismatch};
 use crate::config::yaml::{Entry, Node, Problem, Value};
-use crate::config::{GrpcReceiver, HttpReceiver, ListenAddress, Receivers};
+use crate::config::{GrpcReceiver, HttpReceiver, ListenAddress, Receivers, UdpReceiver, ZipkinReceiver};
+use crate::runtime::tls::TlsSettings;
 
 /// Where the paths of messages start.
 const PATH: &str = "distributor.receivers";
-const PLAINTEXT: &str = "TLS is not served yet: this receiver speaks plaintext";
+
+const NO_SAMPLING: &str = "has no effect: sampling strategies are not served, as they are not by Tempo";
 
 /// What a listener of any protocol can be told.
 struct Listener {
     endpoint: ListenAddress,
     max_bytes: Option<usize>,
     enabled: bool,
+    tls: TlsSettings,
+    parse_string_tags: bool,
+    max_waiting: Option<usize>,
 }
 
 /// A protocol of a receiver: its name, its keys, and where it goes. The slot answers false if it is taken.
@@ -39,11 +48,7 @@ static OTLP: MultiProtocol = MultiProtocol {
             name: "grpc",
             port: OTLP_GRPC_PORT,
             table: &GRPC,
-            slot: |receivers, listener| {
-                let default = GrpcReceiver::new(0).max_message_bytes;
-                let max_message_bytes = listener.max_bytes.unwrap_or(default);
-                fill(&mut receivers.otlp_grpc, GrpcReceiver { endpoint: listener.endpoint, max_message_bytes })
-            },
+            slot: |receivers, listener| fill(&mut receivers.otlp_grpc, grpc_receiver(listener)),
         },
         Protocol {
             name: "http",
@@ -59,27 +64,27 @@ static JAEGER: MultiProtocol = MultiProtocol {
     protocols: &[
         Protocol {
             name: "grpc",
-            port: 14250,
+            port: JAEGER_GRPC_PORT,
             table: &GRPC,
-            slot: |receivers, listener| fill(&mut receivers.jaeger_grpc, listener.endpoint),
+            slot: |receivers, listener| fill(&mut receivers.jaeger_grpc, grpc_receiver(listener)),
         },
         Protocol {
             name: "thrift_http",
-            port: 14268,
+            port: JAEGER_HTTP_PORT,
             table: &HTTP,
-            slot: |receivers, listener| fill(&mut receivers.jaeger_thrift_http, listener.endpoint),
+            slot: |receivers, listener| fill(&mut receivers.jaeger_thrift_http, http_receiver(listener)),
         },
         Protocol {
             name: "thrift_compact",
-            port: 6831,
+            port: JAEGER_COMPACT_PORT,
             table: &UDP,
-            slot: |receivers, listener| fill(&mut receivers.jaeger_thrift_compact, listener.endpoint),
+            slot: |receivers, listener| fill(&mut receivers.jaeger_thrift_compact, udp_receiver(listener)),
         },
         Protocol {
             name: "thrift_binary",
-            port: 6832,
+            port: JAEGER_BINARY_PORT,
             table: &UDP,
-            slot: |receivers, listener| fill(&mut receivers.jaeger_thrift_binary, listener.endpoint),
+            slot: |receivers, listener| fill(&mut receivers.jaeger_thrift_binary, udp_receiver(listener)),
         },
     ],
     other_keys: &["remote_sampling"],
@@ -88,15 +93,18 @@ static JAEGER: MultiProtocol = MultiProtocol {
 static ZIPKIN: Protocol = Protocol {
     name: "zipkin",
     port: ZIPKIN_PORT,
-    table: &HTTP,
-    slot: |receivers, listener| fill(&mut receivers.zipkin, http_receiver(listener)),
+    table: &ZIPKIN_HTTP,
+    slot: |receivers, listener| {
+        let parse_string_tags = listener.parse_string_tags;
+        fill(&mut receivers.zipkin, ZipkinReceiver { http: http_receiver(listener), parse_string_tags })
+    },
 };
 
 static OPENCENSUS: Protocol = Protocol {
     name: "opencensus",
-    port: 55678,
+    port: OPENCENSUS_PORT,
     table: &GRPC,
-    slot: |receivers, listener| fill(&mut receivers.opencensus, listener.endpoint),
+    slot: |receivers, listener| fill(&mut receivers.opencensus, grpc_receiver(listener)),
 };
 
 /// Keys that every listener has.
@@ -111,7 +119,25 @@ const TRANSPORT: Key<Listener> = Key::text("transport", |_, text| match text {
     "" | "tcp" | "tcp4" | "tcp6" | "udp" | "udp4" | "udp6" => Ok(()),
     _ => Err(format!("transport {text} is not supported")),
 });
-const TLS: Key<Listener> = Key::new("tls", Action::Ignore).note(When::Set, PLAINTEXT);
+const TLS: Key<Listener> = Key::new("tls", Action::Custom(|listener, node, report| tls::read_receiver(&mut listener.tls, node, report)));
+
+/// Keys of every listener over HTTP.
+const MAX_BODY: Key<Listener> = Key::count("max_request_body_size", |listener, bytes| listener.max_bytes = super::limit(bytes));
+const CORS: Key<Listener> = Key::not_yet("cors");
+const AUTH: Key<Listener> = Key::not_yet("auth");
+const RESPONSE_HEADERS: Key<Listener> = Key::not_yet("response_headers");
+
+const HTTP_IGNORED: &[&str] = &[
+    "compression_algorithms",
+    "idle_timeout",
+    "include_metadata",
+    "keep_alives_enabled",
+    "logs_url_path",
+    "metrics_url_path",
+    "read_header_timeout",
+    "read_timeout",
+    "write_timeout",
+];
 
 static HTTP: Table<Listener> = Table::new(
     "confighttp.ServerConfig",
@@ -119,28 +145,34 @@ static HTTP: Table<Listener> = Table::new(
         ENDPOINT,
         ENABLED,
         TRANSPORT,
-        Key::count("max_request_body_size", |listener, bytes| listener.max_bytes = super::limit(bytes)),
+        MAX_BODY,
         TLS,
-        Key::not_yet("cors"),
-        Key::not_yet("auth"),
-        Key::not_yet("response_headers"),
+        CORS,
+        AUTH,
+        RESPONSE_HEADERS,
         Key::text("traces_url_path", |_, text| match text {
             "" | "/v1/traces" => Ok(()),
             _ => Err("only /v1/traces is served".to_owned()),
         }),
     ],
+    HTTP_IGNORED,
+);
+
+static ZIPKIN_HTTP: Table<Listener> = Table::new(
+    "zipkinreceiver.Config",
     &[
-        "compression_algorithms",
-        "idle_timeout",
-        "include_metadata",
-        "keep_alives_enabled",
-        "logs_url_path",
-        "metrics_url_path",
-        "parse_string_tags",
-        "read_header_timeout",
-        "read_timeout",
-        "write_timeout",
+        ENDPOINT,
+        ENABLED,
+        TRANSPORT,
+        MAX_BODY,
+        TLS,
+        CORS,
+        AUTH,
+        RESPONSE_HEADERS,
+        Key::bool("parse_string_tags", |listener, on| listener.parse_string_tags = on),
+        Key::new("protocols", Action::Ignore).note(When::Set, "has no effect"),
     ],
+    HTTP_IGNORED,
 );
 
 static GRPC: Table<Listener> = Table::new(
@@ -157,8 +189,16 @@ static GRPC: Table<Listener> = Table::new(
     &["include_metadata", "keepalive", "max_concurrent_streams", "read_buffer_size", "write_buffer_size"],
 );
 
-static UDP: Table<Listener> =
-    Table::new("jaegerreceiver.ProtocolUDP", &[ENDPOINT, ENABLED], &["max_packet_size", "queue_size", "socket_buffer_size", "workers"]);
+static UDP: Table<Listener> = Table::new(
+    "jaegerreceiver.ProtocolUDP",
+    &[
+        ENDPOINT,
+        ENABLED,
+        Key::count("max_packet_size", |listener, bytes| listener.max_bytes = super::limit(bytes)),
+        Key::count("queue_size", |listener, count| listener.max_waiting = super::limit(count)),
+    ],
+    &["socket_buffer_size", "workers"],
+);
 
 /// Reads the map of receivers. Without any, `draft.receivers` stays `None`: the default set.
 pub(super) fn read(draft: &mut Draft, node: &Node, report: &mut Report) {
@@ -195,8 +235,9 @@ fn read_protocols(kind: &MultiProtocol, receivers: &mut Receivers, receiver: &En
     let mut num_protocols = 0;
     for key in keys {
         if key.key != "protocols" {
-            if !kind.other_keys.contains(&key.key.as_str()) {
-                report.problems.push(invalid_keys(key, path));
+            match kind.other_keys.contains(&key.key.as_str()) {
+                true => report.remark(RemarkKind::Note, format!("{path}.{} (line {})", key.key, key.line), NO_SAMPLING),
+                false => report.problems.push(invalid_keys(key, path)),
             }
             continue;
         }
@@ -219,7 +260,14 @@ fn read_protocols(kind: &MultiProtocol, receivers: &mut Receivers, receiver: &En
 
 /// Reads one listener and puts it into its slot, unless it is switched off.
 fn read_listener(protocol: &Protocol, receivers: &mut Receivers, entry: &Entry, path: &str, report: &mut Report) {
-    let mut listener = Listener { endpoint: ListenAddress::all_interfaces(protocol.port), max_bytes: None, enabled: true };
+    let mut listener = Listener {
+        endpoint: ListenAddress::all_interfaces(protocol.port),
+        max_bytes: None,
+        enabled: true,
+        tls: TlsSettings::default(),
+        parse_string_tags: false,
+        max_waiting: None,
+    };
     Walk { root: protocol.table, report, unknown: has_invalid_keys }.section(&mut listener, protocol.table, &entry.node, path);
     if listener.enabled && !(protocol.slot)(receivers, listener) {
         let text = "is not served, only the first listener of a protocol is";
@@ -240,7 +288,7 @@ fn entries<'n>(node: &'n Node, wanted: &str, report: &mut Report) -> Option<&'n 
 }
 
 /// The message about an unknown key of a listener.
-fn has_invalid_keys(table: &Table<Listener>, path: &str, key: &str) -> String {
+pub(super) fn has_invalid_keys<T>(table: &Table<T>, path: &str, key: &str) -> String {
     let meant = table.nearest(key).map_or(String::new(), |nearest| format!(" (did you mean \"{nearest}\"?)"));
     let section = path.strip_suffix(key).unwrap_or(path).trim_end_matches('.');
     format!("'{section}' has invalid keys: {key}{meant}")
@@ -252,7 +300,22 @@ fn invalid_keys(entry: &Entry, path: &str) -> Problem {
 
 fn http_receiver(listener: Listener) -> HttpReceiver {
     let default = HttpReceiver::new(0).max_body_bytes;
-    HttpReceiver { endpoint: listener.endpoint, max_body_bytes: listener.max_bytes.unwrap_or(default) }
+    HttpReceiver { endpoint: listener.endpoint, max_body_bytes: listener.max_bytes.unwrap_or(default), tls: listener.tls }
+}
+
+fn grpc_receiver(listener: Listener) -> GrpcReceiver {
+    let default = GrpcReceiver::new(0).max_message_bytes;
+    GrpcReceiver { endpoint: listener.endpoint, max_message_bytes: listener.max_bytes.unwrap_or(default), tls: listener.tls }
+}
+
+fn udp_receiver(listener: Listener) -> UdpReceiver {
+    let default = UdpReceiver::new(0);
+    UdpReceiver {
+        endpoint: listener.endpoint,
+        // No datagram is larger, whatever is configured.
+        max_packet_bytes: listener.max_bytes.unwrap_or(default.max_packet_bytes).min(65_535),
+        max_waiting: listener.max_waiting.unwrap_or(default.max_waiting),
+    }
 }
 
 /// Fills an empty slot.

@@ -1,10 +1,10 @@
 //! `server` and `internal_server` ("spec/config.md §5").
 
+use super::tls;
 use crate::config::draft::Draft;
-use crate::config::schema::{Action, Key, Table, When};
+use crate::config::schema::{Action, Key, Table};
 use crate::config::{LogFormat, LogLevel};
-
-const PLAINTEXT: &str = "TLS is not served yet: this listener speaks plaintext";
+use crate::runtime::tls::TlsVersion;
 
 /// The query API's listeners, and the log.
 pub(super) static SERVER: Table<Draft> = Table::new(
@@ -33,8 +33,31 @@ pub(super) static SERVER: Table<Draft> = Table::new(
             Ok(())
         }),
         Key::duration("graceful_shutdown_timeout", |draft, timeout| draft.config.server.graceful_shutdown_timeout = timeout),
-        Key::new("http_tls_config", Action::Ignore).note(When::Set, PLAINTEXT),
-        Key::new("grpc_tls_config", Action::Ignore).note(When::Set, PLAINTEXT),
+        Key::new(
+            "http_tls_config",
+            Action::Custom(|draft, node, report| tls::read_server(&mut draft.config.server.http_tls, node, report)),
+        ),
+        Key::new(
+            "grpc_tls_config",
+            Action::Custom(|draft, node, report| tls::read_server(&mut draft.config.server.grpc_tls, node, report)),
+        ),
+        Key::text("tls_min_version", |draft, text| {
+            // Go's names: VersionTLS12.
+            let version = match text {
+                "" | "VersionTLS10" | "VersionTLS11" | "VersionTLS12" => TlsVersion::V1_2,
+                "VersionTLS13" => TlsVersion::V1_3,
+                _ => return Err(format!("unknown TLS version {text}")),
+            };
+            draft.config.server.http_tls.min_version = version;
+            draft.config.server.grpc_tls.min_version = version;
+            Ok(())
+        }),
+        Key::text("tls_cipher_suites", |draft, text| {
+            let names: Vec<String> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            draft.config.server.http_tls.cipher_suites.clone_from(&names);
+            draft.config.server.grpc_tls.cipher_suites = names;
+            Ok(())
+        }),
     ],
     &[
         "cluster_validation",
@@ -60,8 +83,6 @@ pub(super) static SERVER: Table<Draft> = Table::new(
         "proxy_protocol_enabled",
         "register_instrumentation",
         "report_grpc_codes_in_instrumentation_label_enabled",
-        "tls_cipher_suites",
-        "tls_min_version",
         "trace_request_*",
     ],
 );

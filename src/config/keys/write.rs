@@ -6,7 +6,7 @@ use super::{limit, receivers};
 use crate::config::draft::Draft;
 use crate::config::schema::{Action, Key, Table, When};
 
-const DEBUGGING_ONLY: &str = "span logging is for debugging only, and not done by this server yet";
+const DEBUGGING_ONLY: &str = "span logging is for debugging only";
 
 /// What is done to spans before they are kept.
 pub(super) static DISTRIBUTOR: Table<Draft> = Table::new(
@@ -15,9 +15,10 @@ pub(super) static DISTRIBUTOR: Table<Draft> = Table::new(
         Key::new("receivers", Action::Custom(receivers::read)),
         Key::alias("max_span_attr_byte", "distributor.max_attribute_bytes"),
         Key::count("max_attribute_bytes", |draft, bytes| draft.config.distributor.max_attribute_bytes = limit(bytes)),
-        Key::section("log_received_spans", &LOG_SPANS),
-        Key::section("log_discarded_spans", &LOG_SPANS),
-        Key::new("log_received_traces", Action::Ignore).warning(When::Set, DEBUGGING_ONLY),
+        Key::bool("log_received_traces", |draft: &mut Draft, on| draft.config.distributor.span_logs.received.enabled = on)
+            .warning(When::Set, DEBUGGING_ONLY),
+        Key::section("log_received_spans", &LOG_RECEIVED_SPANS),
+        Key::section("log_discarded_spans", &LOG_DISCARDED_SPANS),
         Key::section("metric_received_spans", &METRIC_RECEIVED_SPANS),
         Key::not_yet("forwarders"),
         Key::section("usage", &USAGE),
@@ -35,10 +36,34 @@ pub(super) static DISTRIBUTOR: Table<Draft> = Table::new(
     ],
 );
 
-static LOG_SPANS: Table<Draft> = Table::new(
+static LOG_RECEIVED_SPANS: Table<Draft> = Table::new(
     "distributor.LogSpansConfig",
-    &[Key::new("enabled", Action::Ignore).warning(When::Set, DEBUGGING_ONLY)],
-    &["include_all_attributes", "filter_by_status_error"],
+    &[
+        Key::bool("enabled", |draft: &mut Draft, on| draft.config.distributor.span_logs.received.enabled = on)
+            .warning(When::Set, DEBUGGING_ONLY),
+        Key::bool("include_all_attributes", |draft: &mut Draft, on| {
+            draft.config.distributor.span_logs.received.include_all_attributes = on
+        }),
+        Key::bool("filter_by_status_error", |draft: &mut Draft, on| {
+            draft.config.distributor.span_logs.received.filter_by_status_error = on
+        }),
+    ],
+    &[],
+);
+
+static LOG_DISCARDED_SPANS: Table<Draft> = Table::new(
+    "distributor.LogSpansConfig",
+    &[
+        Key::bool("enabled", |draft: &mut Draft, on| draft.config.distributor.span_logs.discarded.enabled = on)
+            .warning(When::Set, DEBUGGING_ONLY),
+        Key::bool("include_all_attributes", |draft: &mut Draft, on| {
+            draft.config.distributor.span_logs.discarded.include_all_attributes = on
+        }),
+        Key::bool("filter_by_status_error", |draft: &mut Draft, on| {
+            draft.config.distributor.span_logs.discarded.filter_by_status_error = on
+        }),
+    ],
+    &[],
 );
 
 static METRIC_RECEIVED_SPANS: Table<Draft> =

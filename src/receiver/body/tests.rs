@@ -146,3 +146,19 @@ proptest! {
         }
     }
 }
+
+/// A frame of zstd that repeats one byte in blocks of 128 KiB, as many as are asked for.
+fn repeated(num_blocks: usize) -> Vec<u8> {
+    let block = |is_last: u32| [&((128_u32 << 10) << 3 | 0b010 | is_last).to_le_bytes()[..3], b" "].concat();
+    // Magic, no checks, a window of 128 KiB.
+    let start = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 7 << 3];
+    [start, block(0).repeat(num_blocks - 1), block(1)].concat()
+}
+
+#[test]
+fn zstd_that_repeats_itself() {
+    assert_eq!(decompress(Encoding::Zstd, repeated(2).into(), 1 << 20).expect("256 KiB").len(), 256 << 10);
+    let ten_gibibytes = repeated((10 << 30) / (128 << 10));
+    assert!(ten_gibibytes.len() < 512 << 10);
+    assert!(matches!(decompress(Encoding::Zstd, ten_gibibytes.into(), 20 << 20), Err(BodyError::TooLarge)));
+}

@@ -1,12 +1,17 @@
+use super::super::grpc::ACCEPTED_ENCODINGS;
 use super::super::test_support::{Answer, distributor, one_span, send};
 use super::*;
 use crate::runtime::serve::{ServeOptions, serve};
-use bytes::BufMut;
+use bytes::{BufMut, Bytes};
+use http::Version;
+use http::header::CONTENT_TYPE;
+use http_body_util::Full;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::io::Write;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tonic::Code;
 
 const LIMIT: usize = 4096;
 

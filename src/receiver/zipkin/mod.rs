@@ -2,10 +2,10 @@
 //!
 //! `v2_json` and `v2_proto` read the two forms of v2 into the span of `model`; `translate` groups these spans by service
 //! and maps them to OTLP with the help of `resource` (tags that describe the resource), `status` and `piped` (links and
-//! event attributes packed into text). `v1_json` reads the older format and `v1_translate` maps it; the two versions have
-//! ids and endpoints in common, little else.
+//! event attributes packed into text). `v1_json` and `v1_thrift` read the two forms of the older format and
+//! `v1_translate` maps it; the two versions have ids and endpoints in common, little else.
 //!
-//! Tags become string attributes and are never type-inferred. Ids are kept as sent; whether they are all zero is the
+//! Tags become string attributes and are not type-inferred unless [`TagTypes`] says so. Ids are kept as sent; whether they are all zero is the
 //! distributor's question. Shared spans keep their id: only answers rewrite it.
 
 mod attributes;
@@ -20,9 +20,13 @@ mod status;
 mod tests;
 mod translate;
 mod v1_json;
+mod v1_model;
+mod v1_thrift;
 mod v1_translate;
 mod v2_json;
 mod v2_proto;
+
+pub use attributes::TagTypes;
 
 use crate::proto::otlp::ExportTraceServiceRequest;
 use crate::receiver::error::DecodeError;
@@ -38,8 +42,8 @@ pub fn is_v1_path(path: &str) -> bool {
 ///
 /// [`DecodeError`] for anything but an array of spans; one bad span refuses the whole array. A trace id that is missing
 /// is no error here: it becomes the all-zero id.
-pub fn decode_v2_json(body: &[u8]) -> Result<ExportTraceServiceRequest, DecodeError> {
-    translate::to_otlp(v2_json::parse(body)?)
+pub fn decode_v2_json(body: &[u8], types: TagTypes) -> Result<ExportTraceServiceRequest, DecodeError> {
+    translate::to_otlp(v2_json::parse(body)?, types)
 }
 
 /// The spans of a protobuf `zipkin.proto3.ListOfSpans` (spec/ingest.md §4.5).
@@ -47,8 +51,8 @@ pub fn decode_v2_json(body: &[u8]) -> Result<ExportTraceServiceRequest, DecodeEr
 /// # Errors
 ///
 /// [`DecodeError`] for bytes that are no such message and for ids of a wrong length.
-pub fn decode_v2_proto(body: &[u8]) -> Result<ExportTraceServiceRequest, DecodeError> {
-    translate::to_otlp(v2_proto::parse(body)?)
+pub fn decode_v2_proto(body: &[u8], types: TagTypes) -> Result<ExportTraceServiceRequest, DecodeError> {
+    translate::to_otlp(v2_proto::parse(body)?, types)
 }
 
 /// The spans of a v1 JSON array (spec/ingest.md §4.6); `null` is an empty array.
@@ -58,6 +62,18 @@ pub fn decode_v2_proto(body: &[u8]) -> Result<ExportTraceServiceRequest, DecodeE
 /// # Errors
 ///
 /// [`DecodeError`] for anything but an array of spans; one bad span refuses the whole array.
-pub fn decode_v1_json(body: &[u8], now_unix_nanos: u64) -> Result<ExportTraceServiceRequest, DecodeError> {
-    Ok(v1_translate::to_otlp(v1_json::parse(body)?, now_unix_nanos))
+pub fn decode_v1_json(body: &[u8], types: TagTypes, now_unix_nanos: u64) -> Result<ExportTraceServiceRequest, DecodeError> {
+    Ok(v1_translate::to_otlp(v1_json::parse(body)?, types, now_unix_nanos))
+}
+
+/// The spans of a v1 list in thrift's binary format, without a message around it (spec/ingest.md §4.7).
+///
+/// `now_unix_nanos` as in [`decode_v1_json`].
+///
+/// # Errors
+///
+/// [`DecodeError`] for bytes that are no list of structs and for ids that are missing or zero; one bad span refuses the
+/// whole list.
+pub fn decode_v1_thrift(body: &[u8], types: TagTypes, now_unix_nanos: u64) -> Result<ExportTraceServiceRequest, DecodeError> {
+    Ok(v1_translate::to_otlp(v1_thrift::parse(body)?, types, now_unix_nanos))
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::proto::otlp::{AnyValue, Event, ExportTraceServiceRequest, KeyValue, Link, Span, SpanKind, StatusCode, Value};
 use crate::receiver::body::{self, Encoding};
+use crate::receiver::zipkin::TagTypes;
 use crate::receiver::{otlp_json, zipkin};
 
 const BODY_LIMIT: usize = 20 << 20;
@@ -73,9 +74,9 @@ impl Case {
         let body = body::decompress(encoding, self.bytes("/body").into(), BODY_LIMIT).map_err(|error| error.to_string())?;
         let request = match format {
             Format::OtlpJson => otlp_json::decode(&body),
-            Format::ZipkinV1Json => zipkin::decode_v1_json(&body, 0),
-            Format::ZipkinV2Json => zipkin::decode_v2_json(&body),
-            Format::ZipkinV2Proto => zipkin::decode_v2_proto(&body),
+            Format::ZipkinV1Json => zipkin::decode_v1_json(&body, TagTypes::Text, 0),
+            Format::ZipkinV2Json => zipkin::decode_v2_json(&body, TagTypes::Text),
+            Format::ZipkinV2Proto => zipkin::decode_v2_proto(&body, TagTypes::Text),
         };
         request.map_err(|error| error.to_string())
     }
@@ -90,11 +91,14 @@ fn recorded_cases() -> Vec<Case> {
 }
 
 /// Cases whose trace differs on purpose, each with its own test below.
-const DEVIATIONS: [&str; 2] = [
+const DEVIATIONS: [&str; 4] = [
     // The recording shows ids as rewritten for the answer; the stored ids are compared.
     "zipkin-v2-shared-parent",
     // Tempo accepts spans of instrumentation libraries and loses them (spec/ingest.md §3.2).
     "otlp-json-old-library",
+    // Tempo leaves the status of these unset (spec/ingest.md §4.4).
+    "zipkin-v2-tag-otel-error",
+    "zipkin-v2-tag-otel-ok",
 ];
 
 #[test]
@@ -150,6 +154,13 @@ fn spans_of_instrumentation_libraries_are_not_lost() {
     let spans = decode_recorded("otlp-json-old-library");
     assert_eq!(spans.len(), 1);
     assert_eq!(spans[0].name, "op");
+}
+
+#[test]
+fn statuses_of_opentelemetry_count() {
+    for (id, code) in [("zipkin-v2-tag-otel-error", StatusCode::Error), ("zipkin-v2-tag-otel-ok", StatusCode::Ok)] {
+        assert_eq!(decode_recorded(id)[0].status.clone().expect("always set").code(), code);
+    }
 }
 
 /// Trace id in hex and entry of every span.

@@ -6,8 +6,8 @@ use crate::proto::otlp::{Status, StatusCode};
 /// Takes the status of a v2 span out of `tags`.
 ///
 /// Any tag `error` means an error, whatever its value; only the value `true` says nothing more and is removed.
-/// `otel.status_code` is always removed; spellings that Tempo does not know, among them the `OK` and `ERROR` that
-/// OpenTelemetry's exporters send, leave the status unset.
+/// `otel.status_code` is always removed. Its case does not matter: Tempo leaves the status unset for the `OK` and `ERROR`
+/// that OpenTelemetry's exporters send, and so loses what failed in Node.
 pub(super) fn take_v2(tags: &mut Tags) -> Status {
     let mut status = Status::default();
     if let Some(code) = tags.remove("otel.status_code") {
@@ -24,9 +24,9 @@ pub(super) fn take_v2(tags: &mut Tags) -> Status {
 }
 
 fn code_by_name(name: &str) -> StatusCode {
-    match name {
-        "STATUS_CODE_OK" | "Ok" => StatusCode::Ok,
-        "STATUS_CODE_ERROR" | "Error" => StatusCode::Error,
+    match name.to_ascii_uppercase().trim_start_matches("STATUS_CODE_") {
+        "OK" => StatusCode::Ok,
+        "ERROR" => StatusCode::Error,
         _ => StatusCode::Unset,
     }
 }

@@ -21,11 +21,11 @@ fn merge(object: &mut Json, extra: Json) {
 }
 
 fn decode_v2(spans: &Json) -> Result<Vec<ResourceSpans>, DecodeError> {
-    decode_v2_json(spans.to_string().as_bytes()).map(|request| request.resource_spans)
+    decode_v2_json(spans.to_string().as_bytes(), TagTypes::Text).map(|request| request.resource_spans)
 }
 
 fn decode_v1(spans: &Json) -> Result<Vec<ResourceSpans>, DecodeError> {
-    decode_v1_json(spans.to_string().as_bytes(), 7_000).map(|request| request.resource_spans)
+    decode_v1_json(spans.to_string().as_bytes(), TagTypes::Text, 7_000).map(|request| request.resource_spans)
 }
 
 fn read_span(extra: Json) -> Span {
@@ -122,6 +122,8 @@ fn the_status_is_found_in_tags() {
     };
     assert_eq!(status(json!({"otel.status_code": "Ok", "otel.status_description": "d"})), (StatusCode::Ok, "d".into(), 0));
     assert_eq!(status(json!({"otel.status_code": "STATUS_CODE_ERROR"})), (StatusCode::Error, "".into(), 0));
+    assert_eq!(status(json!({"otel.status_code": "ERROR"})), (StatusCode::Error, "".into(), 0));
+    assert_eq!(status(json!({"otel.status_code": "unset"})), (StatusCode::Unset, "".into(), 0));
     assert_eq!(status(json!({"otel.status_code": "Ok", "error": "true"})), (StatusCode::Error, "".into(), 0));
     assert_eq!(status(json!({"error": "timeout"})), (StatusCode::Error, "".into(), 1));
     assert_eq!(status(json!({"otel.status_description": "d"})), (StatusCode::Unset, "".into(), 1));
@@ -210,10 +212,10 @@ fn the_service_name_may_go_under_another_key() {
 
 #[test]
 fn text_after_the_array_is_refused() {
-    assert!(decode_v2_json(b"[] []").is_err());
-    assert!(matches!(decode_v2_json(b"[{"), Err(DecodeError::Truncated)));
-    assert_eq!(decode_v2_json(b" null ").expect("no spans"), ExportTraceServiceRequest::default());
-    assert_eq!(decode_v2_json(b"[null]").expect("no spans"), ExportTraceServiceRequest::default());
+    assert!(decode_v2_json(b"[] []", TagTypes::Text).is_err());
+    assert!(matches!(decode_v2_json(b"[{", TagTypes::Text), Err(DecodeError::Truncated)));
+    assert_eq!(decode_v2_json(b" null ", TagTypes::Text).expect("no spans"), ExportTraceServiceRequest::default());
+    assert_eq!(decode_v2_json(b"[null]", TagTypes::Text).expect("no spans"), ExportTraceServiceRequest::default());
 }
 
 /// The span of [`span_with`] in protobuf.
@@ -230,7 +232,7 @@ fn proto_span() -> v2_proto::ProtoSpan {
 }
 
 fn decode_proto(span: v2_proto::ProtoSpan) -> Result<Vec<ResourceSpans>, DecodeError> {
-    decode_v2_proto(&v2_proto::ListOfSpans { spans: vec![span] }.encode_to_vec()).map(|request| request.resource_spans)
+    decode_v2_proto(&v2_proto::ListOfSpans { spans: vec![span] }.encode_to_vec(), TagTypes::Text).map(|request| request.resource_spans)
 }
 
 #[test]
@@ -341,9 +343,10 @@ fn v1_ids_have_their_length() {
 }
 
 fn decode_all_ways(body: &[u8]) {
-    let _ = decode_v2_json(body);
-    let _ = decode_v2_proto(body);
-    let _ = decode_v1_json(body, u64::MAX);
+    let _ = decode_v2_json(body, TagTypes::Text);
+    let _ = decode_v2_proto(body, TagTypes::Guessed);
+    let _ = decode_v1_json(body, TagTypes::Guessed, u64::MAX);
+    let _ = decode_v1_thrift(body, TagTypes::Text, 0);
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::attributes::{attribute, text_attribute};
+use super::attributes::{TagTypes, attribute};
 use super::ids::optional_id_bytes;
 use super::model::{Endpoint, Tags, ZipkinSpan, micros_to_nanos};
 use super::{piped, resource, status};
@@ -14,22 +14,22 @@ use crate::receiver::error::DecodeError;
 /// # Errors
 ///
 /// [`DecodeError::Invalid`] when a span carries a malformed link; none of the spans is translated then.
-pub(super) fn to_otlp(spans: Vec<ZipkinSpan>) -> Result<ExportTraceServiceRequest, DecodeError> {
+pub(super) fn to_otlp(spans: Vec<ZipkinSpan>, types: TagTypes) -> Result<ExportTraceServiceRequest, DecodeError> {
     let mut by_service: BTreeMap<String, Vec<ZipkinSpan>> = BTreeMap::new();
     for span in spans {
         by_service.entry(span.local_endpoint.service_name.clone()).or_default().push(span);
     }
-    let batches = by_service.into_iter().map(|(service_name, spans)| service_to_otlp(&service_name, spans));
+    let batches = by_service.into_iter().map(|(service_name, spans)| service_to_otlp(&service_name, spans, types));
     Ok(ExportTraceServiceRequest { resource_spans: batches.collect::<Result<_, _>>()? })
 }
 
-fn service_to_otlp(service_name: &str, mut spans: Vec<ZipkinSpan>) -> Result<ResourceSpans, DecodeError> {
+fn service_to_otlp(service_name: &str, mut spans: Vec<ZipkinSpan>, types: TagTypes) -> Result<ResourceSpans, DecodeError> {
     let resource = resource::take(service_name, &mut spans);
     let mut by_library: BTreeMap<(String, String), Vec<Span>> = BTreeMap::new();
     for mut span in spans {
         let name = span.tags.remove("otel.library.name").unwrap_or_default();
         let version = span.tags.remove("otel.library.version").unwrap_or_default();
-        by_library.entry((name, version)).or_default().push(span_to_otlp(span)?);
+        by_library.entry((name, version)).or_default().push(span_to_otlp(span, types)?);
     }
     let scope_spans = by_library.into_iter().map(|((name, version), spans)| ScopeSpans {
         scope: Some(InstrumentationScope { name, version, ..InstrumentationScope::default() }),
@@ -39,7 +39,7 @@ fn service_to_otlp(service_name: &str, mut spans: Vec<ZipkinSpan>) -> Result<Res
     Ok(ResourceSpans { resource: Some(resource), scope_spans: scope_spans.collect(), ..ResourceSpans::default() })
 }
 
-fn span_to_otlp(mut span: ZipkinSpan) -> Result<Span, DecodeError> {
+fn span_to_otlp(mut span: ZipkinSpan, types: TagTypes) -> Result<Span, DecodeError> {
     let start_time_unix_nano = micros_to_nanos(span.timestamp_micros);
     // A span that names itself as its parent is a root.
     let parent_id = if span.parent_id == span.id { 0 } else { span.parent_id };
@@ -55,7 +55,7 @@ fn span_to_otlp(mut span: ZipkinSpan) -> Result<Span, DecodeError> {
         kind: kind.into(),
         start_time_unix_nano,
         end_time_unix_nano: start_time_unix_nano.saturating_add(micros_to_nanos(span.duration_micros)),
-        attributes: attributes(&mut span),
+        attributes: attributes(&mut span, types),
         name: span.name,
         events: span.annotations.into_iter().map(piped::event).collect(),
         links,
@@ -76,7 +76,7 @@ fn take_kind(kind: SpanKind, tags: &mut Tags) -> SpanKind {
 }
 
 /// The tags that are left, and the endpoints; where both speak of the same key the endpoint is right.
-fn attributes(span: &mut ZipkinSpan) -> Vec<KeyValue> {
+fn attributes(span: &mut ZipkinSpan, types: TagTypes) -> Vec<KeyValue> {
     let mut attributes = endpoint_attributes(&span.local_endpoint, &span.remote_endpoint);
     if span.mark_absent_start && span.timestamp_micros == 0 {
         attributes.push(attribute(ABSENT_START, Value::BoolValue(true)));
@@ -85,7 +85,7 @@ fn attributes(span: &mut ZipkinSpan) -> Vec<KeyValue> {
         span.tags.remove(&attribute.key);
     }
     let tags = std::mem::take(&mut span.tags);
-    attributes.extend(tags.into_iter().map(|(key, value)| text_attribute(key, value)));
+    attributes.extend(tags.into_iter().map(|(key, text)| types.attribute(key, text)));
     attributes
 }
 

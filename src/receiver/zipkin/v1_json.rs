@@ -3,43 +3,10 @@
 use serde::de::{Error, MapAccess};
 
 use super::ids;
-use super::model::Endpoint;
+use super::v1_model::{BinaryAnnotation, V1Annotation, V1Span, check_ids};
 use super::v2_json::parse_array;
 use crate::receiver::error::DecodeError;
 use crate::receiver::otlp_json::reader::{Field, JsonObject};
-
-/// A v1 span. It has neither kind nor owner: both follow from its annotations.
-#[derive(Debug, Default)]
-pub(super) struct V1Span {
-    pub(super) trace_id: u128,
-    pub(super) id: u64,
-    /// 0 for a root.
-    pub(super) parent_id: u64,
-    pub(super) name: String,
-    /// When the span started; 0 if unknown.
-    pub(super) timestamp_micros: u64,
-    /// 0 if unknown.
-    pub(super) duration_micros: u64,
-    pub(super) annotations: Vec<V1Annotation>,
-    pub(super) binary_annotations: Vec<BinaryAnnotation>,
-}
-
-/// Something that happened, and who saw it.
-#[derive(Debug, Default)]
-pub(super) struct V1Annotation {
-    /// 0 if unknown.
-    pub(super) timestamp_micros: u64,
-    pub(super) value: String,
-    pub(super) endpoint: Option<Endpoint>,
-}
-
-/// What v2 calls a tag, and who set it.
-#[derive(Debug, Default)]
-pub(super) struct BinaryAnnotation {
-    pub(super) key: String,
-    pub(super) value: String,
-    pub(super) endpoint: Option<Endpoint>,
-}
 
 /// The spans of a JSON array.
 ///
@@ -48,14 +15,7 @@ pub(super) struct BinaryAnnotation {
 /// [`DecodeError`] for anything but an array of spans and for ids that are missing, zero or of a wrong length.
 pub(super) fn parse(body: &[u8]) -> Result<Vec<V1Span>, DecodeError> {
     let spans: Vec<V1Span> = parse_array(body)?;
-    for span in &spans {
-        if span.trace_id == 0 {
-            return Err(DecodeError::Invalid("zipkinV1 span traceId: missing or zero".to_owned()));
-        }
-        if span.id == 0 {
-            return Err(DecodeError::Invalid("zipkinV1 span spanId: missing or zero".to_owned()));
-        }
-    }
+    check_ids(&spans)?;
     Ok(spans)
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::attributes::{attribute, text_attribute};
+use super::attributes::{TagTypes, attribute, text_attribute};
 use super::ids::optional_id_bytes;
 use super::model::{Endpoint, Tags, micros_to_nanos};
 use super::status;
 use super::translate::ABSENT_START;
-use super::v1_json::{V1Annotation, V1Span};
+use super::v1_model::{V1Annotation, V1Span};
 use crate::proto::otlp::{
     Event, ExportTraceServiceRequest, InstrumentationScope, KeyValue, Resource, ResourceSpans, ScopeSpans, Span, SpanKind, Value,
 };
@@ -19,10 +19,10 @@ const UNKNOWN_SERVICE: &str = "unknown-service";
 const LOCAL_COMPONENT: &str = "lc";
 
 /// Groups `spans` by the name and address of their service; `now_unix_nanos` starts spans that have no time.
-pub(super) fn to_otlp(spans: Vec<V1Span>, now_unix_nanos: u64) -> ExportTraceServiceRequest {
+pub(super) fn to_otlp(spans: Vec<V1Span>, types: TagTypes, now_unix_nanos: u64) -> ExportTraceServiceRequest {
     let mut by_service: BTreeMap<Endpoint, Vec<Span>> = BTreeMap::new();
     for span in spans {
-        by_service.entry(service(&span)).or_default().push(span_to_otlp(span, now_unix_nanos));
+        by_service.entry(service(&span)).or_default().push(span_to_otlp(span, types, now_unix_nanos));
     }
     let resource_spans = by_service.into_iter().map(|(service, spans)| ResourceSpans {
         resource: Some(resource(service)),
@@ -66,14 +66,19 @@ fn kind_of_core(value: &str) -> Option<SpanKind> {
     }
 }
 
-fn span_to_otlp(span: V1Span, now_unix_nanos: u64) -> Span {
+fn span_to_otlp(span: V1Span, types: TagTypes, now_unix_nanos: u64) -> Span {
     let times = times(&span);
     let (start_time_unix_nano, end_time_unix_nano) =
         times.unwrap_or((now_unix_nanos, now_unix_nanos.saturating_add(micros_to_nanos(span.duration_micros))));
     let kind = span.annotations.iter().find_map(|annotation| kind_of_core(&annotation.value)).unwrap_or_default();
     let mut tags = tags(&span);
     let status = status::take_v1(&mut tags);
-    let mut attributes: Vec<KeyValue> = tags.into_iter().map(|(key, value)| text_attribute(key, value)).collect();
+    let mut typed = typed_tags(&span);
+    let attribute_of = |(key, text): (String, String)| match typed.remove(&key) {
+        Some(value) => attribute(key, value),
+        None => types.attribute(key, text),
+    };
+    let mut attributes: Vec<KeyValue> = tags.into_iter().map(attribute_of).collect();
     attributes.extend(times.is_none().then(|| attribute(ABSENT_START, Value::BoolValue(true))));
     let events = span.annotations.into_iter().filter(|annotation| kind_of_core(&annotation.value).is_none());
     Span {
@@ -105,10 +110,23 @@ fn times(span: &V1Span) -> Option<(u64, u64)> {
 
 /// The binary annotations by key; of a repeated key the last one counts.
 fn tags(span: &V1Span) -> Tags {
-    let key = |key: &str| {
-        if key == LOCAL_COMPONENT { "component".to_owned() } else { key.to_owned() }
-    };
     span.binary_annotations.iter().map(|annotation| (key(&annotation.key), annotation.value.clone())).collect()
+}
+
+/// Those of them that are not text.
+fn typed_tags(span: &V1Span) -> BTreeMap<String, Value> {
+    let mut typed = BTreeMap::new();
+    for annotation in &span.binary_annotations {
+        match &annotation.typed {
+            Some(value) => drop(typed.insert(key(&annotation.key), value.clone())),
+            None => drop(typed.remove(&annotation.key)),
+        }
+    }
+    typed
+}
+
+fn key(key: &str) -> String {
+    if key == LOCAL_COMPONENT { "component".to_owned() } else { key.to_owned() }
 }
 
 fn event(annotation: V1Annotation) -> Event {

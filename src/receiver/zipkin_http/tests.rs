@@ -7,7 +7,7 @@ const LIMIT: usize = 4096;
 
 fn service(tenancy: Tenancy) -> (Router, Arc<super::super::test_support::FakeTarget>) {
     let (distributor, target) = distributor(None);
-    (router(ZipkinHttp { distributor, tenancy, max_body_bytes: LIMIT }), target)
+    (router(ZipkinHttp { distributor, tenancy, max_body_bytes: LIMIT, tag_types: TagTypes::Text }), target)
 }
 
 async fn post(router: Router, path: &str, content_type: &str, body: impl Into<Body>) -> Answer {
@@ -45,7 +45,7 @@ async fn errors_of_the_sender_are_told_and_others_are_not() {
     for (path, content_type, body, status, text) in [
         ("/", "", "", 400, "unexpected end of JSON input\n"),
         ("/", "", r#"[{"id":"2"}]"#, 500, "\"Internal Server Error\""),
-        ("/api/v1/spans", "application/x-thrift", "x", 501, "zipkin v1 thrift is not supported yet\n"),
+        ("/api/v1/spans", "application/x-thrift", "x", 400, "unknown data type 120\n"),
     ] {
         let answer = post(router.clone(), path, content_type, body).await;
         assert_eq!((answer.status(), answer.text()), (status, text));

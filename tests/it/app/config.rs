@@ -41,8 +41,8 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
     let config = data.config();
     for (from, to, texts) in [
         ("http_listen_port", "http_listen_prot", ["line 3:", "server.http_listen_prot", "http_listen_port"]),
-        ("storage:", "storrage:", ["line 16:", "storrage", "storage"]),
-        ("    backend: local", "    bakend: local", ["line 18:", "storage.trace.bakend", "backend"]),
+        ("storage:", "storrage:", ["line 28:", "storrage", "storage"]),
+        ("    backend: local", "    bakend: local", ["line 30:", "storage.trace.bakend", "backend"]),
     ] {
         let wrong = config.replacen(from, to, 1);
         let line = wrong.lines().position(|line| line.contains(to.trim())).map_or(0, |at| at + 1);
@@ -69,7 +69,7 @@ fn what_is_printed_at_start_is_true() {
         format!("url: http://{}", server.api),
         data.path().join("blocks").display().to_string(),
         data.path().join("wal").display().to_string(),
-        "retention    336 h".to_string(),
+        "retention      336 h".to_string(),
         "type: tempo".to_string(),
     ] {
         assert!(banner.contains(&text), "no {text:?} in {banner}");

@@ -23,7 +23,7 @@ fn path(name: &str) -> PathBuf {
 }
 
 /// One JSON object a line, gzipped.
-fn recording(name: &str) -> Vec<Value> {
+pub fn recording(name: &str) -> Vec<Value> {
     let file = File::open(path(name)).expect("the recording is there");
     let lines = BufReader::new(GzDecoder::new(file)).lines();
     lines.map(|line| serde_json::from_str(&line.expect("gzip")).expect("JSON")).collect()

@@ -1,5 +1,9 @@
 //! Spans in, in every form that senders have.
 
 mod bad_input;
+mod bombs;
+mod jaeger;
+mod opencensus;
 mod otlp;
-mod zipkin;
+mod tls;
+pub mod zipkin;

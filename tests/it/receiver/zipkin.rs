@@ -55,7 +55,8 @@ fn post(server: &Server, path: &str, headers: &[(&str, &str)], body: &str) {
     assert_eq!((answer.status, &answer.body[..]), (202, &b""[..]), "{path}");
 }
 
-fn post_all(server: &Server) {
+/// Sends everything.
+pub fn post_all(server: &Server) {
     CURLS.iter().for_each(|body| post(server, "/", &[("Content-Type", "application/json"), ("Accept", "*/*")], body));
     // curl -d without -H says that it is a form.
     post(server, "/api/v2/spans", &[("Content-Type", "application/x-www-form-urlencoded")], FILE);
@@ -134,7 +135,8 @@ fn wanted_of_file() -> Value {
     ])
 }
 
-fn check_by_id(server: &Server) {
+/// Every trace is what was sent, by each form of its id.
+pub fn check_by_id(server: &Server) {
     for (ids, wanted) in [
         (["0123456789abcde0", "00000000000000000123456789abcde0", "0123456789ABCDE0", "123456789abcde0"], wanted_of_curls()),
         (["0123456789abcde1", "00000000000000000123456789abcde1", "0123456789ABCDE1", "123456789abcde1"], wanted_of_file()),
@@ -150,7 +152,8 @@ fn check_by_id(server: &Server) {
     }
 }
 
-fn check_search(server: &Server) {
+/// Searches find what was sent.
+pub fn check_search(server: &Server) {
     for (query, counts) in [
         ("{ }", vec![3, 3]),
         ("{ name = \"span from bash!\" }", vec![1]),

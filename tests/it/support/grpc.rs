@@ -2,11 +2,14 @@
 
 use super::DEADLINE;
 use bytes::{Buf, Bytes};
-use http_body_util::{BodyExt, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
+use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 
 /// What a call came to.
@@ -25,12 +28,47 @@ pub const SEARCH: &str = "/tempopb.StreamingQuerier/Search";
 
 /// Calls with one message; `encoding` is how it is compressed already.
 pub fn call(address: SocketAddr, path: &str, encoding: Option<&str>, message: &[u8]) -> Answer {
+    wait(send(address, path, encoding, frame(encoding.is_some(), message)))
+}
+
+/// Calls with these bytes instead of a frame.
+pub fn call_with_frame(address: SocketAddr, path: &str, frame: &[u8]) -> Answer {
+    wait(send(address, path, None, frame.to_vec()))
+}
+
+/// Sends messages on a stream and ends it.
+pub fn stream(address: SocketAddr, path: &str, messages: &[Vec<u8>]) -> Answer {
+    wait(send(address, path, None, messages.iter().flat_map(|message| frame(false, message)).collect()))
+}
+
+/// Sends messages on a stream that stays open until what is returned is dropped.
+pub fn open_stream(address: SocketAddr, path: &'static str, messages: &[Vec<u8>]) -> impl Sized + use<> {
+    let frames: Vec<u8> = messages.iter().flat_map(|message| frame(false, message)).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    runtime.spawn(async move {
+        let first = tokio_stream::once(Ok::<_, Infallible>(Frame::data(Bytes::from(frames))));
+        let body = StreamBody::new(first.chain(tokio_stream::pending()));
+        // However it ends.
+        let _ = begin(address, path, None, body).await;
+    });
+    runtime
+}
+
+fn wait(answer: impl Future<Output = Answer>) -> Answer {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let answer = runtime.block_on(async { tokio::time::timeout(DEADLINE, send(address, path, encoding, message)).await });
+    let answer = runtime.block_on(async { tokio::time::timeout(DEADLINE, answer).await });
     answer.expect("an answer in time")
 }
 
-async fn send(address: SocketAddr, path: &str, encoding: Option<&str>, message: &[u8]) -> Answer {
+fn frame(compressed: bool, message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).expect("short").to_be_bytes();
+    [&[u8::from(compressed)][..], &length, message].concat()
+}
+
+async fn begin<B>(address: SocketAddr, path: &str, encoding: Option<&str>, body: B) -> http::Response<hyper::body::Incoming>
+where
+    B: http_body::Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
     let stream = TcpStream::connect(address).await.expect("listening");
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
     tokio::spawn(connection);
@@ -39,10 +77,11 @@ async fn send(address: SocketAddr, path: &str, encoding: Option<&str>, message: 
     if let Some(encoding) = encoding {
         request = request.header("grpc-encoding", encoding);
     }
-    let length = u32::try_from(message.len()).expect("short").to_be_bytes();
-    let frame = [&[u8::from(encoding.is_some())][..], &length, message].concat();
-    let request = request.body(Full::new(Bytes::from(frame))).expect("a request");
-    let (head, body) = sender.send_request(request).await.expect("an answer").into_parts();
+    sender.send_request(request.body(body).expect("a request")).await.expect("an answer")
+}
+
+async fn send(address: SocketAddr, path: &str, encoding: Option<&str>, frames: Vec<u8>) -> Answer {
+    let (head, body) = begin(address, path, encoding, Full::new(Bytes::from(frames))).await.into_parts();
     assert_eq!(head.status, 200, "{path}");
     let collected = body.collect().await.expect("a whole answer");
     let status = collected.trailers().and_then(Status::from_header_map).or_else(|| Status::from_header_map(&head.headers));

@@ -58,7 +58,8 @@ pub fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &st
     parse(&received).map_err(|error| sent.err().or(read.err()).unwrap_or(error))
 }
 
-fn parse(received: &[u8]) -> io::Result<Response> {
+/// The answer in these bytes.
+pub fn parse(received: &[u8]) -> io::Result<Response> {
     let cut_short = || Error::from(ErrorKind::UnexpectedEof);
     let head_bytes = received.windows(4).position(|bytes| bytes == b"\r\n\r\n").ok_or_else(cut_short)?;
     let head = String::from_utf8_lossy(&received[..head_bytes]);

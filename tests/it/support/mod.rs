@@ -4,6 +4,8 @@ pub mod client;
 pub mod data;
 pub mod grpc;
 pub mod http;
+pub mod jaeger;
+pub mod opencensus;
 pub mod rng;
 pub mod server;
 

@@ -29,6 +29,18 @@ distributor:
           endpoint: 127.0.0.1:0
     zipkin:
       endpoint: 127.0.0.1:0
+    jaeger:
+      protocols:
+        grpc:
+          endpoint: 127.0.0.1:0
+        thrift_http:
+          endpoint: 127.0.0.1:0
+        thrift_compact:
+          endpoint: 127.0.0.1:0
+        thrift_binary:
+          endpoint: 127.0.0.1:0
+    opencensus:
+      endpoint: 127.0.0.1:0
 storage:
   trace:
     backend: local
@@ -147,6 +159,11 @@ pub struct Server {
     pub otlp_grpc: SocketAddr,
     pub otlp_http: SocketAddr,
     pub zipkin: SocketAddr,
+    pub jaeger_grpc: SocketAddr,
+    pub jaeger_http: SocketAddr,
+    pub jaeger_compact: SocketAddr,
+    pub jaeger_binary: SocketAddr,
+    pub opencensus: SocketAddr,
     /// Texts of which a bad log line must contain one.
     expected: Vec<&'static str>,
 }
@@ -164,24 +181,38 @@ impl Server {
 
     /// One with a configuration and arguments of its own.
     pub fn start_with(data: &DataDir, config: &str, args: &[&str]) -> Self {
+        let server = Server::spawn(data, config, args);
+        until("readiness", || server.is_ready().then_some(()));
+        server
+    }
+
+    /// One that cannot be asked whether it is ready as others are.
+    pub fn start_unready(data: &DataDir, config: &str) -> Self {
+        Server::spawn(data, config, &[])
+    }
+
+    fn spawn(data: &DataDir, config: &str, args: &[&str]) -> Self {
         let process = data.spawn("conmoto", config, args);
         let banner = until("banner", || {
             let ended = process.ended();
             assert!(ended.is_none(), "the server ended with {ended:?}:\n{}", process.log());
             Some(process.out()).filter(|out| out.contains("Grafana data source"))
         });
-        let server = Server {
+        Server {
             api: address(&banner, "query API"),
             grpc: address(&banner, "gRPC API"),
-            otlp_grpc: address(&banner, "OTLP gRPC"),
-            otlp_http: address(&banner, "OTLP HTTP"),
-            zipkin: address(&banner, "Zipkin"),
+            otlp_grpc: receiver_address(&banner, "OTLP gRPC"),
+            otlp_http: receiver_address(&banner, "OTLP HTTP"),
+            zipkin: receiver_address(&banner, "Zipkin"),
+            jaeger_grpc: receiver_address(&banner, "Jaeger gRPC"),
+            jaeger_http: receiver_address(&banner, "Jaeger HTTP"),
+            jaeger_compact: receiver_address(&banner, "Jaeger compact"),
+            jaeger_binary: receiver_address(&banner, "Jaeger binary"),
+            opencensus: receiver_address(&banner, "OpenCensus"),
             data: data.clone(),
             process,
             expected: Vec::new(),
-        };
-        until("readiness", || server.is_ready().then_some(()));
-        server
+        }
     }
 
     fn is_ready(&self) -> bool {
@@ -192,6 +223,14 @@ impl Server {
     /// Warnings and errors with this text are what the test is about.
     pub fn expect_log(&mut self, text: &'static str) {
         self.expected.push(text);
+    }
+
+    /// The most memory that it has ever held, in bytes.
+    pub fn peak_bytes(&self) -> usize {
+        let path = format!("/proc/{}/status", self.process.child().id());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
     }
 
     /// What it has logged.
@@ -232,10 +271,18 @@ impl Drop for Server {
     }
 }
 
+/// The address of a receiver; one that is not served is nowhere.
+fn receiver_address(banner: &str, what: &str) -> SocketAddr {
+    match banner.lines().any(|line| line.trim_start().starts_with(what)) {
+        true => address(banner, what),
+        false => SocketAddr::from(([0, 0, 0, 0], 0)),
+    }
+}
+
 /// The address in a line of the banner.
 fn address(banner: &str, what: &str) -> SocketAddr {
     let line = banner.lines().find_map(|line| line.trim_start().strip_prefix(what)).unwrap_or_else(|| panic!("no {what} in {banner}"));
     let word = line.split_whitespace().next().unwrap_or_default();
-    let host_and_port = word.trim_start_matches("http://").split('/').next().unwrap_or_default();
+    let host_and_port = word.trim_start_matches("http://").trim_start_matches("https://").split('/').next().unwrap_or_default();
     host_and_port.parse().unwrap_or_else(|error| panic!("{what}: {host_and_port}: {error}"))
 }
