@@ -60,7 +60,8 @@ impl Timeline {
         let end = (self.first / EPOCH_TICKS + 1) * EPOCH_TICKS;
         let num = usize::try_from(end - self.first).unwrap_or(usize::MAX).min(self.times.len());
         self.times.drain(..num);
-        self.first += num as u64;
+        // Also of an epoch that is not over, so that logs have nothing left of it.
+        self.first = if num > 0 { end } else { self.first };
         num > 0
     }
 
@@ -127,6 +128,12 @@ impl Log {
     /// Whether nothing is left.
     pub(super) fn is_empty(&self) -> bool {
         self.epochs.is_empty()
+    }
+
+    /// Whether there was a value at any tick of a range.
+    pub(super) fn has_any(&self, ticks: &std::ops::Range<u64>) -> bool {
+        let end = self.ended.map_or(ticks.end, |ended| ended.min(ticks.end));
+        self.epochs.front().is_some_and(|first| first.first_tick.max(ticks.start) < end)
     }
 
     /// Calls `visit` with each tick of a range at which there was a value, and the values.
@@ -277,6 +284,6 @@ mod tests {
         assert!(timeline.drop_oldest() && timeline.drop_oldest() && !timeline.drop_oldest());
         log.trim(timeline.first());
         assert!(log.is_empty());
-        assert_eq!(timeline.push(7), 300);
+        assert_eq!(timeline.push(7), 360);
     }
 }

@@ -35,12 +35,17 @@ fn dense(chunk: &Chunk, row: usize) -> u32 {
     let kind = if chunk.kind[row] == 0 { 0 } else { 1 + varint(chunk.kind[row] as i64 as u64) };
     let unset = |nanos: u64| if nanos == 0 { 9 } else { 0 };
     let start = unset(chunk.start[row]) + unset(chunk.end(row as u32));
-    FIXED_BYTES - start + parent + if name == 0 { 0 } else { field(name) } + kind
+    FIXED_BYTES - start + parent + text(name) + kind
 }
 
 /// A field with a tag of one byte, its length and its bytes.
 fn field(length: usize) -> u32 {
     1 + varint(length as u64) + length as u32
+}
+
+/// A field with text, which is not there if it is empty.
+fn text(length: usize) -> u32 {
+    if length == 0 { 0 } else { field(length) }
 }
 
 fn varint(value: u64) -> u32 {
@@ -76,7 +81,7 @@ fn add_statuses(chunk: &Chunk, rows: &Range<u32>, sizes: &mut [u32]) {
 
 fn add_attributes(table: &AttributeTable, rows: &Range<u32>, sizes: &mut [u32]) {
     for column in table.columns() {
-        let key = field(column.key().len());
+        let key = text(column.key().len());
         // The value is a message within the pair, which is a message within the span.
         let mut add = |at: usize, value: u32| sizes[(column.rows[at] - rows.start) as usize] += field((key + field(value as usize)) as usize);
         let range = within(&column.rows, rows);
@@ -103,7 +108,7 @@ fn add_events(chunk: &Chunk, rows: &Range<u32>, sizes: &mut [u32]) {
         .clone()
         .map(|at| {
             let name = events.names.get(events.name[at]).len();
-            (if events.time[at] == 0 { 0 } else { 9 }) + if name == 0 { 0 } else { field(name) }
+            (if events.time[at] == 0 { 0 } else { 9 }) + text(name)
         })
         .collect();
     add_attributes(&events.attributes, &event_rows, &mut lengths);
