@@ -8,6 +8,7 @@ mod adapters;
 pub mod allocator;
 mod banner;
 mod data_dir;
+mod generating;
 pub mod health;
 mod listeners;
 mod metrics;
@@ -18,6 +19,7 @@ use crate::compactor::{Compactor, CompactorConfig, Surroundings};
 use crate::config::Config;
 use crate::distributor::Distributor;
 use crate::frontend::Frontend;
+use crate::generator::Generator;
 use crate::ingester::{Ingester, IngesterConfig, Recovered};
 use crate::model::TenantId;
 use crate::receiver::otlp_grpc::{self, OtlpGrpc};
@@ -48,6 +50,7 @@ pub struct App {
     store: Store,
     blocks: Arc<BlockLists>,
     compactor: Arc<Compactor>,
+    generator: Arc<Generator>,
     recovered: Recovered,
     readiness: watch::Sender<Readiness>,
     wal_dir: PathBuf,
@@ -69,8 +72,9 @@ impl App {
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
         let compactor = Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&config, &ingester));
+        let generator = generating::generator(&config, &ingester, &wal_dir)?;
         let (readiness, _) = watch::channel(Readiness::Starting);
-        Ok(App { config, listeners, ingester, store, blocks, compactor, recovered, readiness, wal_dir, _lock: lock })
+        Ok(App { config, listeners, ingester, store, blocks, compactor, generator, recovered, readiness, wal_dir, _lock: lock })
     }
 
     /// Where the HTTP API listens.
@@ -102,7 +106,8 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let distributor = self.distributor();
         let state = Arc::new(self.api_state());
-        let App { config, listeners, ingester, store, blocks, compactor, readiness, .. } = self;
+        let App { config, listeners, ingester, store, blocks, compactor, generator, readiness, .. } = self;
+        let generating = generating::start(&generator)?;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
         let mut receivers = JoinSet::new();
         for (bound, router) in receiver_routers(&config, listeners.receivers, &distributor) {
@@ -127,6 +132,7 @@ impl App {
         drop(stop_receivers);
         drop(readiness);
         finish(receivers).await;
+        generating.stop(&generator).await;
         drop(stop_api);
         finish(api).await;
         drop(stop_compactor);
@@ -152,16 +158,19 @@ impl App {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
-        let compactor = Arc::clone(&self.compactor);
+        let (compactor, generator) = (Arc::clone(&self.compactor), Arc::clone(&self.generator));
         let readings = move || {
             compactor.measure();
-            metrics::readings(&ingester, &store, &blocks, compactor.instruments())
+            let mut readings = metrics::readings(&ingester, &store, &blocks, compactor.instruments());
+            readings.extend(generating::readings(&generator));
+            readings
         };
         let metrics = Metrics::new(Box::new(readings));
         let services = self.readiness.subscribe();
         ApiState {
             config: api_config(&self.config),
             frontend: Arc::new(Frontend::new(recent, cores, self.config.query.query_timeout)),
+            generator: Arc::clone(&self.generator),
             readiness: self.readiness.subscribe(),
             flush: flush(Arc::clone(&self.ingester)),
             metrics_text: Arc::new(move || metrics.text()),

@@ -48,7 +48,7 @@ pub use filter::{Condition, Field, FilterPolicy, PolicyMatch, Wanted};
 pub use labels::LabelSet;
 pub use series::RegistryCounts;
 pub use service_graph::GraphCounts;
-pub use tenant::{Discards, Tenant};
+pub use tenant::{Discards, Tenant, series_metadata};
 
 use crate::columns::Chunk;
 use crate::model::{TenantId, TraceId, UnixNanos};

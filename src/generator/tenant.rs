@@ -302,6 +302,16 @@ impl Tenant {
     }
 }
 
+/// Name, type and meaning of each metric of a tenant.
+pub fn series_metadata(tenant: &Tenant) -> Vec<(String, &'static str, &'static str)> {
+    let kind = |kind: &MetricKind| match kind {
+        MetricKind::Counter => "counter",
+        MetricKind::Info => "gauge",
+        MetricKind::Histogram(_) => "histogram",
+    };
+    tenant.registry.metrics().iter().map(|metric| (metric.name.to_string(), kind(&metric.kind), metric.help)).collect()
+}
+
 /// Unix milliseconds.
 fn millis(moment: UnixNanos) -> i64 {
     i64::try_from(moment.0 / 1_000_000).unwrap_or(i64::MAX)

@@ -93,8 +93,8 @@ fn number(text: &str) -> Option<(Token, &str)> {
     Some((Token::Duration(duration_millis(word)?), rest))
 }
 
-/// `1h30m`, `15s`, `500ms` in milliseconds.
-pub(super) fn duration_millis(text: &str) -> Option<i64> {
+/// `1h30m`, `15s`, `500ms` in milliseconds, as Prometheus reads them.
+pub fn duration_millis(text: &str) -> Option<i64> {
     let (mut rest, mut total) = (text, 0i64);
     if rest.is_empty() {
         return None;
@@ -136,7 +136,7 @@ fn quoted(text: &str, quote: char) -> Option<(Token, &str)> {
 }
 
 fn escape(characters: &mut std::str::CharIndices<'_>) -> Option<char> {
-    let mut hex = |num: usize, characters: &mut std::str::CharIndices<'_>| {
+    let hex = |num: usize, characters: &mut std::str::CharIndices<'_>| {
         let digits: String = characters.by_ref().take(num).map(|(_, digit)| digit).collect();
         (digits.len() == num).then(|| u32::from_str_radix(&digits, 16).ok()).flatten().and_then(char::from_u32)
     };

@@ -12,6 +12,7 @@ mod select;
 
 pub use eval::{Outcome, Sample, evaluate};
 pub use parser::{Aggregation, Call, Expr, Grouping, Matcher, MatchOp, Operator, Selector, parse, parse_selector};
+pub use lexer::duration_millis;
 pub use select::{Labels, Lookup, Moments, label_names, label_values, series_labels};
 
 /// What is not refused.
