@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
+use crate::generator::settings::Processors;
 
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -154,7 +155,10 @@ fn seed_001() {
     assert_eq!(config.storage.wal_path_fallback, None);
     assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
     assert!(loaded.warnings[0].contains("overrides.metrics_generator_processors (line 45): the flat form"), "{:?}", loaded.warnings);
-    assert!(loaded.notes.iter().any(|note| note.starts_with("metrics_generator (line 48): ")), "{:?}", loaded.notes);
+    let generator = config.generator;
+    assert_eq!(generator.defaults.processors, Processors::named(["service-graphs"]).expect("known"));
+    assert_eq!(generator.remote_write[0].url, "http://prometheus.monitoring:9090/api/v1/write");
+    assert!(loaded.notes.iter().any(|note| note.starts_with("metrics_generator.traces_storage (line")), "{:?}", loaded.notes);
 }
 
 #[test]
@@ -182,10 +186,13 @@ fn seed_003() {
 }
 
 #[test]
-fn seed_004_starts_without_a_generator() {
+fn seed_004_has_its_dimensions() {
     let loaded = good("seed-004.yaml");
     assert_eq!(loaded.config.storage.local_path, Path::new("/tmp/tempo/traces"));
-    assert_eq!(loaded.notes, ["metrics_generator (line 18): metrics are not made from spans yet"]);
+    assert_eq!(loaded.notes, [] as [&str; 0]);
+    let defaults = loaded.config.generator.defaults;
+    assert_eq!(defaults.span_metrics.dimensions, ["http.method", "http.status_code"]);
+    assert_eq!(defaults.processors, Processors::named(["span-metrics", "service-graphs"]).expect("known"));
 }
 
 #[test]

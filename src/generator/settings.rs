@@ -88,7 +88,7 @@ pub struct Settings {
     /// Host info.
     pub host_info: HostInfoSettings,
     /// Headers of remote write, before those of the endpoint.
-    pub remote_write_headers: BTreeMap<String, String>,
+    pub remote_write_headers: SecretHeaders,
 }
 
 impl Default for Settings {
@@ -113,8 +113,18 @@ impl Default for Settings {
             service_graphs: ServiceGraphSettings::default(),
             span_metrics: SpanMetricsSettings::default(),
             host_info: HostInfoSettings::default(),
-            remote_write_headers: BTreeMap::new(),
+            remote_write_headers: SecretHeaders::default(),
         }
+    }
+}
+
+/// Headers whose values are not printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SecretHeaders(pub BTreeMap<String, String>);
+
+impl std::fmt::Debug for SecretHeaders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -426,12 +436,13 @@ impl std::fmt::Debug for RemoteWrite {
     }
 }
 
-/// A URL without the name and password that may stand in it.
+/// A URL without the name and password that may stand in it, and without a query that may hold a key.
 pub(super) fn without_user(url: &str) -> String {
-    match (url.split_once("://"), url.split_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-        _ => url.to_owned(),
-    }
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
 }
 
 /// How a sender of samples names itself.

@@ -72,7 +72,7 @@ impl Sender {
         let client = builder.build().map_err(|error| error.to_string())?;
         reqwest::Url::parse(&settings.url).map_err(|error| format!("url: {error}"))?;
         let has_own = |headers: &BTreeMap<String, String>| headers.keys().any(|name| name.eq_ignore_ascii_case(TENANT_HEADER));
-        let tenant_headers = config.defaults.remote_write_headers.clone();
+        let tenant_headers = config.defaults.remote_write_headers.0.clone();
         let names_tenant = config.add_org_id_header && !has_own(&settings.headers) && !has_own(&tenant_headers);
         let sender = Sender {
             settings,
