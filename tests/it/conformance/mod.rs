@@ -23,10 +23,15 @@ fn path(name: &str) -> PathBuf {
 }
 
 /// One JSON object a line, gzipped.
-fn recording(name: &str) -> Vec<Value> {
+pub fn recording(name: &str) -> Vec<Value> {
     let file = File::open(path(name)).expect("the recording is there");
     let lines = BufReader::new(GzDecoder::new(file)).lines();
     lines.map(|line| serde_json::from_str(&line.expect("gzip")).expect("JSON")).collect()
+}
+
+/// The recorded data: requests, each after its length.
+pub fn recorded_requests() -> Vec<Vec<u8>> {
+    queries::requests()
 }
 
 /// Cases whose answer is meant to differ, with the reason: id, tab, reason.
