@@ -380,7 +380,7 @@ fn keys_of_the_generator() {
     let [one, two] = &generator.remote_write[..] else { panic!("two receivers") };
     assert_eq!((one.timeout, one.max_samples_per_send, one.min_backoff, one.max_backoff), (seconds(7), 9, seconds(1), seconds(2)));
     assert!(one.authorization == Authorization::Basic { user: "u".to_owned(), password: Credential::Text("p".to_owned()) });
-    let token = Credential::Text("token".to_owned());
+    let token = Credential::Text("s3cr3t".to_owned());
     assert!(two.authorization == Authorization::Scheme { scheme: "Bearer".to_owned(), credentials: token } && two.skip_verify);
     let defaults = &generator.defaults;
     let wanted = Processors::named(["span-metrics-count", "service-graphs-latency", "host-info"]).expect("known");
@@ -398,7 +398,7 @@ fn keys_of_the_generator() {
     assert_eq!(exclude[1].wanted, Wanted::Exactly(Value::Int(3)));
     assert_eq!(exclude[2].wanted, Wanted::Exactly(Value::Str("3".into())));
     let printed = format!("{config:?}");
-    assert!(!["hidden", "word", "token"].iter().any(|secret| printed.contains(secret)), "{printed}");
+    assert!(!["hidden", "user:word", "s3cr3t"].iter().any(|secret| printed.contains(secret)), "{printed}");
 }
 
 #[test]

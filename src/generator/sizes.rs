@@ -4,6 +4,7 @@
 //! that is not zero once, and the status always, even if it is empty.
 
 use crate::columns::attributes::AttributeTable;
+use crate::columns::value::KeyValueRef;
 use crate::columns::{Chunk, ColumnValues, Sparse};
 use std::ops::Range;
 
@@ -94,7 +95,13 @@ fn add_attributes(table: &AttributeTable, rows: &Range<u32>, sizes: &mut [u32]) 
         }
     }
     let (codes, dictionary) = table.residual();
-    add_text(codes, rows, sizes, |code| field(dictionary.get(code).len()));
+    add_text(codes, rows, sizes, |code| field(pair(dictionary.get(code))));
+}
+
+/// The length of a `KeyValue` message, which may be stored in a longer form.
+fn pair(message: &[u8]) -> usize {
+    let Ok(parts) = KeyValueRef::read(message) else { return message.len() };
+    (text(parts.key.len()) + parts.value.map_or(0, |value| field(value.len()))) as usize
 }
 
 fn add_events(chunk: &Chunk, rows: &Range<u32>, sizes: &mut [u32]) {

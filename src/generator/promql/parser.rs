@@ -378,7 +378,8 @@ impl Parser {
                 return self.error("a duration expected");
             }
         };
-        if self.takes(":") {
+        // A colon belongs to names elsewhere.
+        if matches!(self.peek(), Some(Token::Name(step)) if step.starts_with(':')) {
             return unsupported("a subquery".to_owned());
         }
         self.wants("]")?;

@@ -11,15 +11,13 @@ use std::collections::BTreeMap;
 /// The recorder took off what tells one instance from another.
 const NOT_RECORDED: [&str; 2] = ["job", "instance"];
 
-const DEFAULT: &str = "\
-  metrics_ingestion_time_range_slack: 900000h
+const DEFAULT: &str = "  metrics_ingestion_time_range_slack: 900000h
   processor:
     service_graphs:
       wait: 5s
 ";
 
-const RICH: &str = "\
-  metrics_ingestion_time_range_slack: 900000h
+const RICH: &str = "  metrics_ingestion_time_range_slack: 900000h
   processor:
     service_graphs:
       wait: 5s
