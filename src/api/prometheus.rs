@@ -177,7 +177,9 @@ async fn query_range(State(state): State<Arc<ApiState>>, request: Request) -> Re
     }
     let moments = Moments { start, end, step };
     if moments.len() > MAX_MOMENTS {
-        return Err(Refusal::bad("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"));
+        return Err(Refusal::bad(
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
+        ));
     }
     let series = match outcome(&state, &asked, moments).await? {
         Outcome::Series(series) => series,

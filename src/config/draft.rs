@@ -203,7 +203,8 @@ fn check_mappings(settings: &SpanMetricsSettings) -> Result<(), ConfigError> {
     for mapping in &settings.mappings {
         let name = sanitised(&mapping.name);
         if name.is_empty() || taken.contains(&name) {
-            let message = format!("metrics_generator.processor.span_metrics.dimension_mappings: the label {name:?} is used twice, or empty");
+            let message =
+                format!("metrics_generator.processor.span_metrics.dimension_mappings: the label {name:?} is used twice, or empty");
             return Err(ConfigError::Invalid(message));
         }
         taken.push(name);

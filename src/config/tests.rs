@@ -385,13 +385,25 @@ fn keys_of_the_generator() {
     let defaults = &generator.defaults;
     let wanted = Processors::named(["span-metrics-count", "service-graphs-latency", "host-info"]).expect("known");
     assert_eq!((defaults.processors, defaults.limiter, defaults.histograms), (wanted, Limiter::Entity, HistogramMode::Both));
-    assert_eq!((defaults.max_active_series, defaults.max_active_entities, defaults.max_cardinality_per_label), (Some(17), Some(3), Some(4)));
-    assert_eq!((defaults.collection_interval, defaults.stale_duration, defaults.time_range_slack), (seconds(20), seconds(300), seconds(7200)));
+    assert_eq!(
+        (defaults.max_active_series, defaults.max_active_entities, defaults.max_cardinality_per_label),
+        (Some(17), Some(3), Some(4))
+    );
+    assert_eq!(
+        (defaults.collection_interval, defaults.stale_duration, defaults.time_range_slack),
+        (seconds(20), seconds(300), seconds(7200))
+    );
     let graphs = &defaults.service_graphs;
-    assert_eq!((graphs.wait, graphs.max_items, &graphs.buckets[..], &graphs.dimensions[..]), (seconds(4), 5, &[1.0, 2.0][..], &["b".to_owned()][..]));
+    assert_eq!(
+        (graphs.wait, graphs.max_items, &graphs.buckets[..], &graphs.dimensions[..]),
+        (seconds(4), 5, &[1.0, 2.0][..], &["b".to_owned()][..])
+    );
     assert!(graphs.client_server_prefix && graphs.messaging_latency && graphs.virtual_node_label);
     let spans = &defaults.span_metrics;
-    assert_eq!((&spans.dimensions[..], &spans.mappings[0].source_labels[..]), (&["c".to_owned()][..], &["x".to_owned(), "y".to_owned()][..]));
+    assert_eq!(
+        (&spans.dimensions[..], &spans.mappings[0].source_labels[..]),
+        (&["c".to_owned()][..], &["x".to_owned(), "y".to_owned()][..])
+    );
     assert!(spans.target_info && !spans.instance_label && !spans.intrinsic.span_name && spans.intrinsic.status_message);
     let exclude = &spans.filters[0].exclude.as_ref().expect("given").0;
     assert_eq!(exclude[0].field, Field::Kind);

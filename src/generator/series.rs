@@ -243,9 +243,7 @@ impl Registry {
         let value = match &metric.kind {
             MetricKind::Counter => SeriesValue::Number(0.0),
             MetricKind::Info => SeriesValue::Number(1.0),
-            MetricKind::Histogram(bounds) => {
-                SeriesValue::Histogram(Box::new(Histogram::new(Arc::clone(bounds), self.native.as_ref())))
-            }
+            MetricKind::Histogram(bounds) => SeriesValue::Histogram(Box::new(Histogram::new(Arc::clone(bounds), self.native.as_ref()))),
         };
         let series = Series { labels, value, log: Log::default(), updated_millis: now_millis, is_new: true };
         let slot = match metric.free.pop() {

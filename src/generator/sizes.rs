@@ -84,7 +84,8 @@ fn add_attributes(table: &AttributeTable, rows: &Range<u32>, sizes: &mut [u32]) 
     for column in table.columns() {
         let key = text(column.key().len());
         // The value is a message within the pair, which is a message within the span.
-        let mut add = |at: usize, value: u32| sizes[(column.rows[at] - rows.start) as usize] += field((key + field(value as usize)) as usize);
+        let mut add =
+            |at: usize, value: u32| sizes[(column.rows[at] - rows.start) as usize] += field((key + field(value as usize)) as usize);
         let range = within(&column.rows, rows);
         match &column.values {
             ColumnValues::Str(codes, dictionary) => range.for_each(|at| add(at, field(dictionary.get(codes[at]).len()))),

@@ -208,8 +208,10 @@ impl SpanMetrics {
                 || self.settings.target_info_excluded.iter().any(|excluded| excluded == key)
         };
         let kept = resource.attributes.iter().filter(|(key, _)| !is_left_out(key));
-        let mut pairs: Vec<(Arc<str>, String)> =
-            kept.map(|(key, value)| (beside(key, &TARGET), attributes::text_of_value(value))).filter(|(_, value)| !value.is_empty()).collect();
+        let mut pairs: Vec<(Arc<str>, String)> = kept
+            .map(|(key, value)| (beside(key, &TARGET), attributes::text_of_value(value)))
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
         let of_target = self.target_pairs(target);
         if pairs.is_empty() || of_target.is_empty() {
             return None;

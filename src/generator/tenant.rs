@@ -189,7 +189,7 @@ impl Tenant {
         let tick = self.timeline.push(now_millis);
         let mut values = Vec::new();
         for (_, kind, series) in self.registry.series_mut() {
-            if series.is_new {
+            if series.is_new && series.log.is_empty() {
                 series.log.zero = (*kind != MetricKind::Info).then_some((first_zero(now_millis), tick));
             }
             values.clear();

@@ -1,5 +1,7 @@
 //! The recorded series of Tempo's generator, and what becomes of spans that come late or in pieces.
 
+mod processors;
+
 use super::exposition::{TextFormat, text};
 use super::settings::{IntrinsicDimensions, ServiceGraphSettings, Settings, SpanMetricsSettings};
 use super::{NewRows, Tenant};

@@ -60,7 +60,10 @@ static STORAGE: Table<Draft> = Table::new(
             draft.config.generator.storage_path = (!text.is_empty()).then(|| PathBuf::from(text));
             Ok(())
         }),
-        Key::new("remote_write", Action::Custom(|draft, node, report| remote_writes(&mut draft.config.generator.remote_write, node, report))),
+        Key::new(
+            "remote_write",
+            Action::Custom(|draft, node, report| remote_writes(&mut draft.config.generator.remote_write, node, report)),
+        ),
         Key::bool("remote_write_add_org_id_header", |draft, on| draft.config.generator.add_org_id_header = on),
         Key::duration("remote_write_flush_deadline", |draft, deadline| draft.config.generator.flush_deadline = deadline),
     ],
@@ -106,7 +109,10 @@ static SERVICE_GRAPHS: Table<Draft> = Table::new(
         Key::bool("enable_client_server_prefix", |draft, on| of(draft).service_graphs.client_server_prefix = on),
         Key::bool("enable_messaging_system_latency_histogram", |draft, on| of(draft).service_graphs.messaging_latency = on),
         Key::bool("enable_virtual_node_label", |draft, on| of(draft).service_graphs.virtual_node_label = on),
-        Key::new("peer_attributes", Action::Custom(|draft, node, report| texts(&mut of(draft).service_graphs.peer_attributes, node, report))),
+        Key::new(
+            "peer_attributes",
+            Action::Custom(|draft, node, report| texts(&mut of(draft).service_graphs.peer_attributes, node, report)),
+        ),
         Key::new(
             "database_name_attributes",
             Action::Custom(|draft, node, report| texts(&mut of(draft).service_graphs.database_attributes, node, report)),
@@ -144,7 +150,10 @@ static SPAN_METRICS: Table<Draft> = Table::new(
             Ok(())
         }),
         Key::bool("enable_tracestate_span_multiplier", |draft, on| of(draft).span_metrics.multiplier.from_trace_state = on),
-        Key::new("filter_policies", Action::Custom(|draft, node, report| filter_policies(&mut of(draft).span_metrics.filters, node, report))),
+        Key::new(
+            "filter_policies",
+            Action::Custom(|draft, node, report| filter_policies(&mut of(draft).span_metrics.filters, node, report)),
+        ),
         Key::not_yet("subprocessors"),
     ],
     &["histogram_override"],

@@ -235,7 +235,10 @@ const fn refused(name: &'static str) -> Key<Receiver> {
         name,
         Action::Custom(|_, node, report| {
             if !node.is_trivial() {
-                report.problems.push(Problem::new(node.line, "a key of remote_write that is not supported: sigv4, azuread, oauth2, google_iam, a proxy, or client certificates"));
+                report.problems.push(Problem::new(
+                    node.line,
+                    "a key of remote_write that is not supported: sigv4, azuread, oauth2, google_iam, a proxy, or client certificates",
+                ));
             }
         }),
     )

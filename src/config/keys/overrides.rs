@@ -44,34 +44,103 @@ pub(super) static OVERRIDES: Table<Draft> = Table::new(
         flat("metrics_generator_disable_collection", "overrides.defaults.metrics_generator.disable_collection"),
         flat("metrics_generator_generate_native_histograms", "overrides.defaults.metrics_generator.generate_native_histograms"),
         flat("metrics_generator_native_histogram_bucket_factor", "overrides.defaults.metrics_generator.native_histogram_bucket_factor"),
-        flat("metrics_generator_native_histogram_max_bucket_number", "overrides.defaults.metrics_generator.native_histogram_max_bucket_number"),
-        flat("metrics_generator_native_histogram_min_reset_duration", "overrides.defaults.metrics_generator.native_histogram_min_reset_duration"),
+        flat(
+            "metrics_generator_native_histogram_max_bucket_number",
+            "overrides.defaults.metrics_generator.native_histogram_max_bucket_number",
+        ),
+        flat(
+            "metrics_generator_native_histogram_min_reset_duration",
+            "overrides.defaults.metrics_generator.native_histogram_min_reset_duration",
+        ),
         flat("metrics_generator_trace_id_label_name", "overrides.defaults.metrics_generator.trace_id_label_name"),
         flat("metrics_generator_ingestion_time_range_slack", "overrides.defaults.metrics_generator.ingestion_time_range_slack"),
         flat("metrics_generator_remote_write_headers", "overrides.defaults.metrics_generator.remote_write_headers"),
         flat("metrics_generator_span_name_sanitization", "overrides.defaults.metrics_generator.span_name_sanitization"),
         flat("metrics_generator_processor_service_graphs_wait", "overrides.defaults.metrics_generator.processor.service_graphs.wait"),
-        flat("metrics_generator_processor_service_graphs_max_items", "overrides.defaults.metrics_generator.processor.service_graphs.max_items"),
-        flat("metrics_generator_processor_service_graphs_histogram_buckets", "overrides.defaults.metrics_generator.processor.service_graphs.histogram_buckets"),
-        flat("metrics_generator_processor_service_graphs_dimensions", "overrides.defaults.metrics_generator.processor.service_graphs.dimensions"),
-        flat("metrics_generator_processor_service_graphs_peer_attributes", "overrides.defaults.metrics_generator.processor.service_graphs.peer_attributes"),
-        flat("metrics_generator_processor_service_graphs_filter_policies", "overrides.defaults.metrics_generator.processor.service_graphs.filter_policies"),
-        flat("metrics_generator_processor_service_graphs_enable_client_server_prefix", "overrides.defaults.metrics_generator.processor.service_graphs.enable_client_server_prefix"),
-        flat("metrics_generator_processor_service_graphs_enable_messaging_system_latency_histogram", "overrides.defaults.metrics_generator.processor.service_graphs.enable_messaging_system_latency_histogram"),
-        flat("metrics_generator_processor_service_graphs_enable_virtual_node_label", "overrides.defaults.metrics_generator.processor.service_graphs.enable_virtual_node_label"),
-        flat("metrics_generator_processor_service_graphs_span_multiplier_key", "overrides.defaults.metrics_generator.processor.service_graphs.span_multiplier_key"),
-        flat("metrics_generator_processor_service_graphs_enable_tracestate_span_multiplier", "overrides.defaults.metrics_generator.processor.service_graphs.enable_tracestate_span_multiplier"),
-        flat("metrics_generator_processor_span_metrics_histogram_buckets", "overrides.defaults.metrics_generator.processor.span_metrics.histogram_buckets"),
-        flat("metrics_generator_processor_span_metrics_dimensions", "overrides.defaults.metrics_generator.processor.span_metrics.dimensions"),
-        flat("metrics_generator_processor_span_metrics_intrinsic_dimensions", "overrides.defaults.metrics_generator.processor.span_metrics.intrinsic_dimensions"),
-        flat("metrics_generator_processor_span_metrics_filter_policies", "overrides.defaults.metrics_generator.processor.span_metrics.filter_policies"),
-        flat("metrics_generator_processor_span_metrics_dimension_mappings", "overrides.defaults.metrics_generator.processor.span_metrics.dimension_mappings"),
-        flat("metrics_generator_processor_span_metrics_enable_target_info", "overrides.defaults.metrics_generator.processor.span_metrics.enable_target_info"),
-        flat("metrics_generator_processor_span_metrics_target_info_excluded_dimensions", "overrides.defaults.metrics_generator.processor.span_metrics.target_info_excluded_dimensions"),
-        flat("metrics_generator_processor_span_metrics_enable_instance_label", "overrides.defaults.metrics_generator.processor.span_metrics.enable_instance_label"),
-        flat("metrics_generator_processor_span_metrics_span_multiplier_key", "overrides.defaults.metrics_generator.processor.span_metrics.span_multiplier_key"),
-        flat("metrics_generator_processor_span_metrics_enable_tracestate_span_multiplier", "overrides.defaults.metrics_generator.processor.span_metrics.enable_tracestate_span_multiplier"),
-        flat("metrics_generator_processor_host_info_host_identifiers", "overrides.defaults.metrics_generator.processor.host_info.host_identifiers"),
+        flat(
+            "metrics_generator_processor_service_graphs_max_items",
+            "overrides.defaults.metrics_generator.processor.service_graphs.max_items",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_histogram_buckets",
+            "overrides.defaults.metrics_generator.processor.service_graphs.histogram_buckets",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_dimensions",
+            "overrides.defaults.metrics_generator.processor.service_graphs.dimensions",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_peer_attributes",
+            "overrides.defaults.metrics_generator.processor.service_graphs.peer_attributes",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_filter_policies",
+            "overrides.defaults.metrics_generator.processor.service_graphs.filter_policies",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_enable_client_server_prefix",
+            "overrides.defaults.metrics_generator.processor.service_graphs.enable_client_server_prefix",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_enable_messaging_system_latency_histogram",
+            "overrides.defaults.metrics_generator.processor.service_graphs.enable_messaging_system_latency_histogram",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_enable_virtual_node_label",
+            "overrides.defaults.metrics_generator.processor.service_graphs.enable_virtual_node_label",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_span_multiplier_key",
+            "overrides.defaults.metrics_generator.processor.service_graphs.span_multiplier_key",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_enable_tracestate_span_multiplier",
+            "overrides.defaults.metrics_generator.processor.service_graphs.enable_tracestate_span_multiplier",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_histogram_buckets",
+            "overrides.defaults.metrics_generator.processor.span_metrics.histogram_buckets",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_dimensions",
+            "overrides.defaults.metrics_generator.processor.span_metrics.dimensions",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_intrinsic_dimensions",
+            "overrides.defaults.metrics_generator.processor.span_metrics.intrinsic_dimensions",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_filter_policies",
+            "overrides.defaults.metrics_generator.processor.span_metrics.filter_policies",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_dimension_mappings",
+            "overrides.defaults.metrics_generator.processor.span_metrics.dimension_mappings",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_enable_target_info",
+            "overrides.defaults.metrics_generator.processor.span_metrics.enable_target_info",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_target_info_excluded_dimensions",
+            "overrides.defaults.metrics_generator.processor.span_metrics.target_info_excluded_dimensions",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_enable_instance_label",
+            "overrides.defaults.metrics_generator.processor.span_metrics.enable_instance_label",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_span_multiplier_key",
+            "overrides.defaults.metrics_generator.processor.span_metrics.span_multiplier_key",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_enable_tracestate_span_multiplier",
+            "overrides.defaults.metrics_generator.processor.span_metrics.enable_tracestate_span_multiplier",
+        ),
+        flat(
+            "metrics_generator_processor_host_info_host_identifiers",
+            "overrides.defaults.metrics_generator.processor.host_info.host_identifiers",
+        ),
         flat("metrics_generator_processor_host_info_metric_name", "overrides.defaults.metrics_generator.processor.host_info.metric_name"),
         // Rings, queues and local blocks.
         legacy("metrics_generator_*"),

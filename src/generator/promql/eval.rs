@@ -119,8 +119,7 @@ impl Evaluation<'_> {
         }
         let of_group = |(labels, buckets): (Labels, Vec<(f64, &Sample)>)| {
             let at = |moment: usize| {
-                let known: Vec<(f64, f64)> =
-                    buckets.iter().filter_map(|(bound, series)| Some((*bound, series.values[moment]?))).collect();
+                let known: Vec<(f64, f64)> = buckets.iter().filter_map(|(bound, series)| Some((*bound, series.values[moment]?))).collect();
                 (!known.is_empty()).then(|| bucket_quantile(quantile, known))
             };
             Sample { labels, values: (0..self.num_moments).map(at).collect() }

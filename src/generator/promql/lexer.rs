@@ -24,9 +24,8 @@ pub(super) enum Token {
 pub(super) type Placed = (Token, usize);
 
 /// Longer marks first.
-const MARKS: [&str; 24] = [
-    "=~", "!=", "!~", "==", "<=", ">=", "{", "}", "(", ")", "[", "]", ",", "=", "+", "-", "*", "/", "%", "^", "<", ">", "@", ".",
-];
+const MARKS: [&str; 24] =
+    ["=~", "!=", "!~", "==", "<=", ">=", "{", "}", "(", ")", "[", "]", ",", "=", "+", "-", "*", "/", "%", "^", "<", ">", "@", "."];
 
 /// The tokens of a query.
 pub(super) fn tokens(text: &str) -> Result<Vec<Placed>, PromqlError> {
@@ -163,14 +162,17 @@ mod tests {
     #[test]
     fn durations_are_told_from_numbers() {
         let read = |text: &str| tokens(text).map(|tokens| tokens.into_iter().map(|(token, _)| token).collect::<Vec<_>>());
-        assert_eq!(read("1h30m .9 3600s 1e-3 5 0x10").expect("tokens"), [
-            Token::Duration(5_400_000),
-            Token::Number(0.9),
-            Token::Duration(3_600_000),
-            Token::Number(0.001),
-            Token::Number(5.0),
-            Token::Number(16.0),
-        ]);
+        assert_eq!(
+            read("1h30m .9 3600s 1e-3 5 0x10").expect("tokens"),
+            [
+                Token::Duration(5_400_000),
+                Token::Number(0.9),
+                Token::Duration(3_600_000),
+                Token::Number(0.001),
+                Token::Number(5.0),
+                Token::Number(16.0),
+            ]
+        );
         for text in ["5x", "\"a", "a ; b", "1m2", "'\\q'"] {
             assert!(matches!(read(text), Err(PromqlError::Syntax { .. })), "{text}");
         }

@@ -11,8 +11,8 @@ mod parser;
 mod select;
 
 pub use eval::{Outcome, Sample, evaluate};
-pub use parser::{Aggregation, Call, Expr, Grouping, Matcher, MatchOp, Operator, Selector, parse, parse_selector};
 pub use lexer::duration_millis;
+pub use parser::{Aggregation, Call, Expr, Grouping, MatchOp, Matcher, Operator, Selector, parse, parse_selector};
 pub use select::{Labels, Lookup, Moments, label_names, label_values, series_labels};
 
 /// What is not refused.
@@ -37,7 +37,9 @@ pub enum PromqlError {
         message: String,
     },
     /// It is PromQL, or may be, and not of the part that is answered here.
-    #[error("{0} is not supported by this server's query API for generated metrics; {SUPPORTED}. Use remote write to a Prometheus for the rest")]
+    #[error(
+        "{0} is not supported by this server's query API for generated metrics; {SUPPORTED}. Use remote write to a Prometheus for the rest"
+    )]
     Unsupported(String),
     /// It makes no sense.
     #[error("{0}")]
@@ -46,3 +48,6 @@ pub enum PromqlError {
     #[error("the query has more than {MAX_POINTS} points: ask for fewer series, a shorter range or a longer step")]
     TooLarge,
 }
+
+#[cfg(test)]
+mod tests;

@@ -204,7 +204,9 @@ impl Parser {
     fn end(&self) -> Result<(), PromqlError> {
         match self.peek() {
             None => Ok(()),
-            Some(Token::Mark(mark @ ("%" | "^" | "==" | "!=" | "<" | ">" | "<=" | ">=" | "@" | "["))) => unsupported(format!("operator {mark}")),
+            Some(Token::Mark(mark @ ("%" | "^" | "==" | "!=" | "<" | ">" | "<=" | ">=" | "@" | "["))) => {
+                unsupported(format!("operator {mark}"))
+            }
             Some(Token::Name(word)) if is_keyword(word) => unsupported(format!("operator {word}")),
             Some(_) => self.error("unexpected input after the query"),
         }

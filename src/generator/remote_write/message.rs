@@ -21,28 +21,28 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
 }
 
-/// The requests for all series. Those with the zeros of new series come first and alone: a receiver that knows the series from
-/// before a restart may refuse them.
-pub(super) fn requests(tenant: &Tenant, now: UnixNanos, max_samples: usize) -> Vec<Request> {
+/// Calls `put` with the requests for all series, one after the other, so that few are in memory. Those with the zeros of new
+/// series come first and alone: a receiver that knows the series from before a restart may refuse them.
+pub(super) fn requests(tenant: &Tenant, now: UnixNanos, max_samples: usize, mut put: impl FnMut(Request)) {
     let millis = i64::try_from(now.0 / 1_000_000).unwrap_or(i64::MAX);
     let mut external = tenant.external_labels();
     external.push((INSTANCE.to_owned(), host_name()));
-    let mut builder = Builder { tenant, millis, external, zeros: Vec::new(), series: Vec::new() };
-    tenant.registry().metrics().iter().for_each(|metric| builder.metric(metric));
-    let Builder { zeros, series, .. } = builder;
-    let max = max_samples.max(1);
-    let mut requests: Vec<Request> = zeros.chunks(max).map(|part| request(part, Vec::new())).collect();
-    for (number, part) in series.chunks(max).enumerate() {
-        requests.push(request(part, if number == 0 { metadata(tenant) } else { Vec::new() }));
+    for pass in [Pass::Zeros, Pass::Samples] {
+        let metadata = if pass == Pass::Samples { metadata(tenant) } else { Vec::new() };
+        let request = WriteRequest { metadata, ..WriteRequest::default() };
+        let mut builder = Builder { tenant, millis, external: &external, pass, max_samples: max_samples.max(1), request, put: &mut put };
+        tenant.registry().metrics().iter().for_each(|metric| builder.metric(metric));
+        builder.flush();
     }
-    requests
 }
 
-fn request(series: &[TimeSeries], metadata: Vec<MetricMetadata>) -> Request {
-    let message = WriteRequest { timeseries: series.to_vec(), metadata };
-    // Only messages beyond 4 GiB cannot be compressed.
-    let body = snap::raw::Encoder::new().compress_vec(&message.encode_to_vec()).unwrap_or_default();
-    Request { num_samples: series.len(), body }
+/// What is sent of the series.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// Where new ones began.
+    Zeros,
+    /// Their values.
+    Samples,
 }
 
 fn metadata(tenant: &Tenant) -> Vec<MetricMetadata> {
@@ -66,19 +66,36 @@ fn host_name() -> String {
 struct Builder<'t> {
     tenant: &'t Tenant,
     millis: i64,
-    external: Vec<(String, String)>,
-    zeros: Vec<TimeSeries>,
-    series: Vec<TimeSeries>,
+    external: &'t [(String, String)],
+    pass: Pass,
+    max_samples: usize,
+    request: WriteRequest,
+    put: &'t mut dyn FnMut(Request),
 }
 
 impl Builder<'_> {
+    fn push(&mut self, series: TimeSeries) {
+        self.request.timeseries.push(series);
+        if self.request.timeseries.len() >= self.max_samples {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        let request = std::mem::take(&mut self.request);
+        if !request.timeseries.is_empty() {
+            // Only messages beyond 4 GiB cannot be compressed.
+            let body = snap::raw::Encoder::new().compress_vec(&request.encode_to_vec()).unwrap_or_default();
+            (self.put)(Request { num_samples: request.timeseries.len(), body });
+        }
+    }
+
     fn metric(&mut self, metric: &Metric) {
-        for series in metric.series() {
+        let pass = self.pass;
+        for series in metric.series().filter(|series| pass == Pass::Samples || series.is_new) {
             match &series.value {
-                SeriesValue::Number(value) => {
-                    let has_zero = metric.kind == MetricKind::Counter && series.is_new;
-                    self.sample(self.labels(series, &metric.name, None), *value, has_zero, None);
-                }
+                SeriesValue::Number(_) if self.pass == Pass::Zeros && metric.kind != MetricKind::Counter => {}
+                SeriesValue::Number(value) => self.sample(self.labels(series, &metric.name, None), *value, None),
                 SeriesValue::Histogram(histogram) => self.histogram(metric, series, histogram),
             }
         }
@@ -86,11 +103,11 @@ impl Builder<'_> {
 
     fn histogram(&mut self, metric: &Metric, series: &Series, histogram: &Histogram) {
         let mode = self.tenant.settings().histograms;
-        if let Some(native) = histogram.native() {
+        if let Some(native) = histogram.native().filter(|_| self.pass == Pass::Samples) {
             let labels = self.labels(series, &metric.name, None);
             let exemplars = (0..histogram.counts().len()).rev().find_map(|bucket| self.exemplar(histogram, bucket));
             let histograms = vec![native_message(native, self.millis)];
-            self.series.push(TimeSeries { labels, histograms, exemplars: exemplars.into_iter().collect(), ..TimeSeries::default() });
+            self.push(TimeSeries { labels, histograms, exemplars: exemplars.into_iter().collect(), ..TimeSeries::default() });
         }
         if !mode.has_classic() {
             return;
@@ -101,19 +118,27 @@ impl Builder<'_> {
         for (bucket, bound) in bounds.enumerate() {
             cumulative += histogram.counts()[bucket];
             let labels = self.labels(series, &named("_bucket"), Some(bound_text(bound)));
-            self.sample(labels, cumulative, series.is_new, self.exemplar(histogram, bucket));
+            self.sample(labels, cumulative, self.exemplar(histogram, bucket));
         }
-        self.sample(self.labels(series, &named("_count"), None), cumulative, series.is_new, None);
-        self.sample(self.labels(series, &named("_sum"), None), histogram.sum(), false, None);
+        self.sample(self.labels(series, &named("_count"), None), cumulative, None);
+        if self.pass == Pass::Samples {
+            self.sample(self.labels(series, &named("_sum"), None), histogram.sum(), None);
+        }
     }
 
-    fn sample(&mut self, labels: Vec<Label>, value: f64, has_zero: bool, exemplar: Option<ExemplarMessage>) {
-        if has_zero {
-            let samples = vec![Sample { value: 0.0, timestamp: first_zero(self.millis) }];
-            self.zeros.push(TimeSeries { labels: labels.clone(), samples, ..TimeSeries::default() });
-        }
-        let samples = vec![Sample { value, timestamp: self.millis }];
-        self.series.push(TimeSeries { labels, samples, exemplars: exemplar.into_iter().collect(), ..TimeSeries::default() });
+    /// A sample, or in the first pass the zero before it.
+    fn sample(&mut self, labels: Vec<Label>, value: f64, exemplar: Option<ExemplarMessage>) {
+        let series = match self.pass {
+            Pass::Zeros => {
+                let samples = vec![Sample { value: 0.0, timestamp: first_zero(self.millis) }];
+                TimeSeries { labels, samples, ..TimeSeries::default() }
+            }
+            Pass::Samples => {
+                let samples = vec![Sample { value, timestamp: self.millis }];
+                TimeSeries { labels, samples, exemplars: exemplar.into_iter().collect(), ..TimeSeries::default() }
+            }
+        };
+        self.push(series);
     }
 
     fn exemplar(&self, histogram: &Histogram, bucket: usize) -> Option<ExemplarMessage> {

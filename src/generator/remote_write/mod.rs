@@ -98,9 +98,8 @@ impl RemoteWriter {
     /// Puts a sample of each series into the queues.
     pub(super) fn enqueue(&self, name: &TenantId, tenant: &Tenant, now: UnixNanos) {
         for endpoint in &self.endpoints {
-            for request in message::requests(tenant, now, endpoint.settings.max_samples_per_send) {
-                endpoint.queue.push(name, request.num_samples, &request.body);
-            }
+            let put = |request: message::Request| endpoint.queue.push(name, request.num_samples, &request.body);
+            message::requests(tenant, now, endpoint.settings.max_samples_per_send, put);
             endpoint.sender.wake();
         }
     }

@@ -23,8 +23,11 @@ fn an_explosion_of_names_holds_the_limit_and_is_told() {
         of_calls.collect::<Vec<_>>()
     };
     until("all spans", || (calls(&server).iter().map(|(_, value)| *value).sum::<f64>() == NUM_NAMES as f64).then_some(()));
-    let overflow: Vec<f64> =
-        calls(&server).iter().filter(|(key, _)| key.get("metric_overflow").is_some_and(|is| is == "true")).map(|(_, value)| *value).collect();
+    let overflow: Vec<f64> = calls(&server)
+        .iter()
+        .filter(|(key, _)| key.get("metric_overflow").is_some_and(|is| is == "true"))
+        .map(|(_, value)| *value)
+        .collect();
     assert!(overflow.len() == 1 && overflow[0] > 0.9 * NUM_NAMES as f64, "{overflow:?}");
     // The limit, and one series for what is over it of each metric.
     let series = server.metric("tempo_metrics_generator_registry_active_series");

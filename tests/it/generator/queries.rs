@@ -21,9 +21,7 @@ fn asked() -> Server {
     wait_for(&server, "traces_service_graph_request_total", ("client", "user"), 10.0);
     wait_for(&server, "traces_service_graph_request_total", ("client", "shop"), 10.0);
     let before = server.metric("tempo_metrics_generator_registry_collections_total");
-    until("two collections", || {
-        (server.metric("tempo_metrics_generator_registry_collections_total") >= before + 2.0).then_some(())
-    });
+    until("two collections", || (server.metric("tempo_metrics_generator_registry_collections_total") >= before + 2.0).then_some(()));
     server
 }
 
@@ -59,20 +57,23 @@ fn the_service_graph_has_its_nodes_and_edges() {
     let filtered = "sum by (client, server) (rate(traces_service_graph_request_total{client=\"shop\"}[3600s])) OR \
                     sum by (client, server) (rate(traces_service_graph_request_total{server=\"shop\"}[3600s]))";
     assert_eq!(vector(&server, filtered).len(), 2);
-    let names = "sum by (client, server, client_service_namespace, server_service_namespace) (rate(traces_service_graph_request_total[3600s]))";
+    let names =
+        "sum by (client, server, client_service_namespace, server_service_namespace) (rate(traces_service_graph_request_total[3600s]))";
     assert_eq!(vector(&server, names).len(), 2, "namespaces that no edge has do no harm");
 }
 
 #[test]
 fn the_table_and_the_links_have_rates_errors_and_durations() {
     let server = asked();
-    let by_name = vector(&server, "topk(5, sum(rate(traces_spanmetrics_calls_total{span_kind=\"SPAN_KIND_SERVER\"}[3600s])) by (span_name))");
+    let by_name =
+        vector(&server, "topk(5, sum(rate(traces_spanmetrics_calls_total{span_kind=\"SPAN_KIND_SERVER\"}[3600s])) by (span_name))");
     let mut names: Vec<&str> = by_name.iter().filter_map(|(labels, _)| labels["span_name"].as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["Cart.Get", "GET /"]);
     let errors = "topk(5, sum(rate(traces_spanmetrics_calls_total{status_code=\"STATUS_CODE_ERROR\",span_name=~\"Cart.Get|GET /\"}[3600s])) by (span_name))";
     assert_eq!(vector(&server, errors).len(), 1);
-    let p90 = vector(&server, "histogram_quantile(.9, sum(rate(traces_spanmetrics_latency_bucket{span_name=~\"Cart.Get\"}[3600s])) by (le))");
+    let p90 =
+        vector(&server, "histogram_quantile(.9, sum(rate(traces_spanmetrics_latency_bucket{span_name=~\"Cart.Get\"}[3600s])) by (le))");
     // Spans of 5 ms lie between 4 and 8.
     assert!(p90.len() == 1 && (0.004..=0.008).contains(&p90[0].1), "{p90:?}");
     let link = "histogram_quantile(0.9, sum(rate(traces_service_graph_request_server_seconds_bucket{client=\"shop\", server=\"cart\"}[1m])) by (le, client, server))";

@@ -76,7 +76,9 @@ fn samples_are_sent_and_sent_again() {
     });
     let came = came.lock().expect("nobody panics with it");
     for one in came.iter() {
-        for header in ["content-type: application/x-protobuf", "content-encoding: snappy", "x-prometheus-remote-write-version: 0.1.0", "x-test: yes"] {
+        for header in
+            ["content-type: application/x-protobuf", "content-encoding: snappy", "x-prometheus-remote-write-version: 0.1.0", "x-test: yes"]
+        {
             assert!(one.head.contains(header), "{}", one.head);
         }
         assert!(!one.head.contains("x-scope-orgid"), "the single tenant has no name");
@@ -88,7 +90,9 @@ fn samples_are_sent_and_sent_again() {
     let sizes: Vec<usize> = came.iter().take(3).map(|one| one.message.timeseries.len()).collect();
     assert!(sizes.windows(2).all(|pair| pair[0] == pair[1]), "the same request three times: {sizes:?}");
     let exemplars = came.iter().flat_map(|one| &one.message.timeseries).flat_map(|series| &series.exemplars);
-    assert!(exemplars.into_iter().any(|exemplar| exemplar.labels[0].name == "traceID" && exemplar.labels[0].value == format!("{:032x}", 1)));
+    assert!(
+        exemplars.into_iter().any(|exemplar| exemplar.labels[0].name == "traceID" && exemplar.labels[0].value == format!("{:032x}", 1))
+    );
 }
 
 #[test]
