@@ -54,7 +54,7 @@ impl Generating {
 /// What the generator says of itself; Tempo's names where the meaning is the same (spec/metrics-generator.md §12).
 pub(super) fn readings(generator: &Generator) -> Vec<Reading> {
     let tenants = generator.tenants();
-    let mut values: Vec<Vec<(Vec<(&'static str, String)>, f64)>> = vec![Vec::new(); METRICS.len() + 2];
+    let mut values: Vec<Labelled> = vec![Vec::new(); METRICS.len() + 2];
     for (name, tenant) in &tenants {
         let tenant = tenant.lock();
         for (metric, values) in METRICS.iter().zip(&mut values) {
@@ -86,6 +86,9 @@ pub(super) fn readings(generator: &Generator) -> Vec<Reading> {
     readings.extend(generator.remote().map(remote_readings).unwrap_or_default());
     readings
 }
+
+/// Values of a metric, each with its labels.
+type Labelled = Vec<(Vec<(&'static str, String)>, f64)>;
 
 /// Name, help, behaviour, and where the value is.
 type Metric = (&'static str, &'static str, Behaviour, fn(&Tenant) -> f64);
