@@ -1,9 +1,9 @@
-//! Turns `proto/tempopb/tempo.proto` into Rust. The compiler is protox, so no `protoc` program is needed, and the
+//! Turns `proto/tempopb/tempo.proto` and `proto/prometheus/remote.proto` into Rust. The compiler is protox, so no `protoc` program is needed, and the
 //! OpenTelemetry messages are those of the crate `opentelemetry-proto`, so that there is one set of them.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let files = protox::compile(["tempopb/tempo.proto"], ["proto"])?;
+    let files = protox::compile(["tempopb/tempo.proto", "prometheus/remote.proto"], ["proto"])?;
     tonic_prost_build::configure()
         // Without a transport the client is generic code; it is there for the tests.
         .build_transport(false)

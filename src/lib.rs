@@ -3,6 +3,7 @@
 //! ```text
 //! receiver ─ distributor ─ ingester (WAL, head) ─ block ─ store          a span's way in
 //! api ─ frontend ─ querier (head and blocks) ─ traceql over columns      a query's way out
+//! ingester (head) ─ generator ─ api, remote write                        metrics from spans
 //! ```
 //!
 //! docs/ARCHITECTURE.md says where everything is. Modules in reading order; imports go from later to earlier only.
@@ -20,6 +21,7 @@ pub mod block;
 pub mod store;
 
 pub mod compactor;
+pub mod generator;
 pub mod ingester;
 pub mod querier;
 

@@ -1,4 +1,5 @@
-//! The messages on the wire: those of the Tempo query API, generated from `proto/tempopb`, and those of OTLP, taken
+//! The messages on the wire: those of the Tempo query API, generated from `proto/tempopb`, those of
+//! Prometheus' remote write, generated from `proto/prometheus`, and those of OTLP, taken
 //! from the crate `opentelemetry-proto`. No logic here; JSON is written by `api::json`.
 
 #[cfg(test)]
@@ -8,6 +9,12 @@ pub(crate) mod tests;
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
 pub mod tempopb {
     tonic::include_proto!("tempopb");
+}
+
+/// The messages of Prometheus' remote write 1.0 (spec/metrics-generator.md §9).
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
+pub mod prometheus {
+    tonic::include_proto!("prometheus");
 }
 
 /// The OTLP trace messages, all under one name.

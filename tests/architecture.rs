@@ -15,7 +15,7 @@ const LEVELS: &[&[&str]] = &[
     &["traceql"],
     &["block"],
     &["store"],
-    &["compactor", "ingester", "querier"],
+    &["compactor", "generator", "ingester", "querier"],
     &["distributor", "frontend"],
     &["api", "receiver"],
     &["config", "demo"],

@@ -3,19 +3,21 @@
 //! A query passes, in this order: [`http`] (path to handler, size of the expression, tenant), `params` and `times` (texts to
 //! values), one of `trace`, `search`, `tags`, `metrics_query` (checks in the order clients know, a call of the
 //! [`Frontend`], an answer message), [`json`] or [`protobuf`] and `answer` (the form that was asked for, compressed).
-//! [`streaming`] is the same over gRPC. Every refusal is an [`ApiError`]; `error` is the one map to statuses.
+//! [`streaming`] is the same over gRPC. `generated` and `prometheus` give out metrics made from spans. Every refusal is an [`ApiError`]; `error` is the one map to statuses.
 //!
 //! Three choices differ from Tempo: a request without a time range sees all data, the newest data are not hidden
 //! (`query_end_cutoff` is 0), and lists of tags are not cut short in silence.
 
 mod answer;
 mod error;
+mod generated;
 mod health;
 pub mod http;
 pub mod json;
 mod legacy;
 mod metrics_query;
 mod params;
+mod prometheus;
 pub mod protobuf;
 mod search;
 mod status;
@@ -33,6 +35,7 @@ pub use http::{grpc_router, http_router};
 pub use status::{BuildInfo, StatusPages};
 
 use crate::frontend::Frontend;
+use crate::generator::Generator;
 use crate::model::TenantId;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -124,6 +127,8 @@ pub struct ApiState {
     pub config: ApiConfig,
     /// Who answers queries.
     pub frontend: Arc<Frontend>,
+    /// Who has the metrics made from spans.
+    pub generator: Arc<Generator>,
     /// Whether queries make sense yet; read by `/ready` and the health service only.
     pub readiness: watch::Receiver<Readiness>,
     /// Called by `/flush`.

@@ -2,6 +2,8 @@
 
 use super::{ApiConfig, ApiState, BuildInfo, FlushError, FlushFuture, Readiness, StatusPages};
 use crate::frontend::Frontend;
+use crate::generator::settings::GeneratorConfig;
+use crate::generator::{Generator, NewRows, SpanFeed};
 use crate::model::{TenantId, TraceId};
 use crate::querier::{RecentSource, RecentTrace, Snapshot};
 use axum::Router;
@@ -25,6 +27,21 @@ impl RecentSource for Empty {
     }
 }
 
+/// Spans that never come.
+struct NoSpans;
+
+impl SpanFeed for NoSpans {
+    fn tenants(&self) -> Vec<TenantId> {
+        Vec::new()
+    }
+
+    fn visit(&self, _: &TenantId, _: &mut dyn FnMut(NewRows<'_>)) {}
+
+    fn num_missed(&self, _: &TenantId) -> u64 {
+        0
+    }
+}
+
 /// A ready server without data. Its flush fails for the tenant `broken`.
 pub(super) fn state(config: ApiConfig) -> ApiState {
     let flush = |tenant: Option<TenantId>| -> FlushFuture {
@@ -34,6 +51,7 @@ pub(super) fn state(config: ApiConfig) -> ApiState {
     ApiState {
         config,
         frontend: Arc::new(Frontend::new(Arc::new(Empty), 1, std::time::Duration::from_secs(30))),
+        generator: Generator::new(GeneratorConfig::default(), Arc::new(NoSpans), None),
         readiness: watch::channel(Readiness::Ready).1,
         flush: Arc::new(flush),
         metrics_text: Arc::new(|| "# EOF\n".to_string()),

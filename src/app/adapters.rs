@@ -3,6 +3,7 @@
 use crate::block::reader::Block;
 use crate::columns::export::export;
 use crate::distributor::{Push, PushError, PushFuture, PushTarget};
+use crate::generator::{NewRows, SpanFeed};
 use crate::ingester::{IngestError, Ingester};
 use crate::model::{TenantId, TraceId};
 use crate::querier::{RecentSource, RecentTrace, Snapshot};
@@ -68,5 +69,24 @@ impl RecentSource for InProcessRecent {
         let mut pieces = Vec::new();
         let blocks = head.visit_trace(id, |chunk, trace| pieces.push(export(chunk, chunk.rows_of(trace))));
         RecentTrace { pieces, blocks }
+    }
+}
+
+/// New spans of the ingester of this process.
+pub(super) struct InProcessFeed(pub Arc<Ingester>);
+
+impl SpanFeed for InProcessFeed {
+    fn tenants(&self) -> Vec<TenantId> {
+        self.0.tenants()
+    }
+
+    fn visit(&self, tenant: &TenantId, visit: &mut dyn FnMut(NewRows<'_>)) {
+        if let Some(head) = self.0.existing_head(tenant) {
+            head.visit_new(&mut |chunk, serial, rows, is_last| visit(NewRows { chunk, serial, rows, is_last }));
+        }
+    }
+
+    fn num_missed(&self, tenant: &TenantId) -> u64 {
+        self.0.existing_head(tenant).map_or(0, |head| head.num_unseen())
     }
 }

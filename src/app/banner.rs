@@ -40,7 +40,8 @@ pub(super) fn text(config: &Config, listeners: &Listeners, wal_dir: &Path) -> St
     line("retention", retention);
     format!(
         "Conmoto {}\n{out}\nGrafana data source (provisioning/datasources/conmoto.yaml):\n\n\
-         apiVersion: 1\ndatasources:\n  - name: Conmoto\n    type: tempo\n    uid: tempo\n    access: proxy\n    url: {api}\n    jsonData:\n      streamingEnabled: {{search: true, metrics: false}}\n",
+         apiVersion: 1\ndatasources:\n  - name: Conmoto\n    type: tempo\n    uid: tempo\n    access: proxy\n    url: {api}\n    jsonData:\n      streamingEnabled: {{search: true, metrics: false}}\n      serviceMap: {{datasourceUid: conmoto-metrics}}\n  \
+         - name: Conmoto metrics\n    type: prometheus\n    uid: conmoto-metrics\n    access: proxy\n    url: {api}/prometheus\n",
         env!("CARGO_PKG_VERSION")
     )
 }

@@ -8,6 +8,7 @@ mod adapters;
 pub mod allocator;
 mod banner;
 mod data_dir;
+mod generating;
 pub mod health;
 mod listeners;
 mod metrics;
@@ -19,6 +20,7 @@ use crate::compactor::{Compactor, CompactorConfig, Surroundings};
 use crate::config::Config;
 use crate::distributor::Distributor;
 use crate::frontend::Frontend;
+use crate::generator::Generator;
 use crate::ingester::{Ingester, IngesterConfig, Recovered};
 use crate::model::TenantId;
 use crate::runtime::serve::{ServeOptions, serve};
@@ -46,6 +48,7 @@ pub struct App {
     store: Store,
     blocks: Arc<BlockLists>,
     compactor: Arc<Compactor>,
+    generator: Arc<Generator>,
     recovered: Recovered,
     readiness: watch::Sender<Readiness>,
     wal_dir: PathBuf,
@@ -68,8 +71,22 @@ impl App {
         log_recovery(num_blocks, &recovered);
         let distributor = Distributor::new(Arc::new(InProcessTarget(Arc::clone(&ingester)))).with_logs(config.distributor.span_logs);
         let compactor = Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&config, &ingester));
+        let generator = generating::generator(&config, &ingester, &wal_dir)?;
         let (readiness, _) = watch::channel(Readiness::Starting);
-        Ok(App { config, listeners, ingester, distributor, store, blocks, compactor, recovered, readiness, wal_dir, _lock: lock })
+        Ok(App {
+            config,
+            listeners,
+            ingester,
+            distributor,
+            store,
+            blocks,
+            compactor,
+            generator,
+            recovered,
+            readiness,
+            wal_dir,
+            _lock: lock,
+        })
     }
 
     /// Where the HTTP API listens.
@@ -100,7 +117,8 @@ impl App {
     /// Serves until `shutdown` resolves, then stops in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let state = Arc::new(self.api_state());
-        let App { config, listeners, ingester, distributor, store, blocks, compactor, readiness, .. } = self;
+        let App { config, listeners, ingester, distributor, store, blocks, compactor, generator, readiness, .. } = self;
+        let generating = generating::start(&generator)?;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
         let Listeners { http, grpc, receivers, udp_receivers } = listeners;
         let receivers = receivers::start(&config, &distributor, receivers, udp_receivers, &stop_receivers);
@@ -125,6 +143,7 @@ impl App {
         drop(stop_receivers);
         drop(readiness);
         finish(receivers).await;
+        generating.stop(&generator).await;
         drop(stop_api);
         finish(api).await;
         drop(stop_compactor);
@@ -150,11 +169,12 @@ impl App {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
-        let (compactor, distributor) = (Arc::clone(&self.compactor), self.distributor.clone());
+        let (compactor, distributor, generator) = (Arc::clone(&self.compactor), self.distributor.clone(), Arc::clone(&self.generator));
         let readings = move || {
             compactor.measure();
             let mut readings = metrics::readings(&ingester, &store, &blocks, compactor.instruments());
             readings.push(metrics::discarded_spans(distributor.discards()));
+            readings.extend(generating::readings(&generator));
             readings
         };
         let metrics = Metrics::new(Box::new(readings));
@@ -162,6 +182,7 @@ impl App {
         ApiState {
             config: api_config(&self.config),
             frontend: Arc::new(Frontend::new(recent, cores, self.config.query.query_timeout)),
+            generator: Arc::clone(&self.generator),
             readiness: self.readiness.subscribe(),
             flush: flush(Arc::clone(&self.ingester)),
             metrics_text: Arc::new(move || metrics.text()),

@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::generator::settings::{Processors, SpanMetricsSettings};
+
 use super::schema::{RemarkKind, Report};
 use super::storage::{Backend, DATA_DIR, SseDraft};
 use super::{Config, ConfigError, IngesterConfig, Receivers, StorageConfig};
@@ -69,6 +71,8 @@ pub(super) struct Draft {
     pub compactor_disabled: bool,
     /// `storage.trace.s3.sse`.
     pub sse: SseDraft,
+    /// `metrics_generator_enabled: false`.
+    pub generator_disabled: bool,
     /// A section `ingester` is there.
     pub has_ingester: bool,
     /// A section `live_store` is there.
@@ -126,6 +130,10 @@ impl Draft {
             config.retention.block_retention = None;
             config.compaction.enabled = false;
         }
+        if self.generator_disabled {
+            config.generator.defaults.processors = Processors::default();
+        }
+        check_mappings(&config.generator.defaults.span_metrics)?;
         check_target(&config.target)?;
         config.http_api_prefix = path_prefix("http_api_prefix", &config.http_api_prefix)?;
         config.server.http_path_prefix = path_prefix("server.http_path_prefix", &config.server.http_path_prefix)?;
@@ -184,6 +192,24 @@ fn settled<T: Copy + PartialEq>(key: &str, given: &mut Generations<T>, report: &
         report.remark(RemarkKind::Note, "", &text);
     }
     Some(last)
+}
+
+/// A joined label must not be that of something else ("spec/metrics-generator.md §2.2").
+fn check_mappings(settings: &SpanMetricsSettings) -> Result<(), ConfigError> {
+    let own = ["service", "span_name", "span_kind", "status_code", "status_message"];
+    let sanitised = |name: &str| name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    let mut taken: Vec<String> = own.map(str::to_owned).into();
+    taken.extend(settings.dimensions.iter().map(|name| sanitised(name)));
+    for mapping in &settings.mappings {
+        let name = sanitised(&mapping.name);
+        if name.is_empty() || taken.contains(&name) {
+            let message =
+                format!("metrics_generator.processor.span_metrics.dimension_mappings: the label {name:?} is used twice, or empty");
+            return Err(ConfigError::Invalid(message));
+        }
+        taken.push(name);
+    }
+    Ok(())
 }
 
 /// Passes the targets that mean everything.

@@ -30,6 +30,7 @@ mod storage;
 mod tests;
 mod yaml;
 
+use crate::generator::settings::GeneratorConfig;
 use std::time::Duration;
 
 pub use address::ListenAddress;
@@ -78,6 +79,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// Bounds of the query API.
     pub query: QueryConfig,
+    /// What metrics are made of spans ("spec/config.md §12").
+    pub generator: GeneratorConfig,
 }
 
 impl Default for Config {
@@ -97,6 +100,7 @@ impl Default for Config {
             compaction: CompactionConfig::default(),
             retention: RetentionConfig::default(),
             query: QueryConfig::default(),
+            generator: GeneratorConfig::default(),
         }
     }
 }

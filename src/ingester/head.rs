@@ -5,6 +5,7 @@
 //! is active, so that it sees everything that was acknowledged before it; small sealed chunks are joined now and then.
 
 use super::instruments::Received;
+use super::unseen::{ACTIVE_ROWS, SeeRows, Unseen};
 use super::wal::Receipt;
 use crate::block::reader::Block;
 use crate::columns::wire::Malformed;
@@ -52,6 +53,10 @@ struct Active {
     records: Vec<Receipt>,
     created_millis: u64,
     bytes: usize,
+    /// Tells the chunk from others, once it has been seen.
+    serial: Option<u64>,
+    /// Rows that were given out by [`Head::visit_new`].
+    num_seen: usize,
 }
 
 /// What a query sees: no span twice, none missing that was acknowledged before.
@@ -74,6 +79,7 @@ pub struct Head {
     sealed_bytes: AtomicUsize,
     blocks: Arc<BlockList>,
     received: Received,
+    unseen: Unseen,
     /// Held by the one flush that may run.
     pub(super) flushing: tokio::sync::Mutex<()>,
 }
@@ -95,6 +101,7 @@ impl Head {
             sealed_bytes: AtomicUsize::new(0),
             blocks,
             received: Received::default(),
+            unseen: Unseen::default(),
             flushing: tokio::sync::Mutex::default(),
         }
     }
@@ -146,8 +153,9 @@ impl Head {
         if active.records.is_empty() {
             return;
         }
-        let Active { chunk, records, created_millis, bytes } = std::mem::take(active);
+        let Active { chunk, records, created_millis, bytes, serial, num_seen } = std::mem::take(active);
         let part = Sealed::new(chunk, records, created_millis, 0);
+        self.unseen.sealed(&part.chunk, serial.unwrap_or_else(|| self.unseen.serial()), num_seen, part.bytes);
         let mut sealed = self.sealed.write();
         self.sealed_bytes.fetch_add(part.bytes, Relaxed);
         self.active_bytes.fetch_sub(bytes, Relaxed);
@@ -165,6 +173,39 @@ impl Head {
         self.seal_all();
         let sealed = self.sealed.read();
         HeadSnapshot { chunks: sealed.iter().map(|part| Arc::clone(&part.chunk)).collect(), blocks: self.blocks.snapshot() }
+    }
+
+    /// From now on new rows are kept for [`visit_new`](Self::visit_new); those that are there are not new.
+    pub(super) fn watch(&self) {
+        self.unseen.switch_on();
+        for active in &self.active {
+            let mut active = active.lock();
+            active.num_seen = active.chunk.num_rows();
+        }
+    }
+
+    /// Calls `see` with each row that has come since the last time, once. An active chunk is locked for a moment; who
+    /// would write to it meanwhile takes another.
+    pub fn visit_new(&self, see: &mut SeeRows<'_>) {
+        self.unseen.visit(see);
+        for active in &self.active {
+            loop {
+                let mut active = active.lock();
+                let (from, num_rows) = (active.num_seen, active.chunk.num_rows());
+                if from == num_rows {
+                    break;
+                }
+                let to = num_rows.min(from + ACTIVE_ROWS);
+                let serial = *active.serial.get_or_insert_with(|| self.unseen.serial());
+                see(&active.chunk, serial, from as u32..to as u32, false);
+                active.num_seen = to;
+            }
+        }
+    }
+
+    /// Rows that were left out because nobody came for them in time.
+    pub fn num_unseen(&self) -> u64 {
+        self.unseen.num_missed()
     }
 
     /// All sealed chunks, what was active included, for a cut.
@@ -287,6 +328,32 @@ mod tests {
         let rows = |snapshot: &HeadSnapshot| snapshot.chunks.iter().map(|chunk| chunk.num_rows()).sum::<usize>();
         assert_eq!((rows(&before), rows(&head.snapshot())), (1, 2));
         assert_eq!(spans_of(&head, 1), 2);
+    }
+
+    #[test]
+    fn each_row_is_seen_once_wherever_it_is() {
+        let head = Head::new(Arc::default());
+        head.append(&request(9, 9), receipt(0)).expect("well formed");
+        head.watch();
+        let seen = |head: &Head| {
+            let (mut spans, mut ended) = (Vec::new(), 0);
+            head.visit_new(&mut |chunk, _, rows, is_last| {
+                spans.extend(rows.map(|row| chunk.span_id[row as usize] as u8));
+                ended += usize::from(is_last);
+            });
+            (spans, ended)
+        };
+        assert_eq!(seen(&head), (vec![], 0), "what was there before is not new");
+        head.append(&request(1, 1), receipt(1)).expect("well formed");
+        assert_eq!(seen(&head).0, [1]);
+        head.append(&request(1, 2), receipt(2)).expect("well formed");
+        head.snapshot();
+        head.append(&request(1, 3), receipt(3)).expect("well formed");
+        let (mut spans, ended) = seen(&head);
+        spans.sort_unstable();
+        assert_eq!(spans, [2, 3]);
+        assert!(ended > 0);
+        assert_eq!((seen(&head), head.num_unseen()), ((vec![], 0), 0));
     }
 
     #[test]

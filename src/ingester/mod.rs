@@ -9,6 +9,7 @@
 //! - [`wal`]: what is acknowledged survives;
 //! - [`head`]: recent spans of one tenant as chunks;
 //! - [`cut`]: which traces leave the head;
+//! - `unseen`: rows that nobody has made metrics of yet;
 //! - `flush`: from the head to a block, in an order that a crash at any moment does no harm to;
 //! - `recovery`: what a start finds.
 
@@ -17,6 +18,7 @@ mod flush;
 pub mod head;
 pub mod instruments;
 mod recovery;
+mod unseen;
 pub mod wal;
 
 use crate::columns::wire::Malformed;
@@ -29,12 +31,14 @@ use instruments::IngesterInstruments;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::Notify;
 use wal::{Frame, Wal, WalError};
 
 pub use flush::{FlushError, Taking};
 pub use recovery::{OpenError, Recovered};
+pub use unseen::SeeRows;
 
 /// Settings of the ingester.
 #[derive(Clone, Debug)]
@@ -86,6 +90,8 @@ pub struct Ingester {
     store: Store,
     blocks: Arc<BlockLists>,
     heads: RwLock<HashMap<TenantId, Arc<Head>>>,
+    /// Whether heads keep new rows for somebody; read and set under the lock of `heads`.
+    is_watched: AtomicBool,
     instruments: Arc<IngesterInstruments>,
     /// Rung when a head is over its size, and when a flush has made room.
     work: Notify,
@@ -146,8 +152,21 @@ impl Ingester {
         if let Some(head) = self.heads.read().get(tenant) {
             return Arc::clone(head);
         }
-        let make = || Arc::new(Head::new(self.blocks.of(tenant)));
+        let make = || {
+            let head = Head::new(self.blocks.of(tenant));
+            if self.is_watched.load(Relaxed) {
+                head.watch();
+            }
+            Arc::new(head)
+        };
         Arc::clone(self.heads.write().entry(tenant.clone()).or_insert_with(make))
+    }
+
+    /// From now on heads keep new rows for [`Head::visit_new`]. What is there already, the replayed log, is not new.
+    pub fn watch(&self) {
+        let heads = self.heads.write();
+        self.is_watched.store(true, Relaxed);
+        heads.values().for_each(|head| head.watch());
     }
 
     /// The head of a tenant, if it has one.

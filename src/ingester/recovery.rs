@@ -10,6 +10,7 @@ use crate::store::{BlockLists, Store};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -79,6 +80,7 @@ fn open(config: IngesterConfig, store: Store, blocks: Arc<BlockLists>) -> Result
         store,
         blocks,
         heads: RwLock::new(heads),
+        is_watched: AtomicBool::new(false),
         instruments: Arc::new(IngesterInstruments::default()),
         work: Notify::new(),
         room: Notify::new(),

@@ -11,6 +11,8 @@ mod ingester;
 
 mod compactor;
 
+mod generator;
+
 mod querier;
 
 mod api;

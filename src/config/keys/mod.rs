@@ -6,6 +6,7 @@
 mod buckets;
 mod compaction;
 mod generator;
+mod generator_lists;
 mod overrides;
 mod query;
 mod receivers;
@@ -56,13 +57,14 @@ pub(super) static ROOT: Table<Draft> = Table::new(
         Key::section("compactor", &compaction::COMPACTOR),
         Key::section("backend_scheduler", &compaction::SCHEDULER),
         Key::section("backend_worker", &compaction::WORKER),
-        Key::section("metrics_generator", &generator::GENERATOR).note(When::Set, "metrics are not made from spans yet"),
+        Key::section("metrics_generator", &generator::GENERATOR),
         Key::section("storage", &storage::STORAGE),
         Key::section("cache", &storage::CACHE),
         Key::section("overrides", &overrides::OVERRIDES),
         Key::section("usage_report", &USAGE_REPORT),
         Key::new("search_enabled", super::schema::Action::Ignore).note(When::Present, "has no effect: search is always on"),
-        Key::new("metrics_generator_enabled", super::schema::Action::Ignore).note(When::Present, "has no effect"),
+        Key::bool("metrics_generator_enabled", |draft: &mut Draft, on| draft.generator_disabled = !on)
+            .note(When::Present, "only false has an effect: no metrics are made from spans then"),
     ],
     &[
         "autocomplete_filtering_enabled",

@@ -36,6 +36,113 @@ pub(super) static OVERRIDES: Table<Draft> = Table::new(
         flat("forwarders", "overrides.defaults.forwarders"),
         flat("cost_attribution", "overrides.defaults.cost_attribution"),
         flat("parquet_dedicated_columns", "overrides.defaults.storage.parquet_dedicated_columns"),
+        flat("metrics_generator_processors", "overrides.defaults.metrics_generator.processors"),
+        flat("metrics_generator_max_active_series", "overrides.defaults.metrics_generator.max_active_series"),
+        flat("metrics_generator_max_active_entities", "overrides.defaults.metrics_generator.max_active_entities"),
+        flat("metrics_generator_max_cardinality_per_label", "overrides.defaults.metrics_generator.max_cardinality_per_label"),
+        flat("metrics_generator_collection_interval", "overrides.defaults.metrics_generator.collection_interval"),
+        flat("metrics_generator_disable_collection", "overrides.defaults.metrics_generator.disable_collection"),
+        flat("metrics_generator_generate_native_histograms", "overrides.defaults.metrics_generator.generate_native_histograms"),
+        flat("metrics_generator_native_histogram_bucket_factor", "overrides.defaults.metrics_generator.native_histogram_bucket_factor"),
+        flat(
+            "metrics_generator_native_histogram_max_bucket_number",
+            "overrides.defaults.metrics_generator.native_histogram_max_bucket_number",
+        ),
+        flat(
+            "metrics_generator_native_histogram_min_reset_duration",
+            "overrides.defaults.metrics_generator.native_histogram_min_reset_duration",
+        ),
+        flat("metrics_generator_trace_id_label_name", "overrides.defaults.metrics_generator.trace_id_label_name"),
+        flat("metrics_generator_ingestion_time_range_slack", "overrides.defaults.metrics_generator.ingestion_time_range_slack"),
+        flat("metrics_generator_remote_write_headers", "overrides.defaults.metrics_generator.remote_write_headers"),
+        flat("metrics_generator_span_name_sanitization", "overrides.defaults.metrics_generator.span_name_sanitization"),
+        flat("metrics_generator_processor_service_graphs_wait", "overrides.defaults.metrics_generator.processor.service_graphs.wait"),
+        flat(
+            "metrics_generator_processor_service_graphs_max_items",
+            "overrides.defaults.metrics_generator.processor.service_graphs.max_items",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_histogram_buckets",
+            "overrides.defaults.metrics_generator.processor.service_graphs.histogram_buckets",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_dimensions",
+            "overrides.defaults.metrics_generator.processor.service_graphs.dimensions",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_peer_attributes",
+            "overrides.defaults.metrics_generator.processor.service_graphs.peer_attributes",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_filter_policies",
+            "overrides.defaults.metrics_generator.processor.service_graphs.filter_policies",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_enable_client_server_prefix",
+            "overrides.defaults.metrics_generator.processor.service_graphs.enable_client_server_prefix",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_enable_messaging_system_latency_histogram",
+            "overrides.defaults.metrics_generator.processor.service_graphs.enable_messaging_system_latency_histogram",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_enable_virtual_node_label",
+            "overrides.defaults.metrics_generator.processor.service_graphs.enable_virtual_node_label",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_span_multiplier_key",
+            "overrides.defaults.metrics_generator.processor.service_graphs.span_multiplier_key",
+        ),
+        flat(
+            "metrics_generator_processor_service_graphs_enable_tracestate_span_multiplier",
+            "overrides.defaults.metrics_generator.processor.service_graphs.enable_tracestate_span_multiplier",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_histogram_buckets",
+            "overrides.defaults.metrics_generator.processor.span_metrics.histogram_buckets",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_dimensions",
+            "overrides.defaults.metrics_generator.processor.span_metrics.dimensions",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_intrinsic_dimensions",
+            "overrides.defaults.metrics_generator.processor.span_metrics.intrinsic_dimensions",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_filter_policies",
+            "overrides.defaults.metrics_generator.processor.span_metrics.filter_policies",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_dimension_mappings",
+            "overrides.defaults.metrics_generator.processor.span_metrics.dimension_mappings",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_enable_target_info",
+            "overrides.defaults.metrics_generator.processor.span_metrics.enable_target_info",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_target_info_excluded_dimensions",
+            "overrides.defaults.metrics_generator.processor.span_metrics.target_info_excluded_dimensions",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_enable_instance_label",
+            "overrides.defaults.metrics_generator.processor.span_metrics.enable_instance_label",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_span_multiplier_key",
+            "overrides.defaults.metrics_generator.processor.span_metrics.span_multiplier_key",
+        ),
+        flat(
+            "metrics_generator_processor_span_metrics_enable_tracestate_span_multiplier",
+            "overrides.defaults.metrics_generator.processor.span_metrics.enable_tracestate_span_multiplier",
+        ),
+        flat(
+            "metrics_generator_processor_host_info_host_identifiers",
+            "overrides.defaults.metrics_generator.processor.host_info.host_identifiers",
+        ),
+        flat("metrics_generator_processor_host_info_metric_name", "overrides.defaults.metrics_generator.processor.host_info.metric_name"),
+        // Rings, queues and local blocks.
         legacy("metrics_generator_*"),
         legacy("search_tags_allow_list"),
         legacy("max_search_bytes_per_trace"),
@@ -67,7 +174,7 @@ static DEFAULTS: Table<Draft> = Table::new(
         Key::section("ingestion", &INGESTION),
         Key::section("read", &READ),
         Key::section("compaction", &COMPACTION),
-        Key::section("metrics_generator", &METRICS_GENERATOR),
+        Key::section("metrics_generator", &super::generator::OVERRIDES),
         Key::section("global", &GLOBAL),
         Key::section("storage", &STORAGE),
         Key::not_yet("forwarders"),
@@ -138,26 +245,3 @@ static STORAGE: Table<Draft> = Table::ignoring("overrides.StorageOverrides", &["
 
 static COST_ATTRIBUTION: Table<Draft> =
     Table::new("overrides.CostAttributionOverrides", &[Key::not_yet("dimensions")], &["max_cardinality"]);
-
-static METRICS_GENERATOR: Table<Draft> = Table::new(
-    "overrides.MetricsGeneratorOverrides",
-    &[Key::not_yet("processors"), Key::section("processor", &PROCESSOR)],
-    &[
-        "collection_interval",
-        "disable_collection",
-        "forwarder",
-        "generate_native_histograms",
-        "ingestion_time_range_slack",
-        "max_active_entities",
-        "max_active_series",
-        "max_cardinality_per_label",
-        "native_histogram_*",
-        "remote_write_headers",
-        "ring_size",
-        "span_name_sanitization",
-        "trace_id_label_name",
-    ],
-);
-
-static PROCESSOR: Table<Draft> =
-    Table::ignoring("overrides.ProcessorOverrides", &["service_graphs", "span_metrics", "host_info", "local_blocks"]);

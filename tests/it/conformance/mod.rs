@@ -29,6 +29,11 @@ pub fn recording(name: &str) -> Vec<Value> {
     lines.map(|line| serde_json::from_str(&line.expect("gzip")).expect("JSON")).collect()
 }
 
+/// The recorded data: requests, each after its length.
+pub fn recorded_requests() -> Vec<Vec<u8>> {
+    queries::requests()
+}
+
 /// Cases whose answer is meant to differ, with the reason: id, tab, reason.
 fn deviations(name: &str) -> BTreeMap<String, String> {
     let text = std::fs::read_to_string(path(name)).expect("the list is there");

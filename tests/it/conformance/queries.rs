@@ -105,7 +105,7 @@ fn half_and_half() -> Server {
 }
 
 /// The recorded data: requests, each after its length.
-fn requests() -> Vec<Vec<u8>> {
+pub fn requests() -> Vec<Vec<u8>> {
     let bytes = std::fs::read(path("dataset.bin")).expect("the data are there");
     let mut rest = &bytes[..];
     let mut requests = Vec::new();
