@@ -1,6 +1,6 @@
 //! Writing one Parquet file: leaves with an encoding and codec each, row group by row group.
 
-use super::catalogue::{ColumnCollector, ColumnName, MAX_FILTERS};
+use super::catalogue::{ColumnCollector, ColumnName, CountedColumn, MAX_FILTERS, SpanCounter};
 use super::dictionary_chunk::{Coded, Entries, PAGE_ROWS, encode_chunk};
 use super::meta::FileMeta;
 use super::output::{BlockSink, Output};
@@ -154,6 +154,7 @@ pub struct TableWriter {
     columns: Vec<(ColumnDescPtr, Compression)>,
     /// For each leaf, what the catalogue will say of it.
     collectors: Vec<Option<ColumnCollector>>,
+    counter: Option<SpanCounter>,
 }
 
 impl TableWriter {
@@ -174,7 +175,7 @@ impl TableWriter {
         let writer = SerializedFileWriter::new(Output::create(sink, file)?, Arc::new(schema), Arc::clone(&properties))?;
         let described = writer.schema_descr().columns().iter();
         let columns = described.map(|column| (Arc::clone(column), properties.compression(column.path()))).collect();
-        Ok(TableWriter { writer, columns, collectors: vec![None; leaves.len()] })
+        Ok(TableWriter { writer, columns, collectors: vec![None; leaves.len()], counter: None })
     }
 
     /// Has the columns that the catalogue is to have collected, of a block with about that many spans.
@@ -182,6 +183,16 @@ impl TableWriter {
         let collector = |leaf: &Leaf| leaf.catalogued.clone().map(|name| ColumnCollector::new(name, num_spans));
         self.collectors = leaves.iter().map(collector).collect();
         self
+    }
+
+    /// Has spans counted for the catalogue.
+    pub fn counting_spans(self) -> Self {
+        TableWriter { counter: Some(SpanCounter::default()), ..self }
+    }
+
+    /// What was counted; to be called when all row groups are written.
+    pub fn take_counted(&mut self) -> Option<SpanCounter> {
+        self.counter.take()
     }
 
     /// What was collected; to be called when all row groups are written.
@@ -193,7 +204,7 @@ impl TableWriter {
     pub fn row_group(&mut self) -> Result<RowGroup<'_>, ParquetError> {
         let num_filters = self.collectors.iter().flatten().filter(|collector| collector.has_filter()).count();
         let (columns, collectors) = (self.columns.iter(), self.collectors.iter_mut());
-        Ok(RowGroup { writer: self.writer.next_row_group()?, columns, collectors, num_filters })
+        Ok(RowGroup { writer: self.writer.next_row_group()?, columns, collectors, num_filters, counter: self.counter.as_mut() })
     }
 
     /// Adds a metadata entry that was not known at the start.
@@ -219,6 +230,7 @@ pub struct RowGroup<'a> {
     collectors: std::slice::IterMut<'a, Option<ColumnCollector>>,
     /// Filters that the collectors have under construction.
     num_filters: usize,
+    counter: Option<&'a mut SpanCounter>,
 }
 
 impl RowGroup<'_> {
@@ -230,6 +242,9 @@ impl RowGroup<'_> {
             let had_filter = collector.has_filter();
             collector.add(&cells, self.num_filters < MAX_FILTERS);
             self.num_filters += usize::from(collector.has_filter() && !had_filter);
+        }
+        if let (Some(counter), Some(column)) = (&mut self.counter, CountedColumn::of_leaf(description.name())) {
+            counter.add(column, &cells);
         }
         if let Cells::Coded(codes, entries) = cells {
             let (bytes, close) = encode_chunk(description, *codec, &Coded { codes, entries, levels })?;

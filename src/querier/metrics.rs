@@ -3,6 +3,7 @@
 //! Units that share no trace with others are spread over a few threads; which unit goes where depends on nothing but the
 //! snapshot, so the same query over the same data gives the same answer to the last digit.
 
+use super::counted::CountedBlocks;
 use super::duplicates::Duplicates;
 use super::facts::{JoinedTraces, UnitFacts};
 use super::kept::{JoinedSpans, kept_rows};
@@ -95,17 +96,21 @@ impl Run<'_> {
             return Ok((self.function.start(1), false));
         }
         let units = Units::of(self.snapshot);
+        let mut counts = self.function.start(num_threads(num_spans));
+        let counted = CountedBlocks::observe(self.function, &pipeline, (&units, self.units), self.buckets, &mut counts)?;
         let joined = JoinedSpans::of(&pipeline, &units)?;
-        let num_parts = num_threads(num_spans);
-        let work = Work { pipeline: &pipeline, joined: &joined, num_parts };
         let mut duplicates = Duplicates::among(&units, self.units)?;
         let (entangled, free): (Vec<UnitId>, Vec<UnitId>) = self.units.iter().partition(|unit| duplicates.concern(**unit));
+        let free: Vec<UnitId> = free.into_iter().filter(|unit| !counted.have(*unit)).collect();
+        let num_unread: usize = entangled.iter().chain(&free).map(|unit| num_rows(self.snapshot, *unit)).sum();
+        let num_parts = num_threads(num_unread);
+        let work = Work { pipeline: &pipeline, joined: &joined, counted: &counted };
         let parts = dealt(&entangled, &free, num_parts);
         let observed = std::thread::scope(|scope| {
             let work = &work;
-            let others: Vec<_> =
-                parts[1..].iter().map(|part| scope.spawn(move || self.observe(work, &Units::of(self.snapshot), part, None))).collect();
-            let mut observed = self.observe(work, &units, &parts[0], Some(&mut duplicates))?;
+            let observe = |part| self.observe(work, &Units::of(self.snapshot), part, None, self.function.start(num_parts));
+            let others: Vec<_> = parts[1..].iter().map(|part| scope.spawn(move || observe(part))).collect();
+            let mut observed = self.observe(work, &units, &parts[0], Some(&mut duplicates), counts)?;
             for other in others {
                 let lost = |_| QueryError::Internal("a part of the query was lost".to_string());
                 observed.merge(other.join().map_err(lost)??, self.function);
@@ -115,27 +120,35 @@ impl Run<'_> {
         Ok((observed, !self.units.is_empty()))
     }
 
+    /// Observes units besides what was observed before.
     fn observe(
         &self,
         work: &Work<'_>,
         units: &Units<'_>,
         part: &[UnitId],
         mut duplicates: Option<&mut Duplicates<'_, '_>>,
+        mut observed: Observed,
     ) -> Result<Observed, QueryError> {
         let joined = JoinedTraces::of(units);
         let matches = Matches::of(&joined, work.pipeline);
-        let mut observed = self.function.start(work.num_parts);
         for unit in part {
             let mut kept = kept_rows(work.pipeline, &matches, *unit, work.joined)?;
             if kept.is_empty() {
                 continue;
             }
+            let mut twins = kept.clone();
             if let Some(duplicates) = &mut duplicates {
                 duplicates.remove_from(&mut kept, *unit, |start| self.buckets.of(start) != NO_BUCKET)?;
             }
             let source: &UnitSource<'_> = units.source(*unit)?;
             let spans = Spans { source: source.as_source(), traces: &UnitFacts::of(&joined, *unit) };
-            self.function.observe(spans, &kept, &mut observed)?;
+            if work.counted.have(*unit) {
+                twins.and_not_with(&kept);
+                self.function.take_back(spans, &twins, &mut observed)?;
+            } else {
+                self.function.observe(spans, &kept, &mut observed)?;
+            }
+            matches.forget(*unit);
         }
         Ok(observed)
     }
@@ -145,8 +158,8 @@ impl Run<'_> {
 struct Work<'w> {
     pipeline: &'w Pipeline,
     joined: &'w JoinedSpans,
-    /// Number of threads.
-    num_parts: usize,
+    /// Blocks that were observed already.
+    counted: &'w CountedBlocks,
 }
 
 fn num_threads(num_spans: usize) -> usize {

@@ -80,6 +80,11 @@ impl GroupTable {
         self.tuples.is_empty()
     }
 
+    /// Whether there are no keys: then there is one group, which all spans are in.
+    pub fn is_single(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// Whether groups had to be left out.
     pub fn is_full(&self) -> bool {
         self.is_full

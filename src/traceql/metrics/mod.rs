@@ -9,7 +9,7 @@
 //! - `buckets`: time; `selected`: the observed rows of a source with their buckets;
 //! - `keys`: an attribute as codes; `values`: distinct values; `groups`: groups of spans over all sources;
 //! - `numbers`: observed values; `cells`: counts, extremes, sums; `quantile`: what a histogram says;
-//! - `function`: one metrics query; `compare`: the function that looks at all attributes; `exemplars`;
+//! - `function`: one metrics query; `counted`: spans of which blocks know how many there are; `compare`: the function that looks at all attributes; `exemplars`;
 //! - `second_stages`, `math`: on finished series; `series`: labels, and the order of the answer.
 //!
 //! A source is read a column at a time, only the columns named, and a string is looked at once for each distinct value of a
@@ -18,6 +18,7 @@
 mod buckets;
 mod cells;
 mod compare;
+mod counted;
 mod exemplars;
 mod function;
 mod groups;

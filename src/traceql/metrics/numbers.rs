@@ -1,6 +1,7 @@
 //! The numbers that functions observe (spec/traceql.md §11.4, §11.6).
 
 use super::keys::{Keys, NIL, Spans, is_of_parent};
+use crate::columns::counting::exponent;
 use crate::columns::view::{ColumnId, Values};
 use crate::traceql::ast::{Attribute, Intrinsic, Scope, Type};
 use crate::traceql::eval::result::AttributeReader;
@@ -73,7 +74,10 @@ pub fn shown(attribute: &Attribute, number: f64) -> f64 {
 /// 1 + the exponent of the smallest power of two that is not below the value; [`NIL`] below 2.
 #[inline]
 fn exponent_code(value: i64) -> u32 {
-    if value < 2 { NIL } else { 1 + (u64::BITS - (value as u64 - 1).leading_zeros()) }
+    match u64::try_from(value).map_or(0, exponent) {
+        0 => NIL,
+        exponent => 1 + u32::from(exponent),
+    }
 }
 
 fn plain_number(value: &Scalar) -> f64 {

@@ -129,6 +129,11 @@ impl Label {
         Label { name: name.into(), value: LabelValue::Str(value.into()) }
     }
 
+    /// A text that differs where labels differ.
+    pub fn sort_text(&self) -> (Arc<str>, String) {
+        (Arc::clone(&self.name), self.value.protobuf_text())
+    }
+
     /// A label with a double.
     pub fn double(name: &str, value: f64) -> Self {
         Label { name: name.into(), value: LabelValue::Double(value) }
