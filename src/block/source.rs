@@ -62,6 +62,23 @@ impl<'a> RowGroupSource<'a> {
         Ok(TreeColumns { orphans: orphans.rows.unwrap_or_else(|| (0..subtree.len() as u32).collect()), parent_offset, subtree })
     }
 
+    /// Number of children of each row, told by the offsets alone; `None` if there are orphans, since what hangs on these only has to be
+    /// found out. Waits for the store.
+    pub fn children(&self) -> Result<Option<Vec<i64>>, BlockError> {
+        let GroupColumns { block, table, group, .. } = self.columns;
+        let orphans = table.column(group, span::PARENT_SPAN_ID)?;
+        if orphans.is_none_or(|column| !column.is_all_null()) {
+            return Ok(None);
+        }
+        let mut children = vec![0; self.num_rows()];
+        let offsets = table.decode_dense(block.files(), group, span::PARENT_OFFSET)?.into_u32();
+        for (row, offset) in offsets.ok_or_else(|| table.mistyped(span::PARENT_OFFSET))?.into_iter().enumerate().filter(|at| at.1 > 0) {
+            let parent = row.checked_sub(offset as usize).ok_or_else(|| table.mistyped(span::PARENT_OFFSET))?;
+            children[parent] += 1;
+        }
+        Ok(Some(children))
+    }
+
     /// The rows without a parent, neither here nor elsewhere, ascending. Waits for the store.
     pub fn roots(&self) -> Result<Vec<u32>, BlockError> {
         let GroupColumns { block, table, group, .. } = self.columns;
@@ -261,6 +278,10 @@ impl SpanSource for RowGroupSource<'_> {
 
     fn attribute_keys(&self) -> Result<Vec<String>, SourceError> {
         Ok(self.columns.attribute_keys()?)
+    }
+
+    fn attribute_keys_of(&self, rows: &[u32]) -> Result<Vec<String>, SourceError> {
+        Ok(self.columns.attribute_keys_of(rows)?)
     }
 
     fn select(&self, id: ColumnId<'_>, condition: &dyn Condition) -> Result<Vec<u32>, SourceError> {

@@ -198,7 +198,10 @@ impl<'u, 's> JoinedTraces<'u, 's> {
     fn tree_numbers(&self, unit: UnitId, number: TreeNumber) -> Result<Vec<i64>, QueryError> {
         let mut numbers = match unit {
             UnitId::Chunk(at) => vec![0; self.units.snapshot().chunks[at].num_rows()],
-            UnitId::Group(block, group) => group_tree(self.units, unit, &self.units.group_traces(block, group)?)?.numbers(number),
+            UnitId::Group(block, group) => match self.children(unit, number)? {
+                Some(children) => children,
+                None => group_tree(self.units, unit, &self.units.group_traces(block, group)?)?.numbers(number),
+            },
         };
         if self.may_join(unit) {
             let trees = self.trees()?;
@@ -208,6 +211,14 @@ impl<'u, 's> JoinedTraces<'u, 's> {
             }
         }
         Ok(numbers)
+    }
+
+    /// Numbers of children, where they can be told without the whole tree.
+    fn children(&self, unit: UnitId, number: TreeNumber) -> Result<Option<Vec<i64>>, QueryError> {
+        match (number, self.units.source(unit)?) {
+            (TreeNumber::Children, UnitSource::Group(source)) => Ok(source.children()?),
+            _ => Ok(None),
+        }
     }
 
     /// Whether a unit may have rows of traces that have to be joined.

@@ -7,6 +7,7 @@
 //! anything is said of the trace (start, duration, root, counts).
 
 pub mod budget;
+mod compare;
 mod counted;
 mod duplicates;
 mod facts;

@@ -91,6 +91,11 @@ impl Function {
         &self.pipeline
     }
 
+    /// What it may take of memory besides what a source takes.
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
     /// The state before any span was observed, one of `num_parts` that are merged in the end.
     pub fn start(&self, num_parts: usize) -> Observed {
         // Half is for the parts, half for what they are merged into.
@@ -173,7 +178,7 @@ impl Function {
         let series = |group: usize| {
             let mut values = groups.values(group);
             let bucket = match &self.kind {
-                Kind::Histogram(attribute) => groups.values(group).last().map(|exponent| bound_label(attribute, exponent)),
+                Kind::Histogram(attribute) => groups.values(group).last().map(|exponent| bound_label(attribute, &exponent)),
                 _ => None,
             };
             let mut samples = cells.samples(group, self.buckets.len(), per, is_mean);
@@ -222,7 +227,7 @@ impl Function {
     }
 
     /// The labels of a group: those of `by`, then one of the function's own.
-    fn labels_of(&self, values: &mut dyn Iterator<Item = &Scalar>, own: Option<Label>) -> Vec<Label> {
+    fn labels_of(&self, values: &mut dyn Iterator<Item = Scalar>, own: Option<Label>) -> Vec<Label> {
         let mut labels = group_labels(&self.labels, values);
         labels.extend(own);
         match (labels.is_empty(), self.by.is_empty()) {
@@ -254,7 +259,7 @@ fn by_prefix(groups: &GroupTable) -> Vec<Vec<(i64, usize)>> {
         if at == members.len() {
             members.push(Vec::new());
         }
-        let exponent = groups.values(group).last().map_or(0, |value| if let Scalar::Int(exponent) = value { *exponent } else { 0 });
+        let exponent = groups.values(group).last().map_or(0, |value| if let Scalar::Int(exponent) = value { exponent } else { 0 });
         members[at].push((exponent, group));
     }
     members.iter_mut().for_each(|members| members.sort_unstable());
@@ -309,6 +314,13 @@ impl Observed {
         self.exemplars.merge(other.exemplars, &groups);
         if let Kind::Compare(comparison) = &function.kind {
             comparison.merge(&mut self.compared, other.compared, function.max_bytes / 2);
+        }
+    }
+
+    /// Adds what a comparison has counted.
+    pub fn add_counted(&mut self, function: &Function, counted: Counted) {
+        if let Kind::Compare(comparison) = &function.kind {
+            comparison.merge(&mut self.compared, counted, function.max_bytes);
         }
     }
 

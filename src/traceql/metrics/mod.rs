@@ -35,6 +35,7 @@ mod values;
 mod tests;
 
 pub use buckets::{Buckets, NO_BUCKET, default_step};
+pub use compare::{ComparedRows, Comparison, Counted, Subject};
 pub use exemplars::{MAX_EXEMPLARS, num_wanted};
 pub use function::{Function, Observed};
 pub use keys::Spans;

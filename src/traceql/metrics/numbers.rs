@@ -26,7 +26,7 @@ pub fn read(spans: Spans<'_>, attribute: &Attribute, rows: &[u32]) -> Result<Vec
             // Of a key that a span has twice, the value of the first kind counts, also where that is no number.
             let mut is_taken = vec![false; if kinds.len() > 1 { rows.len() } else { 0 }];
             for kind in kinds {
-                let Some(column) = spans.source.column(ColumnId::Attribute { key, kind })? else { continue };
+                let Some(column) = spans.source.column_of(ColumnId::Attribute { key, kind }, rows)? else { continue };
                 each_position(rows, &column, |index, at| {
                     if is_taken.get(index) != Some(&true) {
                         numbers[index] = match &column.values {
@@ -90,7 +90,7 @@ fn plain_number(value: &Scalar) -> f64 {
 
 /// Durations as TraceQL sees them: what wrapped reads as the largest.
 fn each_duration(spans: Spans<'_>, rows: &[u32], mut found: impl FnMut(usize, i64)) -> Result<(), EvalError> {
-    let Some(column) = spans.source.column(ColumnId::Duration)? else { return Ok(()) };
+    let Some(column) = spans.source.column_of(ColumnId::Duration, rows)? else { return Ok(()) };
     if let Values::U64(nanos) = &column.values {
         each_position(rows, &column, |index, at| found(index, i64::try_from(nanos[at]).unwrap_or(i64::MAX)));
     }
@@ -98,7 +98,7 @@ fn each_duration(spans: Spans<'_>, rows: &[u32], mut found: impl FnMut(usize, i6
 }
 
 fn each_scalar(spans: Spans<'_>, attribute: &Attribute, rows: &[u32], mut found: impl FnMut(usize, &Scalar)) -> Result<(), EvalError> {
-    let values = AttributeReader::open(spans.source, spans.traces, attribute)?.values(rows);
+    let values = AttributeReader::open_for(spans.source, spans.traces, attribute, rows)?.values(rows);
     values.iter().enumerate().for_each(|(index, value)| found(index, value));
     Ok(())
 }
