@@ -201,12 +201,8 @@ impl<'s> Keys<'s> {
                 };
                 self.add_numbered(source, ColumnId::Scope, source.scopes().iter().map(text).collect(), rows)?;
             }
-            Intrinsic::RootName => {
-                self.add_fact(spans, |table, ordinal| table.intern_text(spans.traces.root_name(ordinal).as_bytes()), rows)?
-            }
-            Intrinsic::RootServiceName => {
-                self.add_fact(spans, |table, ordinal| table.intern_text(spans.traces.root_service(ordinal).as_bytes()), rows)?
-            }
+            Intrinsic::RootName => self.add_fact(spans, one_after_the_other(|ordinal| spans.traces.root_name(ordinal)), rows)?,
+            Intrinsic::RootServiceName => self.add_fact(spans, one_after_the_other(|ordinal| spans.traces.root_service(ordinal)), rows)?,
             Intrinsic::TraceDuration => {
                 self.add_fact(spans, |table, ordinal| table.intern(&Scalar::duration(spans.traces.duration(ordinal))), rows)?
             }
@@ -233,7 +229,7 @@ impl<'s> Keys<'s> {
     }
 
     /// A fact of the trace, asked for once a trace.
-    fn add_fact(&mut self, spans: Spans<'s>, fact: impl Fn(&mut ValueTable, u32) -> u32, rows: &[u32]) -> Result<(), EvalError> {
+    fn add_fact(&mut self, spans: Spans<'s>, mut fact: impl FnMut(&mut ValueTable, u32) -> u32, rows: &[u32]) -> Result<(), EvalError> {
         let Some(column) = spans.source.column_of(ColumnId::Trace, rows)? else { return Ok(()) };
         let Values::U32(ordinals) = &column.values else { return Err(mistyped(ColumnId::Trace)) };
         let first = self.num_codes;
@@ -269,6 +265,18 @@ impl<'s> Keys<'s> {
         }
         self.push(Segment::Table(table));
         Ok(())
+    }
+}
+
+/// Interns texts of which many are the same as the one before, at the same place in memory.
+fn one_after_the_other<'t>(text_of: impl Fn(u32) -> &'t str) -> impl FnMut(&mut ValueTable, u32) -> u32 {
+    let (mut last, mut number) = ("", None);
+    move |table, ordinal| {
+        let text = text_of(ordinal);
+        if !std::ptr::eq(text, last) || number.is_none() {
+            (last, number) = (text, Some(table.intern_text(text.as_bytes())));
+        }
+        number.unwrap_or_default()
     }
 }
 

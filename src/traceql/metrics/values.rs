@@ -28,6 +28,8 @@ pub struct ValueTable {
 enum Entry {
     /// In `texts`, which is UTF-8 there.
     Text { start: usize, len: u32 },
+    /// An integer as it is.
+    Int(i64),
     /// In `others`.
     Other(u32),
 }
@@ -45,6 +47,7 @@ impl ValueTable {
     pub fn value(&self, number: u32) -> Scalar {
         match self.entries[number as usize] {
             Entry::Text { start, len } => Scalar::text(&self.texts[start..start + len as usize]),
+            Entry::Int(int) => Scalar::Int(int),
             Entry::Other(at) => self.others[at as usize].clone(),
         }
     }
@@ -55,9 +58,10 @@ impl ValueTable {
             (Entry::Text { start, len }, Entry::Text { start: other_start, len: other_len }) => {
                 self.texts[start..start + len as usize].cmp(&self.texts[other_start..other_start + other_len as usize])
             }
-            (Entry::Other(left), Entry::Other(right)) => order(&self.others[left as usize], &self.others[right as usize]),
-            (Entry::Text { .. }, Entry::Other(_)) => Ordering::Less,
-            (Entry::Other(_), Entry::Text { .. }) => Ordering::Greater,
+            (Entry::Int(left), Entry::Int(right)) => left.cmp(&right),
+            (Entry::Text { .. }, _) => Ordering::Less,
+            (_, Entry::Text { .. }) => Ordering::Greater,
+            _ => order(&self.value(left), &self.value(right)),
         }
     }
 
@@ -81,6 +85,7 @@ impl ValueTable {
         match value {
             Scalar::Str(text) => self.intern_text(text.as_bytes()),
             Scalar::Array(_) => self.intern_text(b"nil"),
+            Scalar::Int(int) => self.intern_int(*int),
             value => {
                 let hash = hash_of(value);
                 let (entries, others) = (&self.entries, &self.others);
@@ -100,6 +105,7 @@ impl ValueTable {
     pub fn intern_from(&mut self, other: &ValueTable, number: u32) -> u32 {
         match other.entries[number as usize] {
             Entry::Text { start, len } => self.intern_text(&other.texts[start..start + len as usize]),
+            Entry::Int(int) => self.intern_int(int),
             Entry::Other(at) => self.intern(&other.others[at as usize]),
         }
     }
@@ -110,7 +116,7 @@ impl ValueTable {
         let (entries, texts) = (&self.entries, &self.texts);
         let is_it = |id: u32| match entries[id as usize] {
             Entry::Text { start, len } => len as usize == bytes.len() && texts[start..start + len as usize] == *bytes,
-            Entry::Other(_) => false,
+            Entry::Int(_) | Entry::Other(_) => false,
         };
         if let Some(id) = find(&self.ids, hash, is_it) {
             return id;
@@ -123,6 +129,16 @@ impl ValueTable {
             // Longer than any page of a block.
             (Ok(_), Err(_)) => NO_VALUE,
             (Err(_), _) => self.intern_text(String::from_utf8_lossy(bytes).as_bytes()),
+        }
+    }
+
+    /// The number of an integer.
+    pub fn intern_int(&mut self, int: i64) -> u32 {
+        let hash = FixedState::with_seed(SEED).hash_one(int);
+        let entries = &self.entries;
+        match find(&self.ids, hash, |id| matches!(entries[id as usize], Entry::Int(other) if other == int)) {
+            Some(id) => id,
+            None => self.add(hash, |_| Entry::Int(int)),
         }
     }
 
@@ -168,12 +184,12 @@ fn hash_of(value: &Scalar) -> u64 {
     let mut hasher = FixedState::with_seed(SEED).build_hasher();
     std::mem::discriminant(value).hash(&mut hasher);
     match value {
-        Scalar::Int(int) | Scalar::Duration(int) => int.hash(&mut hasher),
+        Scalar::Duration(nanos) => nanos.hash(&mut hasher),
         Scalar::Float(double) => float_bits(*double).hash(&mut hasher),
         Scalar::Bool(bit) => bit.hash(&mut hasher),
         Scalar::Status(status) => status.otlp_code().hash(&mut hasher),
         Scalar::Kind(kind) => kind.otlp_kind().hash(&mut hasher),
-        Scalar::Nil | Scalar::Str(_) | Scalar::Array(_) => {}
+        Scalar::Nil | Scalar::Str(_) | Scalar::Array(_) | Scalar::Int(_) => {}
     }
     hasher.finish()
 }

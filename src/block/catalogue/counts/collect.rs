@@ -322,7 +322,7 @@ impl<'b> BinCursor<'b> {
     /// The bin of a start, counted from the first; none of 0, which is in no bucket of any query.
     #[inline]
     fn of(&mut self, start: u64) -> Option<u32> {
-        if start.wrapping_sub(self.first) >= self.bins.width {
+        if start < self.first || start - self.first >= self.bins.width {
             let bin = start.checked_sub(1)? / self.bins.width;
             self.first = bin * self.bins.width + 1;
             // 2^64 nanoseconds have fewer than 2^32 bins of five seconds.
