@@ -15,6 +15,7 @@ use crate::model::{TimeRange, UnixNanos};
 use crate::traceql::ast::Query;
 use crate::traceql::eval::pipeline::Pipeline;
 use crate::traceql::eval::{Bitmap, OnFailure};
+pub use crate::traceql::metrics::Limits;
 use crate::traceql::metrics::{Buckets, Function, NO_BUCKET, Observed, Outcome, Plan, Request, Spans};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -53,8 +54,8 @@ pub struct Metrics {
 ///
 /// # Errors
 /// [`QueryError::Invalid`] if it is no metrics query, [`QueryError::Unsupported`] for what the evaluator does not know.
-pub fn metrics(snapshot: &Snapshot, params: &MetricsParams) -> Result<Metrics, QueryError> {
-    let plan = Plan::compile(&params.query, params.request)?.ok_or_else(|| QueryError::Invalid("not a metrics query".to_string()))?;
+pub fn metrics(snapshot: &Snapshot, params: &MetricsParams, limits: Limits) -> Result<Metrics, QueryError> {
+    let plan = Plan::compile(&params.query, params.request, limits)?.ok_or_else(|| QueryError::Invalid("not a metrics query".to_string()))?;
     let (start, end) = plan.buckets().span();
     let range = TimeRange { start: UnixNanos(start.saturating_add(1)), end: UnixNanos(end) };
     let units = Units::of(snapshot);

@@ -18,7 +18,7 @@ use crate::traceql::eval::{EvalError, each_position};
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-/// Most exemplars of a query, and how many there are if it does not say.
+/// Most exemplars of a query, and how many there are if it does not say, unless the operator has set another number.
 pub const MAX_EXEMPLARS: usize = 100;
 
 /// Widths of slices: multiples of the largest of these that is not above what it takes.
@@ -32,15 +32,15 @@ const FEW_SLICES: u64 = 20;
 /// Of the spans of a slice that start at the same moment, as they do where clocks are coarse, so many are looked at.
 const MOST_TIES: usize = 16;
 
-/// How many exemplars are wanted: the hint counts, else the request's number, where 0 means the most.
-pub fn num_wanted(hints: &[Hint], requested: usize) -> usize {
+/// How many exemplars are wanted, of `most`: the hint counts, else the request's number, where 0 means the most.
+pub fn num_wanted(hints: &[Hint], requested: usize, most: usize) -> usize {
     let of_hint = hints.iter().filter(|hint| hint.name == "exemplars").find_map(|hint| match &hint.value {
         Static::Int(number) => usize::try_from(*number).ok(),
         Static::Bool(false) => Some(0),
         _ => None,
     });
-    let default = if requested == 0 { MAX_EXEMPLARS } else { requested };
-    of_hint.unwrap_or(default).min(MAX_EXEMPLARS)
+    let default = if requested == 0 { most } else { requested };
+    of_hint.unwrap_or(default).min(most)
 }
 
 /// A span that was taken.
@@ -258,13 +258,13 @@ mod tests {
     #[test]
     fn the_hint_counts_then_the_request() {
         let hint = |value| vec![Hint { name: "exemplars".to_owned(), value }];
-        assert_eq!(num_wanted(&[], 0), 100);
-        assert_eq!(num_wanted(&[], 7), 7);
-        assert_eq!(num_wanted(&[], 700), 100);
-        assert_eq!(num_wanted(&hint(Static::Int(5)), 7), 5);
-        assert_eq!(num_wanted(&hint(Static::Bool(false)), 7), 0);
-        assert_eq!(num_wanted(&hint(Static::Bool(true)), 7), 7);
-        assert_eq!(num_wanted(&hint(Static::Str("x".to_owned())), 0), 100);
+        assert_eq!((num_wanted(&[], 0, 100), num_wanted(&[], 0, 7), num_wanted(&[], 9, 7)), (100, 7, 7));
+        assert_eq!(num_wanted(&[], 7, 100), 7);
+        assert_eq!(num_wanted(&[], 700, 100), 100);
+        assert_eq!(num_wanted(&hint(Static::Int(5)), 7, 100), 5);
+        assert_eq!(num_wanted(&hint(Static::Bool(false)), 7, 100), 0);
+        assert_eq!(num_wanted(&hint(Static::Bool(true)), 7, 100), 7);
+        assert_eq!(num_wanted(&hint(Static::Str("x".to_owned())), 0, 100), 100);
     }
 
     fn buckets(start: u64, end: u64) -> Buckets {
