@@ -161,7 +161,9 @@ impl App {
         let services = self.readiness.subscribe();
         ApiState {
             config: api_config(&self.config),
-            frontend: Arc::new(Frontend::new(recent, cores, self.config.query.query_timeout).limiting_metrics(metrics_limits(&self.config))),
+            frontend: Arc::new(
+                Frontend::new(recent, cores, self.config.query.query_timeout).limiting_metrics(metrics_limits(&self.config)),
+            ),
             readiness: self.readiness.subscribe(),
             flush: flush(Arc::clone(&self.ingester)),
             metrics_text: Arc::new(move || metrics.text()),

@@ -91,7 +91,8 @@ impl Frontend {
     /// The series of a metrics query over a range.
     pub async fn metrics_range(&self, tenant: &TenantId, params: MetricsParams) -> Result<tempopb::QueryRangeResponse, QueryError> {
         let limits = self.metrics_limits;
-        let mut response = self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_range_response())).await?;
+        let mut response =
+            self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_range_response())).await?;
         tell_partial(self.num_unreadable(tenant), &mut response.status, &mut response.message);
         Ok(response)
     }
@@ -99,7 +100,8 @@ impl Frontend {
     /// The values of a metrics query with one bucket.
     pub async fn metrics_instant(&self, tenant: &TenantId, params: MetricsParams) -> Result<tempopb::QueryInstantResponse, QueryError> {
         let limits = self.metrics_limits;
-        let mut response = self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_instant_response())).await?;
+        let mut response =
+            self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_instant_response())).await?;
         tell_partial(self.num_unreadable(tenant), &mut response.status, &mut response.message);
         Ok(response)
     }

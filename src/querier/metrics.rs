@@ -55,7 +55,8 @@ pub struct Metrics {
 /// # Errors
 /// [`QueryError::Invalid`] if it is no metrics query, [`QueryError::Unsupported`] for what the evaluator does not know.
 pub fn metrics(snapshot: &Snapshot, params: &MetricsParams, limits: Limits) -> Result<Metrics, QueryError> {
-    let plan = Plan::compile(&params.query, params.request, limits)?.ok_or_else(|| QueryError::Invalid("not a metrics query".to_string()))?;
+    let plan =
+        Plan::compile(&params.query, params.request, limits)?.ok_or_else(|| QueryError::Invalid("not a metrics query".to_string()))?;
     let (start, end) = plan.buckets().span();
     let range = TimeRange { start: UnixNanos(start.saturating_add(1)), end: UnixNanos(end) };
     let units = Units::of(snapshot);

@@ -139,9 +139,12 @@ impl Exemplars {
         let has_ties = candidates.len() < indexes.len();
         let durations = if has_ties { durations(spans, &rows)? } else { vec![0; rows.len()] };
         let place = |index: usize| indexes.partition_point(|other| *other < index);
-        // Of those that start at the same moment the least id counts, then the shortest.
-        let least = |of: &Candidates| of.indexes.iter().copied().min_by_key(|index| (traces[place(*index)], durations[place(*index)]));
-        let mut chosen: Vec<usize> = candidates.iter().filter_map(least).collect();
+        // Of those that start at the same moment the least id counts, then the shortest, then their labels.
+        let key = |index: usize| (traces[place(index)], durations[place(index)]);
+        let least = |of: &Candidates| of.indexes.iter().map(|index| key(*index)).min();
+        let are_least = candidates.iter().filter_map(|of| Some((of, least(of)?)));
+        let mut chosen: Vec<usize> =
+            are_least.flat_map(|(of, least)| of.indexes.iter().copied().filter(move |index| key(*index) == least)).collect();
         chosen.sort_unstable();
         let mut found: Vec<Taken> = Vec::with_capacity(chosen.len());
         for index in &chosen {

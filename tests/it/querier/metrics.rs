@@ -95,7 +95,8 @@ fn exemplars_do_not_depend_on_where_spans_lie() {
     ];
     let ask = |query: &str| {
         let (start, end) = (T0.to_string(), (T0 + 400).to_string());
-        let answer = server.get_json(&with_query("/api/metrics/query_range", &[("q", query), ("start", &start), ("end", &end), ("step", "10s")]));
+        let answer =
+            server.get_json(&with_query("/api/metrics/query_range", &[("q", query), ("start", &start), ("end", &end), ("step", "10s")]));
         let series = answer["series"].as_array().expect("series").clone();
         series.into_iter().map(|series| series["exemplars"].clone()).collect::<Vec<_>>()
     };

@@ -232,3 +232,81 @@ impl SpanSource for SpanRows<'_> {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// Two cells of one combination.
+    fn sound() -> SpanCountsMessage {
+        SpanCountsMessage {
+            bin_seconds: 5,
+            services: vec![b"cart".to_vec()],
+            names: vec![b"a".to_vec(), b"b".to_vec()],
+            combination_services: vec![0],
+            combination_names: vec![1],
+            combination_kinds: vec![2],
+            combination_statuses: vec![0],
+            combination_cells: vec![2],
+            first_bin: 7,
+            bin_steps: vec![0, 3],
+            first_exponents: vec![0, 62],
+            num_exponents: vec![3, 2],
+            sample_starts: vec![1, 5],
+            sample_durations: vec![0, u64::MAX],
+            sample_traces: vec![4, 4],
+            counts: vec![1, 0, 2, 0, 9],
+        }
+    }
+
+    #[test]
+    fn rows_stand_for_spans() {
+        let counts = SpanCounts::read(sound()).expect("sound");
+        let rows = counts.counted(0, 60 * NANOS_PER_SECOND, true);
+        assert_eq!(rows.starts, [40, 40, 55].map(|seconds| seconds * NANOS_PER_SECOND));
+        assert_eq!((&rows.durations[..], rows.weights()), (&[0, 4, 1 << 63][..], &[1, 2, 9][..]));
+        assert_eq!(counts.counted(40 * NANOS_PER_SECOND, 60 * NANOS_PER_SECOND, false).weights(), [9]);
+        assert_eq!(counts.samples(0, u64::MAX).starts, [35 * NANOS_PER_SECOND + 1, 50 * NANOS_PER_SECOND + 5]);
+        assert!(rows.column(ColumnId::SpanId).is_err());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let changes: [fn(&mut SpanCountsMessage); 9] = [
+            |message| message.bin_seconds = 0,
+            |message| message.first_bin = u64::MAX,
+            |message| message.combination_names[0] = 2,
+            |message| message.combination_services[0] = 1,
+            |message| message.combination_cells[0] = 3,
+            |message| message.combination_cells[0] = 1,
+            |message| message.first_exponents[1] = 63,
+            |message| message.counts.push(1),
+            |message| _ = message.sample_traces.pop(),
+        ];
+        for change in changes {
+            let mut message = sound();
+            change(&mut message);
+            assert!(SpanCounts::read(message.clone()).is_err(), "{message:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn noise_never_panics(numbers in vec(any::<u32>(), 0..8), bin_seconds: u64, first_bin: u64, bin_steps in vec(any::<u64>(), 0..4)) {
+            let message = SpanCountsMessage {
+                bin_seconds,
+                first_bin,
+                bin_steps,
+                combination_cells: numbers.clone(),
+                num_exponents: numbers.clone(),
+                counts: numbers,
+                ..sound()
+            };
+            if let Ok(counts) = SpanCounts::read(message) {
+                prop_assert!(counts.counted(0, u64::MAX, true).column(ColumnId::Name).is_ok());
+            }
+        }
+    }
+}
