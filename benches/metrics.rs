@@ -9,7 +9,7 @@ use conmoto::columns::{Chunk, decode};
 use conmoto::model::{BlockId, TenantId, UnixNanos};
 use conmoto::proto::otlp::ExportTraceServiceRequest;
 use conmoto::querier::Snapshot;
-use conmoto::querier::metrics::{MetricsParams, metrics};
+use conmoto::querier::metrics::{Limits, MetricsParams, metrics};
 use conmoto::traceql;
 use conmoto::traceql::metrics::{Buckets, Request};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -89,7 +89,7 @@ fn queries(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(chunk.num_rows() as u64));
         for (name, query) in QUERIES {
             let params = params(query);
-            group.bench_function(name, |bencher| bencher.iter(|| metrics(&snapshot, &params).expect("supported")));
+            group.bench_function(name, |bencher| bencher.iter(|| metrics(&snapshot, &params, Limits::default()).expect("supported")));
         }
         group.finish();
     }

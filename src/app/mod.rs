@@ -19,7 +19,7 @@ use crate::api::{ApiConfig, ApiState, BuildInfo, FlushError, Readiness, StatusPa
 use crate::compactor::{Compactor, CompactorConfig, Surroundings};
 use crate::config::Config;
 use crate::distributor::Distributor;
-use crate::frontend::Frontend;
+use crate::frontend::{Frontend, MetricsLimits};
 use crate::generator::Generator;
 use crate::ingester::{Ingester, IngesterConfig, Recovered};
 use crate::model::TenantId;
@@ -181,7 +181,9 @@ impl App {
         let services = self.readiness.subscribe();
         ApiState {
             config: api_config(&self.config),
-            frontend: Arc::new(Frontend::new(recent, cores, self.config.query.query_timeout)),
+            frontend: Arc::new(
+                Frontend::new(recent, cores, self.config.query.query_timeout).limiting_metrics(metrics_limits(&self.config)),
+            ),
             generator: Arc::clone(&self.generator),
             readiness: self.readiness.subscribe(),
             flush: flush(Arc::clone(&self.ingester)),
@@ -264,6 +266,11 @@ fn compactor_config(config: &Config) -> CompactorConfig {
         // Half of the cores stay for spans and queries whatever is merged.
         num_jobs: std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).max(1),
     }
+}
+
+/// Bounds of metrics queries.
+fn metrics_limits(config: &Config) -> MetricsLimits {
+    MetricsLimits { max_exemplars: config.query.max_exemplars, max_series: config.query.max_response_series }
 }
 
 fn surroundings(config: &Config, ingester: &Arc<Ingester>) -> Surroundings {

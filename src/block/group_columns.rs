@@ -2,13 +2,14 @@
 
 use super::parquet::{Decoded, DecodedValues};
 use super::reader::{Block, BlockError, Table};
-use super::schema::RESIDUAL;
+use super::schema::{ORDER, RESIDUAL};
 use crate::columns::source::attribute_column;
 use crate::columns::value::{KeyValueRef, ValueRef};
 use crate::columns::view::{Column, Condition, Rows, Strings, Values, Wanted};
-use crate::columns::wire::Reader;
+use crate::columns::wire::{Reader, split_varint};
 use crate::columns::{AttributeTable, ValueKind};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -33,12 +34,14 @@ impl<'a> GroupColumns<'a> {
     /// A column that need not be there.
     pub(super) fn decode(&self, leaf: &str, wanted: Wanted<'_>) -> Result<Option<Decoded>, BlockError> {
         match wanted {
-            Wanted::Some(rows) if self.is_read_by_rows(wanted) => self.table.decode_some(self.block.files(), self.group, leaf, rows),
+            Wanted::Some(rows) if rows.len() < self.num_rows() / ROWS_OF_ONE_WANTED => {
+                self.table.decode_some(self.block.files(), self.group, leaf, rows)
+            }
             Wanted::All | Wanted::Some(_) => self.table.decode(self.block.files(), self.group, leaf),
         }
     }
 
-    /// Whether so few rows are wanted that they are decoded by themselves.
+    /// Whether so few rows are wanted that integers are decoded from the pages that hold them only.
     fn is_read_by_rows(&self, wanted: Wanted<'_>) -> bool {
         matches!(wanted, Wanted::Some(rows) if rows.len() < self.num_rows() / ROWS_OF_ONE_READ)
     }
@@ -158,6 +161,38 @@ impl<'a> GroupColumns<'a> {
         Ok(keys)
     }
 
+    /// The keys of the attributes that these ascending rows have, each once; perhaps of others besides.
+    pub(super) fn attribute_keys_of(&self, rows: &[u32]) -> Result<Vec<String>, BlockError> {
+        let mistyped = || self.table.mistyped(ORDER);
+        let Some(Decoded { values: DecodedValues::Codes(codes, orders), .. }) = self.decode(ORDER, Wanted::Some(rows))? else {
+            return Err(mistyped());
+        };
+        let mut is_used = vec![false; orders.0.len()];
+        if codes.len() == rows.len() {
+            codes.iter().for_each(|code| is_used[*code as usize] = true);
+        } else {
+            rows.iter().for_each(|row| codes.get(*row as usize).into_iter().for_each(|code| is_used[*code as usize] = true));
+        }
+        let (mut ordinals, mut has_residual) = (BTreeSet::new(), false);
+        let orders = Strings::Shared(orders);
+        for code in (0..orders.len() as u32).filter(|code| is_used[*code as usize]) {
+            let mut order = orders.get(code);
+            while let Some((element, rest)) = split_varint(order) {
+                has_residual |= element == 0;
+                ordinals.extend(element.checked_sub(1));
+                order = rest;
+            }
+        }
+        let entry = |ordinal: u64| self.table.attributes().get(ordinal as usize).map(|entry| entry.key.clone()).ok_or_else(mistyped);
+        let mut keys = ordinals.into_iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        if has_residual {
+            keys.extend(self.residual()?.columns().iter().map(|column| column.key().to_owned()));
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+
     /// Whether the key is among those listed as residual ones: reading the residual for nothing is dear.
     fn may_be_residual(&self, key: &str) -> bool {
         self.table.residual_keys().iter().any(|residual| residual == key)
@@ -236,7 +271,10 @@ impl<'a> GroupColumns<'a> {
     }
 }
 
-/// Fewer wanted rows than one in so many are decoded by themselves, from the pages that hold them.
+/// If fewer rows than one in so many are wanted, the values of others are not decoded.
+const ROWS_OF_ONE_WANTED: usize = 3;
+
+/// Integers are decoded so fast that this pays only where pages are left out.
 const ROWS_OF_ONE_READ: usize = 256;
 
 /// Which rows have a value, in the terms of a column.

@@ -1,7 +1,7 @@
 //! An opened block: its footers, indexes and side tables in memory while there is room, its columns read on demand.
 
 use super::bloom::TraceBloom;
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, SpanCounts};
 pub use super::footer::Table;
 use super::index::TraceIndex;
 use super::meta::{BlockMeta, FileMeta, RowGroupMeta};
@@ -237,6 +237,12 @@ impl Block {
     /// What the block tells of its columns and values; `None` if it was written without a catalogue, or with one of a later version.
     pub fn catalogue(&self) -> Result<Option<&Catalogue>, BlockError> {
         self.catalogue_from(self.files())
+    }
+
+    /// How many spans the block has of which kinds, if it tells; they are read anew each time.
+    pub fn span_counts(&self) -> Result<Option<SpanCounts>, BlockError> {
+        let Some(catalogue) = self.catalogue()? else { return Ok(None) };
+        catalogue.span_counts().map_err(|error| self.opened.damage.error(CATALOGUE_FILE, error))
     }
 
     fn catalogue_from(&self, files: &dyn RangeRead) -> Result<Option<&Catalogue>, BlockError> {

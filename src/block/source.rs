@@ -62,6 +62,33 @@ impl<'a> RowGroupSource<'a> {
         Ok(TreeColumns { orphans: orphans.rows.unwrap_or_else(|| (0..subtree.len() as u32).collect()), parent_offset, subtree })
     }
 
+    /// Number of children of each row, told without the rest of the trees; 0 in traces without a root. Waits for the store.
+    pub fn children(&self) -> Result<Vec<i64>, BlockError> {
+        let GroupColumns { block, table, group, .. } = self.columns;
+        let mistyped = || table.mistyped(span::PARENT_OFFSET);
+        let offsets = table.decode_dense(block.files(), group, span::PARENT_OFFSET)?.into_u32().ok_or_else(mistyped)?;
+        let mut children = vec![0; offsets.len()];
+        for (row, offset) in offsets.iter().enumerate().filter(|(_, offset)| **offset > 0) {
+            children[row.checked_sub(*offset as usize).ok_or_else(mistyped)?] += 1;
+        }
+        let orphans = table.decode_required(block.files(), group, span::PARENT_SPAN_ID)?.rows;
+        let is_orphan = |row: u32| orphans.as_ref().is_none_or(|orphans| orphans.binary_search(&row).is_ok());
+        if orphans.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(children);
+        }
+        let first = self.traces.first_row_of(group);
+        for trace in self.traces.traces_of(group) {
+            let rows = self.traces.rows(trace);
+            let mut rows = rows.start - first..(rows.end - first).min(offsets.len() as u32);
+            // A trace without a root begins with an orphan.
+            if !rows.is_empty() && is_orphan(rows.start) && rows.all(|row| offsets[row as usize] > 0 || is_orphan(row)) {
+                let rows = self.traces.rows(trace);
+                children[(rows.start - first) as usize..((rows.end - first) as usize).min(offsets.len())].fill(0);
+            }
+        }
+        Ok(children)
+    }
+
     /// The rows without a parent, neither here nor elsewhere, ascending. Waits for the store.
     pub fn roots(&self) -> Result<Vec<u32>, BlockError> {
         let GroupColumns { block, table, group, .. } = self.columns;
@@ -261,6 +288,10 @@ impl SpanSource for RowGroupSource<'_> {
 
     fn attribute_keys(&self) -> Result<Vec<String>, SourceError> {
         Ok(self.columns.attribute_keys()?)
+    }
+
+    fn attribute_keys_of(&self, rows: &[u32]) -> Result<Vec<String>, SourceError> {
+        Ok(self.columns.attribute_keys_of(rows)?)
     }
 
     fn select(&self, id: ColumnId<'_>, condition: &dyn Condition) -> Result<Vec<u32>, SourceError> {

@@ -35,7 +35,7 @@ pub(super) fn write_spans(plan: &Plan<'_>, sink: &dyn BlockSink, catalogue: &mut
     let mut leaves = dense_leaves();
     rare.push_leaves(&mut leaves);
     let metadata = push_attribute_leaves(&mut leaves, "span", &attributes.choice);
-    let mut table = TableWriter::new(sink, DATA_FILE, &leaves, metadata)?.collecting(&leaves, plan.num_spans());
+    let mut table = TableWriter::new(sink, DATA_FILE, &leaves, metadata)?.collecting(&leaves, plan.num_spans()).counting_spans();
     let mut writer = SpanWriter {
         plan,
         services: service_names(plan.resources),
@@ -51,6 +51,7 @@ pub(super) fn write_spans(plan: &Plan<'_>, sink: &dyn BlockSink, catalogue: &mut
         out.finish()?;
     }
     catalogue.add_table(Holder::Span, table.take_collected(), &attributes.choice.residual_keys);
+    table.take_counted().into_iter().for_each(|counter| catalogue.add_span_counts(counter));
     table.finish()
 }
 

@@ -1,6 +1,6 @@
 //! Writing one Parquet file: leaves with an encoding and codec each, row group by row group.
 
-use super::catalogue::{ColumnCollector, ColumnName, MAX_FILTERS};
+use super::catalogue::{ColumnCollector, ColumnName, CountedColumn, MAX_FILTERS, SpanCounter};
 use super::checked_pages::CheckedPages;
 use super::dictionary_chunk::{Coded, Entries, PAGE_ROWS, encode_chunk};
 use super::meta::FileMeta;
@@ -173,6 +173,7 @@ pub struct TableWriter {
     properties: WriterPropertiesPtr,
     /// For each leaf, what the catalogue will say of it.
     collectors: Vec<Option<ColumnCollector>>,
+    counter: Option<SpanCounter>,
 }
 
 impl TableWriter {
@@ -192,7 +193,7 @@ impl TableWriter {
         let properties = Arc::new(builder.build());
         let writer = SerializedFileWriter::new(Output::create(sink, file)?, Arc::new(schema), Arc::clone(&properties))?;
         let columns = writer.schema_descr().columns().to_vec();
-        Ok(TableWriter { writer, columns, properties, collectors: vec![None; leaves.len()] })
+        Ok(TableWriter { writer, columns, properties, collectors: vec![None; leaves.len()], counter: None })
     }
 
     /// Has the columns that the catalogue is to have collected, of a block with about that many spans.
@@ -200,6 +201,16 @@ impl TableWriter {
         let collector = |leaf: &Leaf| leaf.catalogued.clone().map(|name| ColumnCollector::new(name, num_spans));
         self.collectors = leaves.iter().map(collector).collect();
         self
+    }
+
+    /// Has spans counted for the catalogue.
+    pub fn counting_spans(self) -> Self {
+        TableWriter { counter: Some(SpanCounter::default()), ..self }
+    }
+
+    /// What was counted; to be called when all row groups are written.
+    pub fn take_counted(&mut self) -> Option<SpanCounter> {
+        self.counter.take()
     }
 
     /// What was collected; to be called when all row groups are written.
@@ -211,7 +222,14 @@ impl TableWriter {
     pub fn row_group(&mut self) -> Result<RowGroup<'_>, ParquetError> {
         let num_filters = self.collectors.iter().flatten().filter(|collector| collector.has_filter()).count();
         let (columns, collectors) = (self.columns.iter(), self.collectors.iter_mut());
-        Ok(RowGroup { writer: self.writer.next_row_group()?, columns, properties: &self.properties, collectors, num_filters })
+        Ok(RowGroup {
+            writer: self.writer.next_row_group()?,
+            columns,
+            properties: &self.properties,
+            collectors,
+            num_filters,
+            counter: self.counter.as_mut(),
+        })
     }
 
     /// Adds a metadata entry that was not known at the start.
@@ -238,6 +256,7 @@ pub struct RowGroup<'a> {
     collectors: std::slice::IterMut<'a, Option<ColumnCollector>>,
     /// Filters that the collectors have under construction.
     num_filters: usize,
+    counter: Option<&'a mut SpanCounter>,
 }
 
 impl RowGroup<'_> {
@@ -249,6 +268,9 @@ impl RowGroup<'_> {
             let had_filter = collector.has_filter();
             collector.add(&cells, self.num_filters < MAX_FILTERS);
             self.num_filters += usize::from(collector.has_filter() && !had_filter);
+        }
+        if let (Some(counter), Some(column)) = (&mut self.counter, CountedColumn::of_leaf(description.name())) {
+            counter.add(column, &cells);
         }
         let (chunk, close) = match cells {
             Cells::Coded(codes, entries) => {

@@ -21,6 +21,7 @@ use support::{Expected, chunks_of, expected, open, span_of, write, write_some};
 
 mod catalogue;
 mod columns;
+mod counts;
 mod damage;
 mod merge;
 mod meta;

@@ -16,6 +16,7 @@
 pub mod attributes;
 pub mod chunk;
 pub mod copy;
+pub mod counting;
 pub mod decode;
 pub mod dictionary;
 pub mod export;

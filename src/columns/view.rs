@@ -273,6 +273,11 @@ pub trait SpanSource {
     /// The keys of all span attributes, each once.
     fn attribute_keys(&self) -> Result<Vec<String>, SourceError>;
 
+    /// The keys of all attributes that some ascending rows have, each once; perhaps of others besides.
+    fn attribute_keys_of(&self, _rows: &[u32]) -> Result<Vec<String>, SourceError> {
+        self.attribute_keys()
+    }
+
     /// The rows, ascending, whose value passes.
     fn select(&self, id: ColumnId<'_>, condition: &dyn Condition) -> Result<Vec<u32>, SourceError> {
         Ok(self.column(id)?.map(|column| condition.rows(&column)).unwrap_or_default())

@@ -122,6 +122,10 @@ pub struct QueryConfig {
     pub max_query_expression_size_bytes: usize,
     /// Newest spans that search and metrics leave out; default 0, where Tempo 3 hides 30 s (`query_end_cutoff`).
     pub query_end_cutoff: Duration,
+    /// Most exemplars of a metrics query, and how many it has if it does not say, default 100 (`metrics.max_exemplars`).
+    pub max_exemplars: usize,
+    /// Most series of a metrics query, default 0 for no bound (`metrics.max_response_series`).
+    pub max_response_series: usize,
     /// How long a search, a metrics query or a query for tags may take, default 30 s (`querier.search.query_timeout`).
     pub query_timeout: Duration,
     /// Largest trace in bytes that is taken in and given out, default 5000000; `None` for no bound
@@ -139,6 +143,8 @@ impl Default for QueryConfig {
             max_spans_per_span_set: Some(100),
             max_query_expression_size_bytes: 131_072,
             query_end_cutoff: Duration::ZERO,
+            max_exemplars: 100,
+            max_response_series: 0,
             query_timeout: Duration::from_secs(30),
             max_bytes_per_trace: Some(5_000_000),
         }

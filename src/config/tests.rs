@@ -236,6 +236,7 @@ fn generation_2() {
     assert!(config.ingester.flush_all_on_shutdown);
     assert_eq!(config.query.max_query_expression_size_bytes, 65_536);
     assert_eq!((config.query.default_spans_per_span_set, config.query.max_spans_per_span_set), (5, None));
+    assert_eq!((config.query.max_exemplars, config.query.max_response_series), (50, 1000));
     assert_eq!(config.query.max_search_duration, Some(seconds(168 * 3600)), "0 in the overrides is no wish of its own");
     assert_eq!(config.retention.block_retention, Some(seconds(14 * 86_400)));
     assert_eq!(config.storage.wal_path, Path::new("/var/tempo/wal2"));

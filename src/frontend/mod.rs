@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 pub use crate::querier::QueryError;
-pub use crate::querier::metrics::MetricsParams;
+pub use crate::querier::metrics::{Limits as MetricsLimits, MetricsParams};
 pub use crate::querier::search::SearchParams;
 pub use crate::querier::tags::{ScopeTags, TagParams};
 
@@ -49,6 +49,7 @@ pub struct Frontend {
     lookups: Arc<Semaphore>,
     /// How long a scan may take.
     timeout: Duration,
+    metrics_limits: MetricsLimits,
 }
 
 impl Frontend {
@@ -56,7 +57,12 @@ impl Frontend {
     /// that takes longer than `timeout`, the wait for its turn included, ends with an error; zero means no bound.
     pub fn new(recent: Arc<dyn RecentSource>, max_concurrent: usize, timeout: Duration) -> Self {
         let permits = || Arc::new(Semaphore::new(max_concurrent.max(1)));
-        Frontend { recent, scans: permits(), lookups: permits(), timeout }
+        Frontend { recent, scans: permits(), lookups: permits(), timeout, metrics_limits: MetricsLimits::default() }
+    }
+
+    /// The same with other bounds of metrics queries.
+    pub fn limiting_metrics(self, metrics_limits: MetricsLimits) -> Self {
+        Frontend { metrics_limits, ..self }
     }
 
     /// The whole trace, from head and blocks; blocks outside `range` are left out.
@@ -84,14 +90,18 @@ impl Frontend {
 
     /// The series of a metrics query over a range.
     pub async fn metrics_range(&self, tenant: &TenantId, params: MetricsParams) -> Result<tempopb::QueryRangeResponse, QueryError> {
-        let mut response = self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params)?.into_range_response())).await?;
+        let limits = self.metrics_limits;
+        let mut response =
+            self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_range_response())).await?;
         tell_partial(self.num_unreadable(tenant), &mut response.status, &mut response.message);
         Ok(response)
     }
 
     /// The values of a metrics query with one bucket.
     pub async fn metrics_instant(&self, tenant: &TenantId, params: MetricsParams) -> Result<tempopb::QueryInstantResponse, QueryError> {
-        let mut response = self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params)?.into_instant_response())).await?;
+        let limits = self.metrics_limits;
+        let mut response =
+            self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_instant_response())).await?;
         tell_partial(self.num_unreadable(tenant), &mut response.status, &mut response.message);
         Ok(response)
     }

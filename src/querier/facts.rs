@@ -4,6 +4,7 @@ use super::QueryError;
 use super::forest::Forest;
 use super::rows::group_tree;
 use super::unit::{Piece, UnitId, UnitSource, Units};
+use crate::block::trace_table::TraceTable;
 use crate::columns::chunk::NO_ROW;
 use crate::columns::view::{ColumnId, SourceError, Values};
 use crate::model::{TimeRange, TraceId, UnixNanos};
@@ -198,7 +199,10 @@ impl<'u, 's> JoinedTraces<'u, 's> {
     fn tree_numbers(&self, unit: UnitId, number: TreeNumber) -> Result<Vec<i64>, QueryError> {
         let mut numbers = match unit {
             UnitId::Chunk(at) => vec![0; self.units.snapshot().chunks[at].num_rows()],
-            UnitId::Group(block, group) => group_tree(self.units, unit, &self.units.group_traces(block, group)?)?.numbers(number),
+            UnitId::Group(block, group) => match self.children(unit, number)? {
+                Some(children) => children,
+                None => group_tree(self.units, unit, &self.units.group_traces(block, group)?)?.numbers(number),
+            },
         };
         if self.may_join(unit) {
             let trees = self.trees()?;
@@ -208,6 +212,14 @@ impl<'u, 's> JoinedTraces<'u, 's> {
             }
         }
         Ok(numbers)
+    }
+
+    /// Numbers of children, where they can be told without the whole tree.
+    fn children(&self, unit: UnitId, number: TreeNumber) -> Result<Option<Vec<i64>>, QueryError> {
+        match (number, self.units.source(unit)?) {
+            (TreeNumber::Children, UnitSource::Group(source)) => Ok(Some(source.children()?)),
+            _ => Ok(None),
+        }
     }
 
     /// Whether a unit may have rows of traces that have to be joined.
@@ -251,6 +263,16 @@ impl<'u, 's> UnitFacts<'u, 's> {
         UnitFacts { units: joined.units, joined, unit }
     }
 
+    /// The table of the traces of a row group in which all are whole, with the ordinal of the first: what it says need not be joined.
+    fn whole_traces(&self) -> Option<(&'s TraceTable, u32)> {
+        let UnitId::Group(block, group) = self.unit else { return None };
+        if self.joined.may_join(self.unit) {
+            return None;
+        }
+        let traces = self.units.snapshot().blocks[block].traces().ok()?;
+        Some((traces, traces.traces_of(group).start))
+    }
+
     /// The facts of a trace. A block that was opened and then cannot be read makes them empty here; the query fails on the
     /// same block when it reads its columns.
     fn info(&self, ordinal: u32) -> TraceInfo<'s> {
@@ -270,10 +292,16 @@ impl TraceFacts for UnitFacts<'_, '_> {
     }
 
     fn root_name(&self, ordinal: u32) -> &str {
+        if let Some((traces, first)) = self.whole_traces() {
+            return traces.root_service(first + ordinal).and(traces.root_name(first + ordinal)).unwrap_or_default();
+        }
         self.info(ordinal).root.map_or("", |(_, name)| name)
     }
 
     fn root_service(&self, ordinal: u32) -> &str {
+        if let Some((traces, first)) = self.whole_traces() {
+            return traces.root_name(first + ordinal).and(traces.root_service(first + ordinal)).unwrap_or_default();
+        }
         self.info(ordinal).root.map_or("", |(service, _)| service)
     }
 

@@ -3,6 +3,8 @@
 //! Units that share no trace with others are spread over a few threads; which unit goes where depends on nothing but the
 //! snapshot, so the same query over the same data gives the same answer to the last digit.
 
+use super::compare::{Compare, RowsOfUnits};
+use super::counted::CountedBlocks;
 use super::duplicates::Duplicates;
 use super::facts::{JoinedTraces, UnitFacts};
 use super::kept::{JoinedSpans, kept_rows};
@@ -11,12 +13,20 @@ use super::unit::{UnitId, UnitSource, Units};
 use super::{QueryError, Snapshot};
 use crate::model::{TimeRange, UnixNanos};
 use crate::traceql::ast::Query;
-use crate::traceql::eval::OnFailure;
 use crate::traceql::eval::pipeline::Pipeline;
+use crate::traceql::eval::{Bitmap, OnFailure};
+pub use crate::traceql::metrics::Limits;
 use crate::traceql::metrics::{Buckets, Function, NO_BUCKET, Observed, Outcome, Plan, Request, Spans};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// A query of fewer spans is not worth a second thread.
 const SPANS_PER_THREAD: usize = 1 << 18;
+
+/// To compare a span takes as long as to count so many.
+const ROWS_PER_COMPARED: usize = 16;
+
+/// Most rows that are compared attribute by attribute, at 8 bytes each; more are compared unit by unit.
+const MAX_COMPARED_ROWS: usize = 1 << 23;
 
 /// Most threads of a query.
 const MAX_THREADS: usize = 8;
@@ -44,8 +54,9 @@ pub struct Metrics {
 ///
 /// # Errors
 /// [`QueryError::Invalid`] if it is no metrics query, [`QueryError::Unsupported`] for what the evaluator does not know.
-pub fn metrics(snapshot: &Snapshot, params: &MetricsParams) -> Result<Metrics, QueryError> {
-    let plan = Plan::compile(&params.query, params.request)?.ok_or_else(|| QueryError::Invalid("not a metrics query".to_string()))?;
+pub fn metrics(snapshot: &Snapshot, params: &MetricsParams, limits: Limits) -> Result<Metrics, QueryError> {
+    let plan =
+        Plan::compile(&params.query, params.request, limits)?.ok_or_else(|| QueryError::Invalid("not a metrics query".to_string()))?;
     let (start, end) = plan.buckets().span();
     let range = TimeRange { start: UnixNanos(start.saturating_add(1)), end: UnixNanos(end) };
     let units = Units::of(snapshot);
@@ -95,58 +106,133 @@ impl Run<'_> {
             return Ok((self.function.start(1), false));
         }
         let units = Units::of(self.snapshot);
+        let mut observed = self.function.start(num_threads(num_spans));
+        let counted = CountedBlocks::observe(self.function, &pipeline, (&units, self.units), self.buckets, &mut observed)?;
         let joined = JoinedSpans::of(&pipeline, &units)?;
-        let num_parts = num_threads(num_spans);
-        let work = Work { pipeline: &pipeline, joined: &joined, num_parts };
-        let mut duplicates = Duplicates::among(&units, self.units)?;
-        let (entangled, free): (Vec<UnitId>, Vec<UnitId>) = self.units.iter().partition(|unit| duplicates.concern(**unit));
-        let parts = dealt(&entangled, &free, num_parts);
-        let observed = std::thread::scope(|scope| {
-            let work = &work;
-            let others: Vec<_> =
-                parts[1..].iter().map(|part| scope.spawn(move || self.observe(work, &Units::of(self.snapshot), part, None))).collect();
-            let mut observed = self.observe(work, &units, &parts[0], Some(&mut duplicates))?;
-            for other in others {
-                let lost = |_| QueryError::Internal("a part of the query was lost".to_string());
-                observed.merge(other.join().map_err(lost)??, self.function);
+        let work = Work { pipeline: &pipeline, joined: &joined, counted: &counted };
+        if let Some(comparison) = self.function.comparison()
+            && let Some(rows) = self.compared_rows(&work, &units)?
+        {
+            let num_threads = num_threads(rows.iter().map(|(_, rows)| ROWS_PER_COMPARED * rows.len()).sum());
+            let compare =
+                Compare { snapshot: self.snapshot, function: self.function, comparison, num_buckets: self.buckets.len(), num_threads };
+            observed.add_counted(self.function, compare.count(rows)?);
+            return Ok((observed, !self.units.is_empty()));
+        }
+        let start = |num_parts| self.function.start(num_parts);
+        let see = |observed: &mut Observed, unit: UnitId, spans: Spans<'_>, rows: &Rows| {
+            if counted.have(unit) {
+                self.function.take_back(spans, &rows.twins, observed)?;
+            } else {
+                self.function.observe(spans, &rows.kept, observed)?;
             }
-            Ok::<_, QueryError>(observed)
-        })?;
+            Ok(true)
+        };
+        let mut parts = self.in_parts(&work, &units, observed, start, see)?.into_iter();
+        let mut observed = parts.next().unwrap_or_else(|| self.function.start(1));
+        parts.for_each(|part| observed.merge(part, self.function));
         Ok((observed, !self.units.is_empty()))
     }
 
-    fn observe(
+    /// The rows that a comparison is about; `None` if they are too many to be remembered.
+    fn compared_rows(&self, work: &Work<'_>, units: &Units<'_>) -> Result<Option<RowsOfUnits>, QueryError> {
+        let num_rows = AtomicUsize::new(0);
+        let see = |found: &mut RowsOfUnits, unit: UnitId, spans: Spans<'_>, rows: &Rows| {
+            if let Some(rows) = self.function.compared_rows(spans, &rows.kept)? {
+                num_rows.fetch_add(rows.len(), Relaxed);
+                found.push((unit, rows));
+            }
+            Ok(num_rows.load(Relaxed) <= MAX_COMPARED_ROWS)
+        };
+        let parts = self.in_parts(work, units, Vec::new(), |_| Vec::new(), see)?;
+        Ok((num_rows.into_inner() <= MAX_COMPARED_ROWS).then(|| parts.into_iter().flatten().collect()))
+    }
+
+    /// Shows every unit to `see`, on several threads, each with a state of its own; gives the states, that of the first thread in
+    /// front. `see` says whether to go on.
+    fn in_parts<T: Send>(
+        &self,
+        work: &Work<'_>,
+        units: &Units<'_>,
+        first: T,
+        start: impl Fn(usize) -> T,
+        see: impl Fn(&mut T, UnitId, Spans<'_>, &Rows) -> Result<bool, QueryError> + Sync,
+    ) -> Result<Vec<T>, QueryError> {
+        let mut duplicates = Duplicates::among(units, self.units)?;
+        let (entangled, free): (Vec<UnitId>, Vec<UnitId>) = self.units.iter().partition(|unit| duplicates.concern(**unit));
+        let free: Vec<UnitId> = free.into_iter().filter(|unit| !work.counted.have(*unit)).collect();
+        let num_unread: usize = entangled.iter().chain(&free).map(|unit| num_rows(self.snapshot, *unit)).sum();
+        let parts = dealt(&entangled, &free, num_threads(num_unread));
+        let run = |part: &[UnitId], mut state: T| {
+            self.in_part(work, &Units::of(self.snapshot), part, None, |unit, spans, rows| see(&mut state, unit, spans, rows))?;
+            Ok::<_, QueryError>(state)
+        };
+        std::thread::scope(|scope| {
+            let run = &run;
+            let others: Vec<_> = parts[1..]
+                .iter()
+                .map(|part| {
+                    let state = start(parts.len());
+                    scope.spawn(move || run(part, state))
+                })
+                .collect();
+            let mut state = first;
+            let own = |unit: UnitId, spans: Spans<'_>, rows: &Rows| see(&mut state, unit, spans, rows);
+            self.in_part(work, units, &parts[0], Some(&mut duplicates), own)?;
+            let mut states = vec![state];
+            for other in others {
+                let lost = |_| QueryError::Internal("a part of the query was lost".to_string());
+                states.push(other.join().map_err(lost)??);
+            }
+            Ok(states)
+        })
+    }
+
+    fn in_part(
         &self,
         work: &Work<'_>,
         units: &Units<'_>,
         part: &[UnitId],
         mut duplicates: Option<&mut Duplicates<'_, '_>>,
-    ) -> Result<Observed, QueryError> {
+        mut see: impl FnMut(UnitId, Spans<'_>, &Rows) -> Result<bool, QueryError>,
+    ) -> Result<(), QueryError> {
         let joined = JoinedTraces::of(units);
         let matches = Matches::of(&joined, work.pipeline);
-        let mut observed = self.function.start(work.num_parts);
         for unit in part {
             let mut kept = kept_rows(work.pipeline, &matches, *unit, work.joined)?;
+            matches.forget(*unit);
             if kept.is_empty() {
                 continue;
             }
+            let mut twins = kept.clone();
             if let Some(duplicates) = &mut duplicates {
                 duplicates.remove_from(&mut kept, *unit, |start| self.buckets.of(start) != NO_BUCKET)?;
             }
+            twins.and_not_with(&kept);
             let source: &UnitSource<'_> = units.source(*unit)?;
             let spans = Spans { source: source.as_source(), traces: &UnitFacts::of(&joined, *unit) };
-            self.function.observe(spans, &kept, &mut observed)?;
+            if !see(*unit, spans, &Rows { kept, twins })? {
+                return Ok(());
+            }
         }
-        Ok(observed)
+        Ok(())
     }
+}
+
+/// The rows of a unit that a pipeline keeps.
+struct Rows {
+    /// Those whose span was not seen before.
+    kept: Bitmap,
+    /// The others.
+    twins: Bitmap,
 }
 
 /// What is the same for all threads of a query.
 struct Work<'w> {
     pipeline: &'w Pipeline,
     joined: &'w JoinedSpans,
-    /// Number of threads.
-    num_parts: usize,
+    /// Blocks that were observed already.
+    counted: &'w CountedBlocks,
 }
 
 fn num_threads(num_spans: usize) -> usize {

@@ -7,6 +7,8 @@
 //! anything is said of the trace (start, duration, root, counts).
 
 pub mod budget;
+mod compare;
+mod counted;
 mod duplicates;
 mod facts;
 mod forest;

@@ -15,6 +15,63 @@ pub(super) struct CatalogueMessage {
     /// Each holder that the block has, once.
     #[prost(message, repeated, tag = "2")]
     pub holders: Vec<HolderMessage>,
+    /// A [`SpanCountsMessage`], decoded when somebody asks; empty if there is none.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub span_counts: Bytes,
+}
+
+/// Numbers of spans by service, name, kind, status, time and duration. Lists that belong together have the same length.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct SpanCountsMessage {
+    /// Width of a bin of time. Bin `n` has the moments after `n` times the width until `n + 1` times the width, since the epoch.
+    #[prost(uint64, tag = "1")]
+    pub bin_seconds: u64,
+    /// Names of services, each once.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub services: Vec<Vec<u8>>,
+    /// Names of spans, each once.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub names: Vec<Vec<u8>>,
+    /// Of each combination: position of the service,
+    #[prost(uint32, repeated, tag = "4")]
+    pub combination_services: Vec<u32>,
+    /// of the name,
+    #[prost(uint32, repeated, tag = "5")]
+    pub combination_names: Vec<u32>,
+    /// OTLP's kind,
+    #[prost(sint32, repeated, tag = "6")]
+    pub combination_kinds: Vec<i32>,
+    /// OTLP's status code,
+    #[prost(sint32, repeated, tag = "7")]
+    pub combination_statuses: Vec<i32>,
+    /// and number of cells.
+    #[prost(uint32, repeated, tag = "8")]
+    pub combination_cells: Vec<u32>,
+    /// The least bin.
+    #[prost(uint64, tag = "9")]
+    pub first_bin: u64,
+    /// Of each cell, those of a combination after each other: bin minus that of the cell before, or minus the least bin,
+    #[prost(uint64, repeated, tag = "10")]
+    pub bin_steps: Vec<u64>,
+    /// least exponent,
+    #[prost(uint32, repeated, tag = "11")]
+    pub first_exponents: Vec<u32>,
+    /// number of exponents from it on,
+    #[prost(uint32, repeated, tag = "12")]
+    pub num_exponents: Vec<u32>,
+    /// start of the sample, nanoseconds after those of the bin begin,
+    #[prost(uint64, repeated, tag = "13")]
+    pub sample_starts: Vec<u64>,
+    /// its duration, nanoseconds modulo 2^64,
+    #[prost(uint64, repeated, tag = "14")]
+    pub sample_durations: Vec<u64>,
+    /// and the ordinal of its trace.
+    #[prost(uint32, repeated, tag = "15")]
+    pub sample_traces: Vec<u32>,
+    /// Number of spans for each exponent of each cell: their duration in nanoseconds is above half of two to its power, but not above
+    /// that; of exponent 0 it is 0 or 1, of exponent 63 it may be more.
+    #[prost(uint32, repeated, tag = "16")]
+    pub counts: Vec<u32>,
 }
 
 /// Spans, resources, instrumentation scopes, events or links.

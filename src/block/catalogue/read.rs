@@ -1,6 +1,7 @@
 //! The file, read.
 
-use super::message::{CatalogueMessage, ColumnMessage, HolderMessage, VERSION};
+use super::counts::SpanCounts;
+use super::message::{CatalogueMessage, ColumnMessage, HolderMessage, SpanCountsMessage, VERSION};
 use super::names::ColumnName;
 use super::write::{holder_number, kind_number};
 use crate::columns::ValueKind;
@@ -33,6 +34,9 @@ pub enum CatalogueError {
     /// It is larger than any that is written.
     #[error("it is too large")]
     TooLarge,
+    /// The counts of spans do not fit each other.
+    #[error("counts of spans: {0}")]
+    Counts(&'static str),
     /// Its parts do not fit each other.
     #[error("column {key}: {reason}")]
     Column {
@@ -47,6 +51,8 @@ pub enum CatalogueError {
 #[derive(Default)]
 pub struct Catalogue {
     holders: HashMap<Holder, HolderColumns>,
+    /// As in the file.
+    span_counts: Box<[u8]>,
 }
 
 /// The columns of a holder.
@@ -92,7 +98,7 @@ impl Catalogue {
         if message.holders.iter().map(|holder| holder.columns.len()).sum::<usize>() > MAX_COLUMNS {
             return Err(CatalogueError::TooLarge);
         }
-        let mut catalogue = Catalogue::default();
+        let mut catalogue = Catalogue { span_counts: message.span_counts[..].into(), ..Catalogue::default() };
         for of_holder in message.holders {
             // One that this code does not know is one that nobody asks for.
             if let Some(holder) = HOLDERS.into_iter().find(|holder| holder_number(*holder) == of_holder.holder) {
@@ -100,6 +106,17 @@ impl Catalogue {
             }
         }
         Ok(Some(catalogue))
+    }
+
+    /// How many spans there are of which kinds; `None` if it does not tell.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn span_counts(&self) -> Result<Option<SpanCounts>, CatalogueError> {
+        if self.span_counts.is_empty() {
+            return Ok(None);
+        }
+        SpanCounts::read(SpanCountsMessage::decode(&self.span_counts[..])?).map(Some).map_err(CatalogueError::Counts)
     }
 
     /// The keys of all attributes of a holder; `None` if it may have others.

@@ -196,7 +196,7 @@ fn keys_without_columns_are_known_by_name_only() {
 
 #[test]
 fn a_later_version_is_not_used() {
-    let later = CatalogueMessage { version: 2, holders: Vec::new() };
+    let later = CatalogueMessage { version: 2, ..CatalogueMessage::default() };
     assert!(Catalogue::decode(&later.encode_to_vec().into()).expect("a message").is_none());
 }
 
@@ -216,7 +216,7 @@ fn nan_has_no_bounds() {
 #[test]
 fn too_many_columns_are_refused() {
     let holder = HolderMessage { holder: 1, columns: vec![Default::default(); (1 << 16) + 1], ..HolderMessage::default() };
-    let message = CatalogueMessage { version: 1, holders: vec![holder] };
+    let message = CatalogueMessage { version: 1, holders: vec![holder], ..CatalogueMessage::default() };
     assert_eq!(Catalogue::decode(&message.encode_to_vec().into()).err().map(|error| error.to_string()).as_deref(), Some("it is too large"));
 }
 

@@ -1,7 +1,8 @@
 //! From what was collected to the file, within its budget.
 
 use super::collect::ColumnCollector;
-use super::message::{CatalogueMessage, ColumnMessage, DoubleBounds, HolderMessage, IntBounds, VERSION};
+use super::counts::SpanCounter;
+use super::message::{CatalogueMessage, ColumnMessage, DoubleBounds, HolderMessage, IntBounds, SpanCountsMessage, VERSION};
 use super::names::ColumnName;
 use crate::block::meta::FileMeta;
 use crate::block::output::BlockSink;
@@ -10,6 +11,7 @@ use crate::block::writer::write_whole;
 use crate::columns::known::Holder;
 use crate::columns::resources::Origin;
 use crate::columns::{Value, ValueKind};
+use bytes::Bytes;
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -37,6 +39,7 @@ const MAX_ORIGIN_COLUMNS: usize = 1000;
 pub struct CatalogueWriter {
     num_spans: usize,
     holders: BTreeMap<Holder, Collected>,
+    span_counts: Option<SpanCountsMessage>,
 }
 
 /// What is known of a holder.
@@ -51,12 +54,17 @@ struct Collected {
 impl CatalogueWriter {
     /// For a block with this many spans.
     pub fn new(num_spans: usize) -> Self {
-        CatalogueWriter { num_spans, holders: BTreeMap::new() }
+        CatalogueWriter { num_spans, holders: BTreeMap::new(), span_counts: None }
     }
 
     /// Adds the columns of a table, and the keys of the attributes that have none.
     pub fn add_table(&mut self, holder: Holder, columns: Vec<ColumnCollector>, residual_keys: &BTreeSet<String>) {
         self.holders.insert(holder, Collected { columns, bare_keys: residual_keys.clone(), is_open: false });
+    }
+
+    /// Adds how many spans there are of which kinds.
+    pub fn add_span_counts(&mut self, counter: SpanCounter) {
+        self.span_counts = counter.finish(self.num_spans);
     }
 
     /// Adds resources or instrumentation scopes: of each the first attribute of a key, and of scopes the name.
@@ -107,7 +115,8 @@ impl CatalogueWriter {
         keep_smallest(&mut columns, filter_bytes, |column| column.filter.len(), |column| column.filter.clear());
         let encoded = |columns: Vec<ColumnMessage>| columns.iter().map(|column| column.encode_to_vec().into()).collect();
         let holders = holders.into_iter().zip(columns).map(|(holder, columns)| HolderMessage { columns: encoded(columns), ..holder });
-        CatalogueMessage { version: VERSION, holders: holders.collect() }.encode_to_vec()
+        let span_counts = self.span_counts.map_or_else(Bytes::new, |counts| counts.encode_to_vec().into());
+        CatalogueMessage { version: VERSION, holders: holders.collect(), span_counts }.encode_to_vec()
     }
 }
 

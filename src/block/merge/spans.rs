@@ -38,7 +38,7 @@ impl SpanMerge {
         rare.push_leaves(&mut leaves);
         let metadata = push_attribute_leaves(&mut leaves, "span", &attributes);
         let leaves: Vec<Leaf> = leaves.into_iter().map(Leaf::packed).collect();
-        let table = TableWriter::new(sink, DATA_FILE, &leaves, metadata)?.collecting(&leaves, num_spans(inputs));
+        let table = TableWriter::new(sink, DATA_FILE, &leaves, metadata)?.collecting(&leaves, num_spans(inputs)).counting_spans();
         Ok(SpanMerge { table, rare, attributes })
     }
 
@@ -73,6 +73,7 @@ impl SpanMerge {
 
     pub fn finish(mut self, catalogue: &mut CatalogueWriter) -> Result<FileMeta, MergeError> {
         catalogue.add_table(Holder::Span, self.table.take_collected(), &self.attributes.residual_keys);
+        self.table.take_counted().into_iter().for_each(|counter| catalogue.add_span_counts(counter));
         Ok(self.table.finish()?)
     }
 }

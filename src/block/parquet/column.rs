@@ -153,7 +153,7 @@ impl ColumnReader {
             return Ok(Decoded { rows: Some(Vec::new()), values: ValuesBuilder::new(self.physical, None, 0).finish() });
         }
         let mut values = ValuesBuilder::new(self.physical, self.dictionary(fetched)?, wanted.len());
-        let mut present = Vec::with_capacity(wanted.len());
+        let (mut present, mut positions) = (Vec::with_capacity(wanted.len()), Vec::new());
         self.visit_pages(
             fetched,
             rows.clone(),
@@ -161,13 +161,13 @@ impl ColumnReader {
             |page, page_rows| {
                 let first = rows.start + page_rows.base as usize;
                 let from = wanted.partition_point(|&row| (row as usize) < first);
-                for &row in wanted[from..].iter().take_while(|&&row| (row as usize) < first + page_rows.len()) {
-                    if let Some(value) = page_rows.value_of(row as usize - first) {
-                        values.append(page, value, 1)?;
-                        present.push(row);
-                    }
-                }
-                Ok(())
+                let in_page = wanted[from..].iter().map(|&row| row as usize - first).take_while(|&row| row < page_rows.len());
+                positions.clear();
+                page_rows.values_of(in_page, |row, position| {
+                    present.push((first + row) as u32);
+                    positions.push(position);
+                });
+                values.append_some(page, &positions)
             },
         )?;
         Ok(Decoded { rows: Some(present), values: values.finish() })

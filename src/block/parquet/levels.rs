@@ -124,11 +124,22 @@ impl<'a> PageRows<'a> {
         Self { range, base, bitmap, skip, take }
     }
 
-    /// The number within the page of the value of a wanted row, if it has one.
-    pub(super) fn value_of(&self, row: usize) -> Option<usize> {
-        let Some(bitmap) = self.bitmap else { return Some(self.skip + row) };
-        let at = self.range.start + row;
-        (bitmap.count(at..at + 1) == 1).then(|| self.skip + bitmap.count(self.range.start..at))
+    /// For each of some ascending wanted rows that has a value, the row and the number of its value within the page.
+    pub(super) fn values_of(&self, rows: impl Iterator<Item = usize>, mut found: impl FnMut(usize, usize)) {
+        let Some(bitmap) = self.bitmap else { return rows.for_each(|row| found(row, self.skip + row)) };
+        // Values before the word at hand; those before the range begin in the words before it.
+        let (mut index, mut before) = (0, 0);
+        for row in rows {
+            let at = self.range.start + row;
+            while index < at / 64 {
+                before += bitmap.words[index].count_ones() as usize;
+                index += 1;
+            }
+            let (word, bit) = (bitmap.words[index], at % 64);
+            if word >> bit & 1 == 1 {
+                found(row, before + (word & !(u64::MAX << bit)).count_ones() as usize);
+            }
+        }
     }
 
     /// Number of wanted rows.
@@ -158,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn finds_the_present_rows(runs in runs(1), start in 0usize..250, len in 0usize..250) {
+        fn finds_the_present_rows(runs in runs(1), start in 0usize..250, len in 0usize..250, step in 1usize..70) {
             let expected = values(&runs);
             let bytes = write(&runs, 1);
             let range = start.min(expected.len())..(start + len).min(expected.len());
@@ -171,6 +182,12 @@ mod tests {
             let mut out = vec![1, 2];
             rows.push_present(&mut out);
             prop_assert_eq!(&out[2..], present);
+            let wanted: Vec<usize> = (0..range.len()).step_by(step).collect();
+            let value = |row: &usize| (expected[range.start + row] == 1).then(|| expected[..range.start + row].iter().sum::<u32>() as usize);
+            let with_values: Vec<(usize, usize)> = wanted.iter().filter_map(|row| Some((*row, value(row)?))).collect();
+            let mut found = Vec::new();
+            rows.values_of(wanted.iter().copied(), |row, value| found.push((row, value)));
+            prop_assert_eq!(found, with_values);
             prop_assert!(bitmap.read_levels(&bytes, expected.len() + 1).is_err());
         }
 

@@ -87,6 +87,20 @@ impl<'a> DataPage<'a> {
         }
     }
 
+    fn append_some_strings(&self, positions: &[usize], codes: &mut Vec<u32>, tables: &mut Tables) -> Result<(), ReadError> {
+        let (Some(&first), Some(&last)) = (positions.first(), positions.last()) else { return Ok(()) };
+        let parts = tables.extended.get_or_insert_with(|| StringParts::clone(&tables.dictionary));
+        let (mut at, mut wanted) = (first, positions.iter().copied().peekable());
+        plain::visit_strings(self.values, first, last + 1 - first, |string| {
+            if wanted.next_if_eq(&at).is_some() {
+                codes.push(parts.0.len() as u32);
+                plain::push_string(string, (&mut parts.0, &mut parts.1))?;
+            }
+            at += 1;
+            Ok(())
+        })
+    }
+
     fn append_fixed(
         &self,
         range: (usize, usize),
@@ -234,6 +248,21 @@ impl<'a> ValuesBuilder<'a> {
             DecodedValues::Bool(out) => page.visit_booleans(skip, take, |_, value| out.push(value)),
             DecodedValues::Fixed(out, width) => page.append_fixed(range, *width, dictionary, out),
         }
+    }
+
+    /// Appends the values of a page at some ascending positions.
+    pub(super) fn append_some(&mut self, page: &DataPage<'_>, positions: &[usize]) -> Result<(), ReadError> {
+        let (Some(&first), Some(&last)) = (positions.first(), positions.last()) else { return Ok(()) };
+        let take = last + 1 - first;
+        if let (DecodedValues::Codes(codes, _), Encoding::Plain) = (&mut self.values, page.encoding) {
+            return page.append_some_strings(positions, codes, &mut self.tables);
+        }
+        let start = self.values.len();
+        self.append(page, first, take)?;
+        if take > positions.len() {
+            self.values.keep(start, positions.iter().map(|position| position - first));
+        }
+        Ok(())
     }
 
     pub(super) fn finish(self) -> DecodedValues {

@@ -62,11 +62,15 @@ pub(super) fn decode_strings(page: &[u8], skip: usize, take: usize, (ends, bytes
     ends.reserve(take.min(page.len() / 4));
     let all = skip + take;
     bytes.reserve(page.len().saturating_sub(all.saturating_mul(4)).checked_div(all).unwrap_or(0) * take);
-    visit_strings(page, skip, take, |string| {
-        bytes.extend_from_slice(string);
-        ends.push(u32::try_from(bytes.len()).map_err(|_| ReadError::corrupt("strings of more than 4 GiB"))?);
-        Ok(())
-    })
+    visit_strings(page, skip, take, |string| push_string(string, (ends, bytes)))
+}
+
+/// Appends a string.
+#[inline]
+pub(super) fn push_string(string: &[u8], (ends, bytes): (&mut Vec<u32>, &mut Vec<u8>)) -> Result<(), ReadError> {
+    bytes.extend_from_slice(string);
+    ends.push(u32::try_from(bytes.len()).map_err(|_| ReadError::corrupt("strings of more than 4 GiB"))?);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -68,6 +68,21 @@ impl DecodedValues {
         self.len() == 0
     }
 
+    /// Of the values from a number on, keeps those at some ascending positions, counted from that number.
+    pub(super) fn keep(&mut self, start: usize, positions: impl Iterator<Item = usize>) {
+        match self {
+            Self::Codes(codes, _) => keep(codes, start, positions),
+            Self::Int32(values) => keep(values, start, positions),
+            Self::Int64(values) => keep(values, start, positions),
+            Self::Double(values) => keep(values, start, positions),
+            Self::Bool(values) => keep(values, start, positions),
+            Self::Fixed(bytes, width) => {
+                let width = *width;
+                keep(bytes, start * width, positions.flat_map(|position| position * width..(position + 1) * width));
+            }
+        }
+    }
+
     /// `INT64` values as the unsigned numbers whose bit patterns they are, in the same memory; `None` for another type.
     pub fn into_u64(self) -> Option<Vec<u64>> {
         match self {
@@ -83,6 +98,15 @@ impl DecodedValues {
             _ => None,
         }
     }
+}
+
+fn keep<T: Copy>(values: &mut Vec<T>, start: usize, positions: impl Iterator<Item = usize>) {
+    let mut end = start;
+    for position in positions {
+        values[end] = values[start + position];
+        end += 1;
+    }
+    values.truncate(end);
 }
 
 /// The distinct values of a dictionary page, by code.

@@ -121,14 +121,17 @@ static FRONTEND_TRACE_BY_ID: Table<Draft> = Table::new(
     ],
 );
 
-static FRONTEND_METRICS: Table<Draft> = Table::ignoring(
+static FRONTEND_METRICS: Table<Draft> = Table::new(
     "frontend.MetricsConfig",
+    &[
+        Key::count("max_exemplars", |draft, most| draft.config.query.max_exemplars = size(most)),
+        Key::count("max_response_series", |draft, most| draft.config.query.max_response_series = size(most)),
+    ],
     &[
         "concurrent_jobs",
         "duration_slo",
         "interval",
         "max_duration",
-        "max_exemplars",
         "max_intervals",
         "query_backend_after",
         "streaming_shards",

@@ -99,6 +99,17 @@ impl<'s> AttributeReader<'s> {
         Ok(AttributeReader { columns })
     }
 
+    /// As [`open`](Self::open) for some ascending rows; of others nothing is known.
+    pub fn open_for(
+        source: &'s dyn SpanSource,
+        traces: &'s dyn TraceFacts,
+        attribute: &Attribute,
+        rows: &[u32],
+    ) -> Result<Self, EvalError> {
+        let columns = AttributeColumns::read(&Place::of(attribute)?, Context { source, traces }, Wanted::Some(rows))?;
+        Ok(AttributeReader { columns })
+    }
+
     /// The value of a row, nil if it has none.
     pub fn value(&self, row: u32) -> Scalar {
         self.columns.value(row)

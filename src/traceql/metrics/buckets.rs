@@ -59,6 +59,11 @@ impl Buckets {
         (self.start, self.start.saturating_add(self.step.saturating_mul(u64::from(self.count))))
     }
 
+    /// Whether every edge is a multiple of so many nanoseconds since the epoch.
+    pub fn are_multiples_of(&self, nanos: u64) -> bool {
+        self.start.is_multiple_of(nanos) && self.step.is_multiple_of(nanos)
+    }
+
     /// Right edge of a bucket, Unix nanoseconds.
     pub fn edge(&self, bucket: usize) -> u64 {
         self.start.saturating_add(self.step.saturating_mul(bucket as u64 + 1))

@@ -117,6 +117,26 @@ impl Cells {
         }
     }
 
+    /// Observes rows that count more than once, or are taken back, by their group, bucket and weight; for functions that count.
+    pub fn observe_weighted(&mut self, num_buckets: usize, groups: &GroupOf, buckets: &[u32], weights: impl Iterator<Item = u64>) {
+        let Cells::Counts(counts) = self else { return debug_assert!(false, "only counts have weights") };
+        for ((index, bucket), weight) in buckets.iter().enumerate().zip(weights) {
+            let group = groups.get(index);
+            if group != NO_GROUP {
+                let count = &mut counts[group as usize * num_buckets + *bucket as usize];
+                *count = count.wrapping_add(weight);
+            }
+        }
+    }
+
+    /// Whether all spans of a group were taken back that it ever had.
+    pub fn are_emptied(&self, group: usize, num_buckets: usize) -> bool {
+        match self {
+            Cells::Counts(_) => self.counts_of(group, num_buckets).iter().all(|count| *count == 0),
+            Cells::Extremes { .. } | Cells::Sums(_) => false,
+        }
+    }
+
     /// Adds the cells of another table; `groups` has the number here of each group there.
     pub fn merge(&mut self, other: &Cells, groups: &[u32], num_buckets: usize) {
         let places = |cell: usize| {

@@ -21,13 +21,13 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Function {
     /// Decides which spans are observed.
-    pipeline: Pipeline,
+    pub(super) pipeline: Pipeline,
     name: &'static str,
-    kind: Kind,
-    by: Vec<Attribute>,
+    pub(super) kind: Kind,
+    pub(super) by: Vec<Attribute>,
     labels: Vec<Arc<str>>,
     stages: Vec<SecondStage>,
-    buckets: Buckets,
+    pub(super) buckets: Buckets,
     num_exemplars: usize,
     /// What all its parts together may take.
     max_bytes: usize,
@@ -37,7 +37,7 @@ pub struct Function {
 
 /// What is computed of the observed spans.
 #[derive(Clone, Debug)]
-enum Kind {
+pub(super) enum Kind {
     Count { is_rate: bool },
     OverTime(OverTimeOp, Attribute),
     Histogram(Attribute),
@@ -91,6 +91,11 @@ impl Function {
         &self.pipeline
     }
 
+    /// What it may take of memory besides what a source takes.
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
     /// The state before any span was observed, one of `num_parts` that are merged in the end.
     pub fn start(&self, num_parts: usize) -> Observed {
         // Half is for the parts, half for what they are merged into.
@@ -104,14 +109,19 @@ impl Function {
         Observed {
             groups: GroupTable::new(self.by.len() + usize::from(has_bucket), group_bytes, max_bytes),
             cells,
-            exemplars: Exemplars::new(&self.buckets, self.num_exemplars),
+            exemplars: self.exemplars(),
             compared: Counted::new(max_bytes),
         }
     }
 
+    /// None yet. Comparisons have none.
+    pub(super) fn exemplars(&self) -> Exemplars {
+        Exemplars::new(&self.buckets, if matches!(self.kind, Kind::Compare(_)) { 0 } else { self.num_exemplars })
+    }
+
     /// Observes the rows of a source that the pipeline keeps.
     pub fn observe(&self, spans: Spans<'_>, kept: &Bitmap, observed: &mut Observed) -> Result<(), EvalError> {
-        let selected = Selected::of(spans, kept, &self.buckets, &observed.exemplars)?;
+        let selected = Selected::of(spans, kept, &self.buckets, observed.wants_exemplars())?;
         if selected.is_empty() {
             return Ok(());
         }
@@ -168,10 +178,14 @@ impl Function {
         let series = |group: usize| {
             let mut values = groups.values(group);
             let bucket = match &self.kind {
-                Kind::Histogram(attribute) => groups.values(group).last().map(|exponent| bound_label(attribute, exponent)),
+                Kind::Histogram(attribute) => groups.values(group).last().map(|exponent| bound_label(attribute, &exponent)),
                 _ => None,
             };
-            Series::new(self.labels_of(&mut values, bucket), cells.samples(group, self.buckets.len(), per, is_mean))
+            let mut samples = cells.samples(group, self.buckets.len(), per, is_mean);
+            if !groups.is_single() && cells.are_emptied(group, self.buckets.len()) {
+                samples.fill(f64::NAN);
+            }
+            Series::new(self.labels_of(&mut values, bucket), samples)
         };
         let mut series: Vec<Series> = (0..groups.len()).map(series).collect();
         exemplars.into_taken().into_iter().for_each(|taken| series[taken.group as usize].exemplars.push(taken.exemplar));
@@ -196,7 +210,9 @@ impl Function {
             for share in shares {
                 let label = Some(Label::double("p", *share));
                 let labels = self.labels_of(&mut groups.values(members[0].1), label);
-                series.push(Series::new(labels, in_bucket.iter().map(|bins| quantile(*share, bins)).collect()));
+                let is_emptied = overall.iter().all(|(_, count)| *count == 0);
+                let sample = |bins: &Vec<Bin>| if is_emptied { f64::NAN } else { quantile(*share, bins) };
+                series.push(Series::new(labels, in_bucket.iter().map(sample).collect()));
                 totals.push(quantile(*share, &overall));
             }
         }
@@ -211,7 +227,7 @@ impl Function {
     }
 
     /// The labels of a group: those of `by`, then one of the function's own.
-    fn labels_of(&self, values: &mut dyn Iterator<Item = &Scalar>, own: Option<Label>) -> Vec<Label> {
+    fn labels_of(&self, values: &mut dyn Iterator<Item = Scalar>, own: Option<Label>) -> Vec<Label> {
         let mut labels = group_labels(&self.labels, values);
         labels.extend(own);
         match (labels.is_empty(), self.by.is_empty()) {
@@ -243,7 +259,7 @@ fn by_prefix(groups: &GroupTable) -> Vec<Vec<(i64, usize)>> {
         if at == members.len() {
             members.push(Vec::new());
         }
-        let exponent = groups.values(group).last().map_or(0, |value| if let Scalar::Int(exponent) = value { *exponent } else { 0 });
+        let exponent = groups.values(group).last().map_or(0, |value| if let Scalar::Int(exponent) = value { exponent } else { 0 });
         members[at].push((exponent, group));
     }
     members.iter_mut().for_each(|members| members.sort_unstable());
@@ -259,6 +275,36 @@ impl Observed {
         groups
     }
 
+    /// As [`add`](Self::add) for rows that count as often as `weights` says, for each of the selected ones.
+    pub(super) fn add_weighted(
+        &mut self,
+        keys: &[Keys<'_>],
+        selected: &Selected,
+        weights: impl Iterator<Item = u64>,
+        num_buckets: usize,
+        drops_nil: bool,
+    ) -> GroupOf {
+        let groups = self.groups.assign(keys, selected.len(), drops_nil);
+        self.cells.grow(self.groups.len() * num_buckets);
+        self.cells.observe_weighted(num_buckets, &groups, &selected.buckets, weights);
+        groups
+    }
+
+    pub(super) fn wants_exemplars(&self) -> bool {
+        self.exemplars.are_wanted()
+    }
+
+    pub(super) fn take_exemplars(
+        &mut self,
+        function: &Function,
+        spans: Spans<'_>,
+        selected: &Selected,
+        groups: &GroupOf,
+        value: &dyn Fn(usize) -> Option<f64>,
+    ) -> Result<(), EvalError> {
+        self.exemplars.observe(spans, &function.shown, selected, groups, value)
+    }
+
     /// Adds what was observed elsewhere by the same query.
     pub fn merge(&mut self, other: Observed, function: &Function) {
         let groups = self.groups.merge(&other.groups, function.max_bytes / 2);
@@ -268,6 +314,13 @@ impl Observed {
         self.exemplars.merge(other.exemplars, &groups);
         if let Kind::Compare(comparison) = &function.kind {
             comparison.merge(&mut self.compared, other.compared, function.max_bytes / 2);
+        }
+    }
+
+    /// Adds what a comparison has counted.
+    pub fn add_counted(&mut self, function: &Function, counted: Counted) {
+        if let Kind::Compare(comparison) = &function.kind {
+            comparison.merge(&mut self.compared, counted, function.max_bytes);
         }
     }
 

@@ -80,14 +80,19 @@ impl GroupTable {
         self.tuples.is_empty()
     }
 
+    /// Whether there are no keys: then there is one group, which all spans are in.
+    pub fn is_single(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// Whether groups had to be left out.
     pub fn is_full(&self) -> bool {
         self.is_full
     }
 
     /// The values of a group, one for each key.
-    pub fn values(&self, group: usize) -> impl Iterator<Item = &Scalar> {
-        self.keys.iter().zip(self.tuples[group]).map(|(key, id)| &key.values()[id as usize])
+    pub fn values(&self, group: usize) -> impl Iterator<Item = Scalar> {
+        self.keys.iter().zip(self.tuples[group]).map(|(key, id)| key.value(id))
     }
 
     /// What a group shares with all groups that differ in their last key only.
@@ -123,7 +128,7 @@ impl GroupTable {
         let number = |tuple: &Tuple| {
             let mut own = [0; MAX_KEYS];
             for (at, key) in other.keys.iter().enumerate() {
-                own[at] = self.keys[at].intern(&key.values()[tuple[at] as usize]);
+                own[at] = self.keys[at].intern_from(key, tuple[at]);
             }
             self.intern(own)
         };
@@ -249,7 +254,7 @@ mod tests {
     }
 
     fn groups_of(table: &GroupTable, groups: &GroupOf, num_rows: usize) -> Vec<Vec<Scalar>> {
-        (0..num_rows).map(|row| table.values(groups.get(row) as usize).cloned().collect()).collect()
+        (0..num_rows).map(|row| table.values(groups.get(row) as usize).collect()).collect()
     }
 
     fn value(code: u32) -> Scalar {

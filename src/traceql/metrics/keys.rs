@@ -30,6 +30,8 @@ enum Segment<'s> {
     Any(Strings<'s>),
     /// Values.
     Scalars(Vec<Scalar>),
+    /// Values by their numbers in a table.
+    Table(ValueTable),
 }
 
 /// A source with what is known of its traces.
@@ -83,6 +85,7 @@ impl<'s> Keys<'s> {
             Segment::Text(strings) => table.intern_text(strings.get(at)),
             Segment::Any(strings) => table.intern(&Scalar::from(ValueRef::Any(strings.get(at)))),
             Segment::Scalars(values) => table.intern(&values[at as usize]),
+            Segment::Table(values) => table.intern_from(values, at),
         }
     }
 
@@ -91,6 +94,7 @@ impl<'s> Keys<'s> {
         self.num_codes += match &segment {
             Segment::Text(strings) | Segment::Any(strings) => strings.len() as u32,
             Segment::Scalars(values) => values.len() as u32,
+            Segment::Table(values) => values.len() as u32,
         };
         self.segments.push((first, segment));
         first
@@ -111,7 +115,7 @@ impl<'s> Keys<'s> {
         // The evaluator looks at them in the same order.
         kinds.sort_unstable();
         for kind in kinds {
-            if let Some(column) = source.column(ColumnId::Attribute { key, kind })? {
+            if let Some(column) = source.column_of(ColumnId::Attribute { key, kind }, rows)? {
                 self.add_column(column, rows);
             }
         }
@@ -167,7 +171,7 @@ impl<'s> Keys<'s> {
         if values.iter().all(Scalar::is_nil) {
             return Ok(());
         }
-        let Some(column) = source.column(id)? else { return Ok(()) };
+        let Some(column) = source.column_of(id, rows)? else { return Ok(()) };
         let Values::U32(numbers) = &column.values else { return Err(mistyped(id)) };
         // One code for each distinct value, so that groups of several attributes stay few.
         let mut table = ValueTable::default();
@@ -175,16 +179,16 @@ impl<'s> Keys<'s> {
         let code = |value: &Scalar| if value.is_nil() { NIL } else { first + table.intern(value) };
         let codes: Vec<u32> = values.iter().map(code).collect();
         self.fill(rows, &column, |at| codes.get(numbers[at] as usize).copied().unwrap_or(NIL));
-        self.push(Segment::Scalars(table.values().to_vec()));
+        self.push(Segment::Table(table));
         Ok(())
     }
 
     fn add_intrinsic(&mut self, spans: Spans<'s>, intrinsic: Intrinsic, rows: &[u32]) -> Result<(), EvalError> {
         let source = spans.source;
         match intrinsic {
-            Intrinsic::Name => source.column(ColumnId::Name)?.into_iter().for_each(|column| self.add_column(column, rows)),
+            Intrinsic::Name => source.column_of(ColumnId::Name, rows)?.into_iter().for_each(|column| self.add_column(column, rows)),
             Intrinsic::StatusMessage => {
-                source.column(ColumnId::StatusMessage)?.into_iter().for_each(|column| self.add_column(column, rows));
+                source.column_of(ColumnId::StatusMessage, rows)?.into_iter().for_each(|column| self.add_column(column, rows));
                 let empty = self.push(Segment::Scalars(vec![Scalar::text(b"")]));
                 self.codes.iter_mut().filter(|code| **code == NIL).for_each(|code| *code = empty);
             }
@@ -197,9 +201,11 @@ impl<'s> Keys<'s> {
                 };
                 self.add_numbered(source, ColumnId::Scope, source.scopes().iter().map(text).collect(), rows)?;
             }
-            Intrinsic::RootName => self.add_fact(spans, |ordinal| Scalar::Str(spans.traces.root_name(ordinal).into()), rows)?,
-            Intrinsic::RootServiceName => self.add_fact(spans, |ordinal| Scalar::Str(spans.traces.root_service(ordinal).into()), rows)?,
-            Intrinsic::TraceDuration => self.add_fact(spans, |ordinal| Scalar::duration(spans.traces.duration(ordinal)), rows)?,
+            Intrinsic::RootName => self.add_fact(spans, one_after_the_other(|ordinal| spans.traces.root_name(ordinal)), rows)?,
+            Intrinsic::RootServiceName => self.add_fact(spans, one_after_the_other(|ordinal| spans.traces.root_service(ordinal)), rows)?,
+            Intrinsic::TraceDuration => {
+                self.add_fact(spans, |table, ordinal| table.intern(&Scalar::duration(spans.traces.duration(ordinal))), rows)?
+            }
             other => self.add_any(spans, &Attribute::Intrinsic(other), rows)?,
         }
         Ok(())
@@ -214,7 +220,7 @@ impl<'s> Keys<'s> {
         rows: &[u32],
     ) -> Result<(), EvalError> {
         const KNOWN: u32 = 8;
-        let Some(column) = source.column(id)? else { return Ok(()) };
+        let Some(column) = source.column_of(id, rows)? else { return Ok(()) };
         let Values::Enum(numbers) = &column.values else { return Err(mistyped(id)) };
         let values = (0..KNOWN as i32).chain([i32::MAX]).map(value).collect();
         let first = self.push(Segment::Scalars(values));
@@ -223,8 +229,8 @@ impl<'s> Keys<'s> {
     }
 
     /// A fact of the trace, asked for once a trace.
-    fn add_fact(&mut self, spans: Spans<'s>, fact: impl Fn(u32) -> Scalar, rows: &[u32]) -> Result<(), EvalError> {
-        let Some(column) = spans.source.column(ColumnId::Trace)? else { return Ok(()) };
+    fn add_fact(&mut self, spans: Spans<'s>, mut fact: impl FnMut(&mut ValueTable, u32) -> u32, rows: &[u32]) -> Result<(), EvalError> {
+        let Some(column) = spans.source.column_of(ColumnId::Trace, rows)? else { return Ok(()) };
         let Values::U32(ordinals) = &column.values else { return Err(mistyped(ColumnId::Trace)) };
         let first = self.num_codes;
         let mut table = ValueTable::default();
@@ -236,17 +242,17 @@ impl<'s> Keys<'s> {
                 known.resize(ordinal + 1, NIL);
             }
             if known[ordinal] == NIL {
-                known[ordinal] = first + table.intern(&fact(ordinals[at]));
+                known[ordinal] = first + fact(&mut table, ordinals[at]);
             }
             codes[index] = known[ordinal];
         });
-        self.push(Segment::Scalars(table.values().to_vec()));
+        self.push(Segment::Table(table));
         Ok(())
     }
 
     /// Whatever the evaluator knows.
     fn add_any(&mut self, spans: Spans<'s>, attribute: &Attribute, rows: &[u32]) -> Result<(), EvalError> {
-        let values = match AttributeReader::open(spans.source, spans.traces, attribute) {
+        let values = match AttributeReader::open_for(spans.source, spans.traces, attribute, rows) {
             Ok(reader) => reader.values(rows),
             // Attributes of the parent read as nil (§5.1).
             Err(EvalError::Unsupported(_)) if is_of_parent(attribute) => return Ok(()),
@@ -257,8 +263,20 @@ impl<'s> Keys<'s> {
         for (code, value) in self.codes.iter_mut().zip(&values).filter(|(code, value)| **code == NIL && !value.is_nil()) {
             *code = first + table.intern(value);
         }
-        self.push(Segment::Scalars(table.values().to_vec()));
+        self.push(Segment::Table(table));
         Ok(())
+    }
+}
+
+/// Interns texts of which many are the same as the one before, at the same place in memory.
+fn one_after_the_other<'t>(text_of: impl Fn(u32) -> &'t str) -> impl FnMut(&mut ValueTable, u32) -> u32 {
+    let (mut last, mut number) = ("", None);
+    move |table, ordinal| {
+        let text = text_of(ordinal);
+        if !std::ptr::eq(text, last) || number.is_none() {
+            (last, number) = (text, Some(table.intern_text(text.as_bytes())));
+        }
+        number.unwrap_or_default()
     }
 }
 

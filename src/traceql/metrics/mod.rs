@@ -9,7 +9,7 @@
 //! - `buckets`: time; `selected`: the observed rows of a source with their buckets;
 //! - `keys`: an attribute as codes; `values`: distinct values; `groups`: groups of spans over all sources;
 //! - `numbers`: observed values; `cells`: counts, extremes, sums; `quantile`: what a histogram says;
-//! - `function`: one metrics query; `compare`: the function that looks at all attributes; `exemplars`;
+//! - `function`: one metrics query; `counted`: spans of which blocks know how many there are; `compare`: the function that looks at all attributes; `exemplars`;
 //! - `second_stages`, `math`: on finished series; `series`: labels, and the order of the answer.
 //!
 //! A source is read a column at a time, only the columns named, and a string is looked at once for each distinct value of a
@@ -18,6 +18,7 @@
 mod buckets;
 mod cells;
 mod compare;
+mod counted;
 mod exemplars;
 mod function;
 mod groups;
@@ -34,6 +35,7 @@ mod values;
 mod tests;
 
 pub use buckets::{Buckets, NO_BUCKET, default_step};
+pub use compare::{ComparedRows, Comparison, Counted, Subject};
 pub use exemplars::{MAX_EXEMPLARS, num_wanted};
 pub use function::{Function, Observed};
 pub use keys::Spans;
@@ -61,6 +63,31 @@ pub struct Request {
     pub max_series: usize,
 }
 
+/// What the operator allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most exemplars of an answer, and how many there are if nobody asks for a number.
+    pub max_exemplars: usize,
+    /// Most series of an answer; 0 for no bound.
+    pub max_series: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { max_exemplars: MAX_EXEMPLARS, max_series: 0 }
+    }
+}
+
+impl Limits {
+    /// The bound that a request for so many series has; 0 for none.
+    fn num_series(&self, requested: usize) -> usize {
+        match (self.max_series, requested) {
+            (0, bound) | (bound, 0) => bound,
+            (most, bound) => most.min(bound),
+        }
+    }
+}
+
 /// A metrics query of any form, compiled: queries, and what is made of their results.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -84,7 +111,7 @@ impl Plan {
     ///
     /// # Errors
     /// What the evaluator does not support.
-    pub fn compile(query: &Query, request: Request) -> Result<Option<Self>, EvalError> {
+    pub fn compile(query: &Query, request: Request, limits: Limits) -> Result<Option<Self>, EvalError> {
         let mut queries: Vec<&MetricsQuery> = Vec::new();
         let (expr, stages) = match &query.body {
             Body::Metrics(metrics) => {
@@ -94,7 +121,8 @@ impl Plan {
             Body::Math(math) => (collect(&math.expr, &mut queries), math.second_stages.clone()),
             Body::Pipeline(_) | Body::ScalarComparison(_) => return Ok(None),
         };
-        let wanted = request.exemplars.map_or(0, |requested| num_wanted(&query.hints, requested));
+        let wanted = request.exemplars.map_or(0, |requested| num_wanted(&query.hints, requested, limits.max_exemplars));
+        let request = Request { max_series: limits.num_series(request.max_series), ..request };
         // Several queries share the exemplars, but each has at least one (§11.9).
         let num_exemplars = if wanted == 0 { 0 } else { (wanted / queries.len().max(1)).max(1) };
         let compiled =

@@ -1,6 +1,7 @@
 //! The numbers that functions observe (spec/traceql.md §11.4, §11.6).
 
 use super::keys::{Keys, NIL, Spans, is_of_parent};
+use crate::columns::counting::exponent;
 use crate::columns::view::{ColumnId, Values};
 use crate::traceql::ast::{Attribute, Intrinsic, Scope, Type};
 use crate::traceql::eval::result::AttributeReader;
@@ -25,7 +26,7 @@ pub fn read(spans: Spans<'_>, attribute: &Attribute, rows: &[u32]) -> Result<Vec
             // Of a key that a span has twice, the value of the first kind counts, also where that is no number.
             let mut is_taken = vec![false; if kinds.len() > 1 { rows.len() } else { 0 }];
             for kind in kinds {
-                let Some(column) = spans.source.column(ColumnId::Attribute { key, kind })? else { continue };
+                let Some(column) = spans.source.column_of(ColumnId::Attribute { key, kind }, rows)? else { continue };
                 each_position(rows, &column, |index, at| {
                     if is_taken.get(index) != Some(&true) {
                         numbers[index] = match &column.values {
@@ -73,7 +74,10 @@ pub fn shown(attribute: &Attribute, number: f64) -> f64 {
 /// 1 + the exponent of the smallest power of two that is not below the value; [`NIL`] below 2.
 #[inline]
 fn exponent_code(value: i64) -> u32 {
-    if value < 2 { NIL } else { 1 + (u64::BITS - (value as u64 - 1).leading_zeros()) }
+    match u64::try_from(value).map_or(0, exponent) {
+        0 => NIL,
+        exponent => 1 + u32::from(exponent),
+    }
 }
 
 fn plain_number(value: &Scalar) -> f64 {
@@ -86,7 +90,7 @@ fn plain_number(value: &Scalar) -> f64 {
 
 /// Durations as TraceQL sees them: what wrapped reads as the largest.
 fn each_duration(spans: Spans<'_>, rows: &[u32], mut found: impl FnMut(usize, i64)) -> Result<(), EvalError> {
-    let Some(column) = spans.source.column(ColumnId::Duration)? else { return Ok(()) };
+    let Some(column) = spans.source.column_of(ColumnId::Duration, rows)? else { return Ok(()) };
     if let Values::U64(nanos) = &column.values {
         each_position(rows, &column, |index, at| found(index, i64::try_from(nanos[at]).unwrap_or(i64::MAX)));
     }
@@ -94,7 +98,7 @@ fn each_duration(spans: Spans<'_>, rows: &[u32], mut found: impl FnMut(usize, i6
 }
 
 fn each_scalar(spans: Spans<'_>, attribute: &Attribute, rows: &[u32], mut found: impl FnMut(usize, &Scalar)) -> Result<(), EvalError> {
-    let values = AttributeReader::open(spans.source, spans.traces, attribute)?.values(rows);
+    let values = AttributeReader::open_for(spans.source, spans.traces, attribute, rows)?.values(rows);
     values.iter().enumerate().for_each(|(index, value)| found(index, value));
     Ok(())
 }

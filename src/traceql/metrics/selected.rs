@@ -12,37 +12,27 @@ pub struct Selected {
     rows: OnceCell<Vec<u32>>,
     /// The bucket of each of the rows.
     pub buckets: Vec<u32>,
-    /// Some of the rows by their index, with their starts in Unix nanoseconds: candidates for exemplars.
-    pub samples: Vec<(usize, u64)>,
+    /// Their starts, Unix nanoseconds; empty unless they are wanted.
+    pub starts: Vec<u64>,
 }
-
-/// Which starts are wanted besides the buckets.
-pub trait Sampling {
-    /// Whether those of some stretch of time are, both ends included.
-    fn wants(&self, min: u64, max: u64) -> bool;
-}
-
-/// Of a source with more spans, only so many are sampled.
-const MOST_SAMPLES: usize = 1024;
 
 impl Selected {
     /// Of the rows that the pipeline keeps.
-    pub fn of(spans: Spans<'_>, kept: &Bitmap, buckets: &Buckets, sampling: &dyn Sampling) -> Result<Self, EvalError> {
+    pub fn of(spans: Spans<'_>, kept: &Bitmap, buckets: &Buckets, wants_starts: bool) -> Result<Self, EvalError> {
         let num_kept = kept.count();
         let mut selection = Selection {
             kept,
             buckets,
-            sampling,
-            stride: num_kept.div_ceil(MOST_SAMPLES).max(1),
+            wants_starts,
             rows: (num_kept < kept.len()).then(|| Vec::with_capacity(num_kept)),
             buckets_of: Vec::with_capacity(num_kept),
-            samples: Vec::new(),
+            starts_of: Vec::with_capacity(if wants_starts { num_kept } else { 0 }),
         };
         if num_kept > 0 {
             spans.source.visit_starts(&mut selection)?;
         }
-        let Selection { rows, buckets_of, samples, .. } = selection;
-        Ok(Selected { rows: rows.map_or_else(OnceCell::new, OnceCell::from), buckets: buckets_of, samples })
+        let Selection { rows, buckets_of, starts_of, .. } = selection;
+        Ok(Selected { rows: rows.map_or_else(OnceCell::new, OnceCell::from), buckets: buckets_of, starts: starts_of })
     }
 
     /// The rows, ascending.
@@ -70,13 +60,11 @@ impl Selected {
 struct Selection<'s> {
     kept: &'s Bitmap,
     buckets: &'s Buckets,
-    sampling: &'s dyn Sampling,
-    /// Of so many rows one is sampled.
-    stride: usize,
+    wants_starts: bool,
     /// `None` for as long as they are all rows so far.
     rows: Option<Vec<u32>>,
     buckets_of: Vec<u32>,
-    samples: Vec<(usize, u64)>,
+    starts_of: Vec<u64>,
 }
 
 impl Selection<'_> {
@@ -95,6 +83,7 @@ impl Selection<'_> {
             let before = self.buckets_of.len();
             self.buckets_of.extend(chosen);
             let num_chosen = self.buckets_of.len() - before;
+            self.keep_starts(&starts[..num_chosen]);
             if num_chosen == starts.len() {
                 return;
             }
@@ -103,22 +92,21 @@ impl Selection<'_> {
         }
         let Some(rows) = &mut self.rows else { return };
         for row in self.kept.iter_in(first_left_out.unwrap_or(first_row)..first_row + starts.len()) {
-            let bucket = cursor.of(starts[row as usize - first_row]);
+            let start = starts[row as usize - first_row];
+            let bucket = cursor.of(start);
             if bucket != NO_BUCKET {
                 rows.push(row);
                 self.buckets_of.push(bucket);
+                if self.wants_starts {
+                    self.starts_of.push(start);
+                }
             }
         }
     }
 
-    /// Samples those of the rows that were chosen from an index on.
-    fn sample(&mut self, from: usize, first_row: usize, starts: &[u64]) {
-        for index in (from.next_multiple_of(self.stride)..self.buckets_of.len()).step_by(self.stride) {
-            let row = self.rows.as_ref().map_or(index, |rows| rows[index] as usize);
-            let start = starts[row - first_row];
-            if self.sampling.wants(start, start) {
-                self.samples.push((index, start));
-            }
+    fn keep_starts(&mut self, starts: &[u64]) {
+        if self.wants_starts {
+            self.starts_of.extend_from_slice(starts);
         }
     }
 }
@@ -130,7 +118,7 @@ impl StartVisitor for Selection<'_> {
         }
         match self.buckets.of_all(part.min, part.max) {
             Some(NO_BUCKET) => false,
-            Some(_) => self.sampling.wants(part.min, part.max),
+            Some(_) => self.wants_starts,
             None => true,
         }
     }
@@ -151,9 +139,7 @@ impl StartVisitor for Selection<'_> {
     }
 
     fn starts(&mut self, first_row: usize, starts: &[u64]) {
-        let from = self.buckets_of.len();
         self.choose(first_row, starts);
-        self.sample(from, first_row, starts);
     }
 }
 
@@ -164,26 +150,10 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    struct Everything;
-
-    impl Sampling for Everything {
-        fn wants(&self, _min: u64, _max: u64) -> bool {
-            true
-        }
-    }
-
-    struct Nothing;
-
-    impl Sampling for Nothing {
-        fn wants(&self, _min: u64, _max: u64) -> bool {
-            false
-        }
-    }
-
     /// As a source does: parts whose bounds suffice are not shown.
-    fn select(starts: &[u64], part_len: usize, kept: &Bitmap, buckets: &Buckets, sampling: &dyn Sampling) -> Selected {
+    fn select(starts: &[u64], part_len: usize, kept: &Bitmap, buckets: &Buckets, wants_starts: bool) -> Selected {
         let (rows, mut num_unread) = ((kept.count() < kept.len()).then(Vec::new), 0);
-        let mut selection = Selection { kept, buckets, sampling, stride: 1, rows, buckets_of: Vec::new(), samples: Vec::new() };
+        let mut selection = Selection { kept, buckets, wants_starts, rows, buckets_of: Vec::new(), starts_of: Vec::new() };
         for (part, starts) in starts.chunks(part_len).enumerate() {
             let rows = part * part_len..part * part_len + starts.len();
             let bounds = StartsOf { rows, min: *starts.iter().min().unwrap_or(&0), max: *starts.iter().max().unwrap_or(&0) };
@@ -195,8 +165,8 @@ mod tests {
             }
         }
         assert!(num_unread <= starts.len());
-        let Selection { rows, buckets_of, samples, .. } = selection;
-        Selected { rows: rows.map_or_else(OnceCell::new, OnceCell::from), buckets: buckets_of, samples }
+        let Selection { rows, buckets_of, starts_of, .. } = selection;
+        Selected { rows: rows.map_or_else(OnceCell::new, OnceCell::from), buckets: buckets_of, starts: starts_of }
     }
 
     proptest! {
@@ -207,14 +177,12 @@ mod tests {
             let expected: Vec<(u32, u32)> =
                 kept.iter().map(|row| (*row, buckets.of(starts[*row as usize]))).filter(|(_, bucket)| *bucket != NO_BUCKET).collect();
             let kept = Bitmap::from_rows(starts.len(), &kept);
-            for sampling in [&Everything as &dyn Sampling, &Nothing] {
-                let selected = select(&starts, part_len, &kept, &buckets, sampling);
+            for wants_starts in [true, false] {
+                let selected = select(&starts, part_len, &kept, &buckets, wants_starts);
                 let found: Vec<(u32, u32)> = selected.rows().iter().copied().zip(selected.buckets.iter().copied()).collect();
                 prop_assert_eq!(&found, &expected);
-                for (index, start) in &selected.samples {
-                    prop_assert_eq!(*start, starts[selected.row(*index) as usize]);
-                }
-                prop_assert_eq!(selected.samples.len(), if sampling.wants(0, 0) { expected.len() } else { 0 });
+                let of_rows: Vec<u64> = expected.iter().map(|(row, _)| starts[*row as usize]).collect();
+                prop_assert_eq!(&selected.starts, &(if wants_starts { of_rows } else { Vec::new() }));
             }
         }
     }

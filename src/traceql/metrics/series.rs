@@ -129,6 +129,11 @@ impl Label {
         Label { name: name.into(), value: LabelValue::Str(value.into()) }
     }
 
+    /// A text that differs where labels differ.
+    pub fn sort_text(&self) -> (Arc<str>, String) {
+        (Arc::clone(&self.name), self.value.protobuf_text())
+    }
+
     /// A label with a double.
     pub fn double(name: &str, value: f64) -> Self {
         Label { name: name.into(), value: LabelValue::Double(value) }
@@ -163,8 +168,8 @@ pub fn sort(series: &mut [Series]) {
 }
 
 /// The labels of a group: nil is left out, but if all are nil the first one stays as the text `nil`.
-pub fn group_labels<'v>(by: &[Arc<str>], values: impl Iterator<Item = &'v Scalar>) -> Vec<Label> {
-    let label = |(name, value): (&Arc<str>, &Scalar)| Some(Label { name: Arc::clone(name), value: LabelValue::of(value)? });
+pub fn group_labels(by: &[Arc<str>], values: impl Iterator<Item = Scalar>) -> Vec<Label> {
+    let label = |(name, value): (&Arc<str>, Scalar)| Some(Label { name: Arc::clone(name), value: LabelValue::of(&value)? });
     by.iter().zip(values).filter_map(label).collect()
 }
 
@@ -225,8 +230,8 @@ mod tests {
     fn nil_labels_are_left_out() {
         let by: Vec<Arc<str>> = vec!["a".into(), "b".into()];
         let (nil, five) = (Scalar::Nil, Scalar::Int(5));
-        assert_eq!(group_labels(&by, [&nil, &five].into_iter()), [Label { name: "b".into(), value: LabelValue::Int(5) }]);
-        assert_eq!(group_labels(&by, [&nil, &nil].into_iter()), []);
+        assert_eq!(group_labels(&by, [nil.clone(), five].into_iter()), [Label { name: "b".into(), value: LabelValue::Int(5) }]);
+        assert_eq!(group_labels(&by, [nil.clone(), nil].into_iter()), []);
         assert_eq!(all_nil(&by), [Label::text("a", "nil")]);
         assert_eq!(all_nil(&[]), []);
     }

@@ -3,7 +3,7 @@
 mod comparisons;
 mod splits;
 
-use super::{Buckets, LabelValue, Outcome, Plan, Request, Series, Spans};
+use super::{Buckets, LabelValue, Limits, Outcome, Plan, Request, Series, Spans};
 use crate::columns::Chunk;
 use crate::model::UnixNanos;
 use crate::proto::otlp::{InstrumentationScope, KeyValue, Span, Status, Value};
@@ -22,7 +22,7 @@ fn four_buckets() -> Request {
 
 fn plan(query: &str, request: Request) -> Plan {
     let query = traceql::compile(query).unwrap_or_else(|error| panic!("{query}: {error}"));
-    Plan::compile(&query, request).expect("supported").expect("a metrics query")
+    Plan::compile(&query, request, Limits::default()).expect("supported").expect("a metrics query")
 }
 
 /// The rows that the filter of a query keeps.
@@ -197,6 +197,19 @@ fn series_beyond_the_bound_are_left_out() {
     let limited = |max_series| run("{ } | count_over_time() by (name)", Request { max_series, ..four_buckets() }, &[shop()]);
     assert_eq!((limited(2).series.len(), limited(2).exceeded), (2, Some(2)));
     assert_eq!((limited(4).series.len(), limited(4).exceeded), (3, None));
+}
+
+#[test]
+fn the_operator_bounds_series_and_exemplars() {
+    let query = traceql::compile("{ } | count_over_time() by (name)").expect("sound");
+    let bound = |max_series, limit| {
+        let limits = Limits { max_series: limit, max_exemplars: 1 };
+        let plan = Plan::compile(&query, Request { max_series, exemplars: Some(0), ..four_buckets() }, limits);
+        let plan = plan.expect("supported").expect("a metrics query");
+        (plan.request.max_series, plan.functions()[0].start(1).wants_exemplars())
+    };
+    assert_eq!([bound(0, 0).0, bound(5, 0).0, bound(0, 5).0, bound(5, 7).0, bound(9, 7).0], [0, 5, 5, 5, 7]);
+    assert!(bound(0, 0).1);
 }
 
 #[test]

@@ -64,8 +64,53 @@ fn every_span_counts_once_wherever_it_lies() {
         assert_eq!(server.instant("{ } | count_over_time()"), count(&|_| true), "after step {step}");
         assert_eq!(server.instant("{ status = error } | count_over_time()"), count(&|id| id % 5 == 0), "after step {step}");
         assert_eq!(server.sum_over_range("{ } | sum_over_time(span.n) by (name)"), count(&|id| id % 5 != 0), "after step {step}");
+        // What blocks have counted is added to what is counted in the head.
+        for (query, expected) in [
+            ("{ } | count_over_time() by (name, resource.service.name)", count(&|_| true)),
+            ("{ name = \"third\" } | histogram_over_time(duration)", count(&|id| id % 3 == 0)),
+            ("{ status = error } | count_over_time() by (name)", count(&|id| id % 5 == 0)),
+        ] {
+            assert_eq!(server.sum_over_range(query), expected, "{query} after step {step}");
+        }
     }
     assert!(data.blocks().len() > 1, "the steps should have left blocks behind");
+}
+
+#[test]
+fn exemplars_do_not_depend_on_where_spans_lie() {
+    let server = Server::fresh();
+    let request = |part: u64| {
+        let spans = (0..100u64).map(|at| {
+            let (id, name) = (part * 100 + at + 1, if at % 3 == 0 { "third" } else { "other" });
+            // Two spans each start at the same moment; traces are in both parts.
+            span(u128::from(at / 4 + 1), id, name, (at / 2 * 7 + part) * SECOND)
+        });
+        data::shop(spans.collect())
+    };
+    let queries = [
+        "{ } | rate()",
+        "{ name = \"third\" } | count_over_time() by (name)",
+        "{ } | quantile_over_time(duration, 0.5)",
+        "{ span.n = nil || true } | rate()",
+    ];
+    let ask = |query: &str| {
+        let (start, end) = (T0.to_string(), (T0 + 400).to_string());
+        let answer =
+            server.get_json(&with_query("/api/metrics/query_range", &[("q", query), ("start", &start), ("end", &end), ("step", "10s")]));
+        let series = answer["series"].as_array().expect("series").clone();
+        series.into_iter().map(|series| series["exemplars"].clone()).collect::<Vec<_>>()
+    };
+    server.push(&request(0));
+    server.push(&request(1));
+    let in_head = queries.map(ask);
+    let num = |exemplars: &[serde_json::Value]| exemplars.iter().filter_map(|of_series| of_series.as_array()).flatten().count();
+    assert!(in_head.iter().all(|exemplars| num(exemplars) >= 10), "{in_head:?}");
+    server.flush();
+    assert_eq!(queries.map(ask), in_head, "in a block");
+    server.push(&request(1));
+    assert_eq!(queries.map(ask), in_head, "in a block and again in the head");
+    server.flush();
+    assert_eq!(queries.map(ask), in_head, "in two blocks");
 }
 
 #[test]
