@@ -15,6 +15,7 @@ pub mod http;
 pub mod json;
 mod legacy;
 mod metrics_query;
+mod page;
 mod params;
 pub mod protobuf;
 mod search;
