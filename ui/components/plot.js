@@ -1,6 +1,7 @@
 // Curves over time, by uPlot: one canvas, a cursor shared by all plots of a page, a click on a point.
 
 import uPlot from "../vendor/uplot.js";
+import { moment } from "../model/format.js";
 import { html, useEffect, useLayoutEffect, useRef } from "./html.js";
 
 loadStyle();
@@ -54,10 +55,19 @@ function options(box, series, height, format, sync) {
     cursor: { sync: { key: sync }, points: { size: 7 }, focus: { prox: 24 }, drag: { x: false, y: false } },
     focus: { alpha: 0.25 },
     scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
-    axes: [{ ...axis }, { ...axis, size: 58, values: (_, marks) => marks.map(format) }],
+    axes: [{ ...axis, size: 26, gap: 4, values: clock }, { ...axis, size: 58, values: (_, marks) => marks.map(format) }],
     series: [{}, ...series.map((one) => curve(one, paint))],
     plugins: [tooltip(series, format)],
   };
+}
+
+// Times on the axis, on a clock of 24 hours, as exact as their distance needs.
+function clock(_, times, __, ___, step) {
+  return times.map((time) => {
+    const text = moment(time * 1000, Infinity);
+    if (step >= 86400) return text.slice(5, 10);
+    return step >= 60 ? text.slice(11, 16) : text.slice(11);
+  });
 }
 
 function curve({ name, hue, colour }, paint) {

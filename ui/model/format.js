@@ -71,7 +71,7 @@ const two = (value) => String(value).padStart(2, "0");
 export function moment(millis, now = Date.now()) {
   const at = new Date(millis);
   const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-  if (new Date(now).toDateString() === at.toDateString()) return time;
+  if (Number.isFinite(now) && new Date(now).toDateString() === at.toDateString()) return time;
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
 }
 
