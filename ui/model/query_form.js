@@ -1,9 +1,12 @@
 // The form beside the query: conditions that all hold of one span. The text is what counts; the form is read out of it as
 // far as it has this shape, and writes it back.
 
-import { literal, quote, tokenize, unquote } from "./traceql_tokens.js";
+import { quote, tokenize, unquote } from "./traceql_tokens.js";
 
 export const EMPTY_FORM = { service: "", name: "", status: "", minDuration: "", maxDuration: "", attributes: [] };
+// Numbers and durations; an address such as 10.0.0.1 is neither.
+const NUMBER = /^(\d+(\.\d+)?([eE][+-]?\d+)?|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h|d|w|y))+)$/;
+
 export const OPERATORS = ["=", "!=", "=~", "!~", ">", ">=", "<", "<="];
 
 // The query of a form; an empty form is `{}`, every span.
@@ -53,9 +56,10 @@ function fieldOf(key, operator) {
 
 // What somebody typed into a value field, as a literal: numbers, durations and words of the language as they are.
 export function valueLiteral(text) {
-  const tokens = tokenize(text.trim());
-  if (tokens.length === 1 && ["number", "constant", "string"].includes(tokens[0].kind)) return tokens[0].text;
-  return text.trim() === "" ? "" : literal({ type: "string", value: text.trim() });
+  const typed = text.trim();
+  const tokens = tokenize(typed);
+  const isLiteral = tokens.length === 1 && (["constant", "string"].includes(tokens[0].kind) || NUMBER.test(typed));
+  return typed === "" || isLiteral ? typed : quote(typed);
 }
 
 // The query with one more condition, in its first filter; used by "search for this value".

@@ -1,6 +1,7 @@
 // Rate, errors and duration of services, from answers of TraceQL metrics.
 
 import { anyText } from "./found_trace.js";
+import { quote } from "./traceql_tokens.js";
 
 const SERVICE = "resource.service.name";
 
@@ -18,7 +19,7 @@ export const QUERIES = {
 
 // The spans behind a point of a service's curve.
 export function spansBehind(service, which, seconds) {
-  const conditions = [`resource.service.name = ${JSON.stringify(service)}`, "(kind = server || kind = consumer || nestedSetParent < 0)"];
+  const conditions = [`resource.service.name = ${quote(service)}`, "(kind = server || kind = consumer || nestedSetParent < 0)"];
   if (which === "errors") conditions.push("status = error");
   if (which === "duration" && seconds > 0) conditions.push(`duration >= ${Math.max(1, Math.floor(seconds * 0.9e6))}us`);
   return `{ ${conditions.join(" && ")} }`;

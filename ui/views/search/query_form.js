@@ -3,7 +3,7 @@
 
 import { html, useEffect, useState } from "../../components/html.js";
 import { EMPTY_FORM, OPERATORS, read, valueLiteral, write } from "../../model/query_form.js";
-import { unquote } from "../../model/traceql_tokens.js";
+import { quote, unquote } from "../../model/traceql_tokens.js";
 import { choices } from "../../model/completion.js";
 import { tagNames, tagValues } from "../../api/tags.js";
 import { Icon } from "../../components/icon.js";
@@ -117,7 +117,7 @@ function AttributeRow({ row, query, range, onFocus, onChange, onRemove }) {
   const setValue = (event) => {
     const typed = event.target.value;
     const known = values.find((entry) => entry.value === typed);
-    onChange({ ...row, value: known?.type === "string" ? JSON.stringify(typed) : valueLiteral(typed) });
+    onChange({ ...row, value: known?.type === "string" ? quote(typed) : valueLiteral(typed) });
   };
   return html`
     <div class="attribute-row">
