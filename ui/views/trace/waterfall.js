@@ -99,6 +99,8 @@ function useScrollIntoView(list, rows, selected) {
 function Rows({ listRef, trace, rows, critical, hues, view, collapsed, selected, mask, onToggle, onOpen }) {
   const [shown, setShown] = useState({ first: 0, last: 60 });
   const look = () => {
+    // An observer may still report when the view is gone.
+    if (listRef.current === null) return;
     const { scrollTop, clientHeight } = listRef.current;
     const next = rowsInView(rows.length, ROW_HEIGHT, scrollTop, clientHeight);
     setShown((old) => (old.first === next.first && old.last === next.last ? old : next));
