@@ -2,7 +2,7 @@
 // there are hues.
 
 // Neighbours in this list look different; red is left to errors.
-const HUES = [250, 150, 75, 305, 200, 115, 345, 225, 55, 175, 275];
+const HUES = [250, 150, 75, 305, 200, 115, 345, 275, 50];
 
 export function hashOf(text) {
   let hash = 2166136261;

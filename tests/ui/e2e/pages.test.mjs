@@ -70,7 +70,7 @@ test("the form writes the query, the query fills the form", async () => {
   await page.click(".form >> text=Search");
   await page.waitForFunction(() => /trace|No trace/.test(document.querySelector(".results")?.textContent ?? ""));
   await page.fill("textarea", "{ status = ok } >> { }");
-  await page.waitForSelector(".form >> text=more than the form can show");
+  await page.waitForSelector(".form >> text=says more than the form");
   await page.fill("textarea", '{ name = "GET /" }');
   assert.equal(await page.inputValue(".form label:has-text('Span name') input"), "GET /");
   await page.done();

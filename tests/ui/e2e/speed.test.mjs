@@ -1,9 +1,13 @@
 // How fast: first page, a waterfall of 10,000 spans, frames while scrolling, a trace of 100,000 spans. Times come from the
 // browser's own trace and paint entries.
+//
+// Times on the clock mean something on a machine that is idle otherwise; on a busy one they are written down and not judged.
+// What the page's thread itself computes (CPU time of its tasks) is judged always.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { writeFile } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
 import { ARTEFACTS, openPage, startBrowser, startServer } from "./harness.mjs";
 import { largeTrace, pushInPieces } from "./data.mjs";
@@ -11,6 +15,13 @@ import { largeTrace, pushInPieces } from "./data.mjs";
 const TEN_THOUSAND = "a".repeat(32);
 const HUNDRED_THOUSAND = "b".repeat(32);
 const figures = {};
+const load = os.loadavg()[0];
+const isQuiet = load < os.cpus().length * 0.75;
+
+function atMost(what, millis, limit) {
+  figures[what] = Math.round(millis * 10) / 10;
+  if (isQuiet) assert.ok(millis <= limit, `${what}: ${millis}`);
+}
 let server;
 let browser;
 
@@ -20,6 +31,7 @@ before(async () => {
   await pushInPieces(server, largeTrace(HUNDRED_THOUSAND, 100000));
 });
 after(async () => {
+  figures["load of the machine before"] = load;
   console.log(figures);
   await writeFile(path.join(ARTEFACTS, "figures.json"), JSON.stringify(figures, null, 1));
   await browser.close();
@@ -44,10 +56,8 @@ test("the first page is painted within 200 ms, with nothing in the cache", async
     paints.push(await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime));
     await page.done();
   }
-  figures["first page: first contentful paint, ms, median of 5"] = Math.round(median(paints));
-  figures["first page: results painted, ms, median of 5"] = Math.round(median(filled));
-  assert.ok(median(paints) <= 200, `${paints}`);
-  assert.ok(median(filled) <= 400, `${filled}`);
+  atMost("first page: first contentful paint, ms, median of 5", median(paints), 200);
+  atMost("first page: results painted, ms, median of 5", median(filled), 400);
 });
 
 test("a waterfall of 10,000 spans is painted within 300 ms after the click", async () => {
@@ -71,13 +81,12 @@ test("a waterfall of 10,000 spans is painted within 300 ms after the click", asy
     fromLink.push(await painted(direct, ".row .bar"));
     await direct.done();
   }
-  figures["waterfall of 10,000 spans after a click, ms, median of 5"] = Math.round(median(times));
-  figures["waterfall of 10,000 spans from a link, cold, ms, median of 5"] = Math.round(median(fromLink));
-  assert.ok(median(times) <= 300, `${times}`);
+  atMost("waterfall of 10,000 spans after a click, ms, median of 5", median(times), 300);
+  atMost("waterfall of 10,000 spans from a link, nothing in the cache, ms, median of 5", median(fromLink), 600);
 });
 
-// The main thread's tasks out of the browser's trace, longest first, in milliseconds.
-async function longestTasks(page, work) {
+// The longest task of the main thread out of the browser's trace: on the clock, and what it computed, in milliseconds.
+async function longestTask(page, work) {
   const client = await page.context().newCDPSession(page);
   const events = [];
   client.on("Tracing.dataCollected", ({ value }) => events.push(...value));
@@ -89,7 +98,7 @@ async function longestTasks(page, work) {
   const main = events.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain").map(({ pid, tid }) => `${pid} ${tid}`);
   const tasks = events.filter(({ name, ph, pid, tid }) => ph === "X" && /RunTask|ThreadControllerImpl::RunTask/.test(name) && main.includes(`${pid} ${tid}`));
   assert.ok(tasks.length > 50, "the trace has tasks");
-  return tasks.map(({ dur }) => dur / 1000).sort((a, b) => b - a);
+  return { clock: Math.max(...tasks.map(({ dur }) => dur)) / 1000, computing: Math.max(...tasks.map(({ tdur }) => tdur ?? 0)) / 1000 };
 }
 
 async function scrolled(page) {
@@ -118,10 +127,11 @@ for (const [name, id] of [["10,000", TEN_THOUSAND], ["100,000", HUNDRED_THOUSAND
     await page.waitForSelector(".row .bar", { timeout: 30000 });
     await page.waitForTimeout(500);
     let longestGap;
-    const tasks = await longestTasks(page, async () => (longestGap = await scrolled(page)));
-    figures[`scrolling ${name} spans: longest task of the main thread, ms`] = Math.round(tasks[0] * 10) / 10;
-    figures[`scrolling ${name} spans: longest time between frames, ms`] = Math.round(longestGap * 10) / 10;
-    assert.ok(tasks[0] <= 50 && longestGap <= 50, `${tasks[0]} ${longestGap}`);
+    const { clock, computing } = await longestTask(page, async () => (longestGap = await scrolled(page)));
+    figures[`scrolling ${name} spans: longest task, computing, ms`] = computing;
+    assert.ok(computing <= 50, `${computing}`);
+    atMost(`scrolling ${name} spans: longest task, ms`, clock, 50);
+    atMost(`scrolling ${name} spans: longest time between frames, ms`, longestGap, 50);
     await page.done();
   });
 }

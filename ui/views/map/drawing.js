@@ -11,7 +11,7 @@ const FAILING = 0.05;
 
 export function Drawing({ drawing, hues, chosen, onChoose }) {
   const most = Math.max(...drawing.edges.map((edge) => edge.rate));
-  const view = `${-MARGIN} ${-MARGIN} ${drawing.width + 2 * MARGIN} ${drawing.height + 2 * MARGIN + 30}`;
+  const view = `${-MARGIN} ${-MARGIN} ${drawing.width + 2 * MARGIN} ${drawing.height + 2 * MARGIN}`;
   const isNear = (edge) => chosen === undefined || edge.client === chosen || edge.server === chosen;
   return html`
     <svg class="map" viewBox=${view} width=${drawing.width + 2 * MARGIN} role="group" aria-label="Service map">

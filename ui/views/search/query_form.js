@@ -28,7 +28,7 @@ export function QueryForm({ query, range, onChange, onRun }) {
 
 function TooMuch({ onReset }) {
   return html`
-    <p class="muted">This query says more than the form can show. Edit it as text, or start over.</p>
+    <p class="muted">The query is not finished, or says more than the form can show. Edit it as text, or start over.</p>
     <button onClick=${onReset}>Start over</button>
   `;
 }

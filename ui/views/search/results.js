@@ -19,7 +19,7 @@ export function Results({ asked, between, run, onRun, options }) {
   const [picked, setPicked] = useState([]);
   const hues = useMemo(() => huesOf(rows.flatMap((row) => row.services.map(({ name }) => name))), [rows]);
   if (error !== undefined) return html`<${Failure} error=${error} />`;
-  const isEmpty = rows.length === 0 && !isRunning;
+  if (rows.length === 0 && !isRunning) return html`<${NothingFound} asked=${asked} onRun=${onRun} />`;
   return html`
     <section class="results" aria-busy=${isRunning} aria-label="Results">
       <div class="results-line">
@@ -29,7 +29,6 @@ export function Results({ asked, between, run, onRun, options }) {
         ${picked.length === 2 && html`<a class="button" href=${link("compare", undefined, { a: picked[0], b: picked[1] })}>Compare the two</a>`}
         ${options}
       </div>
-      ${isEmpty && html`<${NothingFound} asked=${asked} onRun=${onRun} />`}
       ${rows.length > 0 && html`
         <${Scatter} rows=${rows} between=${between} />
         <${Table} rows=${sorted(rows, sort)} sort=${sort} onSort=${setSort} columns=${asked.columns} hues=${hues} picked=${picked} onPick=${setPicked} />`}

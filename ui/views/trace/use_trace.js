@@ -9,48 +9,82 @@ import { rowOf } from "../../model/found_trace.js";
 // More spans than this are opened on request only.
 export const MANY_SPANS = 20000;
 
-// The summary is a courtesy: after this time the trace is asked for anyway.
-const SUMMARY_MILLIS = 200;
+// After this time the trace is asked for without waiting for the summary. If that comes before the trace and tells of many
+// spans, the request is taken back.
+const SUMMARY_MILLIS = 150;
 
 export function useTrace(id) {
   const [state, setState] = useState({});
   const openAll = useRef(() => {});
   useEffect(() => {
-    const controller = new AbortController();
-    const client = new TraceClient();
-    const show = (more) => setState((old) => ({ ...old, ...more }));
-    const failed = (error) => isAbort(error) || controller.signal.aborted || show({ error });
-    const open = () => openTrace(id, client, controller.signal).then(show, failed);
-    openAll.current = () => {
-      show({ isTooLarge: false });
-      open();
-    };
     setState({});
-    decide(id, controller.signal, show).then((isSmall) => (isSmall && !controller.signal.aborted ? open() : undefined), failed);
-    return () => {
-      controller.abort();
-      client.close();
-    };
+    const loading = new Loading(id, (more) => setState((old) => ({ ...old, ...more })));
+    openAll.current = () => loading.open();
+    loading.begin();
+    return () => loading.end();
   }, [id]);
   return { state, openAll: () => openAll.current() };
 }
 
-// Whether the trace may be opened without asking.
-async function decide(id, signal, show) {
-  const asked = summaryOf(id, signal).catch(() => undefined);
-  const late = new Promise((resolve) => setTimeout(resolve, SUMMARY_MILLIS));
-  const summary = await Promise.race([asked, late]);
-  if (summary === undefined) return true;
-  show({ summary, isTooLarge: summary.numSpans > MANY_SPANS });
-  return summary.numSpans <= MANY_SPANS;
+class Loading {
+  constructor(id, show) {
+    this.id = id;
+    this.show = show;
+    this.client = new TraceClient();
+    this.whole = new AbortController();
+    this.asked = new AbortController();
+    this.isThere = false;
+  }
+
+  async begin() {
+    const summary = this.summary();
+    const late = new Promise((resolve) => setTimeout(resolve, SUMMARY_MILLIS));
+    const known = await Promise.race([summary, late]);
+    if (!this.whole.signal.aborted && !isLarge(known)) await this.open();
+  }
+
+  // Shows what is known without opening, unless the trace was faster.
+  async summary() {
+    try {
+      const row = await summaryOf(this.id, this.asked.signal);
+      if (row === undefined || this.isThere) return undefined;
+      if (isLarge(row)) this.takeBack();
+      this.show({ summary: row, isTooLarge: isLarge(row) });
+      return row;
+    } catch {
+      // The trace itself will tell what is wrong.
+      return undefined;
+    }
+  }
+
+  takeBack() {
+    this.whole.abort();
+    this.whole = new AbortController();
+  }
+
+  async open() {
+    const { signal } = this.whole;
+    this.show({ isTooLarge: false });
+    try {
+      const opened = await this.client.open(await getTrace(this.id, { signal }));
+      if (signal.aborted) return;
+      this.isThere = true;
+      this.show({ ...opened, client: this.client });
+    } catch (error) {
+      if (!isAbort(error) && !signal.aborted) this.show({ error });
+    }
+  }
+
+  end() {
+    this.asked.abort();
+    this.whole.abort();
+    this.client.close();
+  }
 }
+
+const isLarge = (row) => row !== undefined && row.numSpans > MANY_SPANS;
 
 async function summaryOf(id, signal) {
   const answer = await getJson("search", { q: `{ trace:id = "${id.replace(/[^0-9a-fA-F]/g, "").toLowerCase()}" }`, limit: 1, spss: 1 }, { signal });
   return answer.traces?.[0] === undefined ? undefined : rowOf(answer.traces[0]);
-}
-
-async function openTrace(id, client, signal) {
-  const buffer = await getTrace(id, { signal });
-  return { ...(await client.open(buffer)), client };
 }
