@@ -1,11 +1,13 @@
 // The time range, and looking again.
 
 import { html, useState } from "./html.js";
-import { PRESETS, resolve } from "../model/range.js";
+import { PRESETS, lengthOfPreset, resolve } from "../model/range.js";
 import { moment } from "../model/format.js";
 import { Icon } from "./icon.js";
 
-export function RangePicker({ range, onChange, onRefresh, isBusy }) {
+// `longest`, in milliseconds, leaves out presets that the server would refuse.
+export function RangePicker({ range, onChange, onRefresh, isBusy, longest = Infinity }) {
+  const presets = PRESETS.filter((preset) => lengthOfPreset(preset) <= longest);
   const [isCustom, setCustom] = useState(false);
   const choose = (event) => {
     if (event.target.value !== "custom") onChange({ last: event.target.value });
@@ -14,9 +16,9 @@ export function RangePicker({ range, onChange, onRefresh, isBusy }) {
   const label = range.last === undefined ? `${moment(range.from)} – ${moment(range.to)}` : "Between two moments …";
   return html`
     <div class="range">
-      <select aria-label="Time range" value=${range.last ?? "custom"} onChange=${choose} onClick=${() => {}}>
-        ${PRESETS.map((preset) => html`<option key=${preset} value=${preset}>Last ${preset}</option>`)}
-        ${range.last !== undefined && !PRESETS.includes(range.last) && html`<option value=${range.last}>Last ${range.last}</option>`}
+      <select aria-label="Time range" value=${range.last ?? "custom"} onChange=${choose}>
+        ${presets.map((preset) => html`<option key=${preset} value=${preset}>Last ${preset}</option>`)}
+        ${range.last !== undefined && !presets.includes(range.last) && html`<option value=${range.last}>Last ${range.last}</option>`}
         <option value="custom">${label}</option>
       </select>
       ${range.last === undefined && !isCustom && html`<button class="quiet" onClick=${() => setCustom(true)}>Change</button>`}

@@ -1,6 +1,9 @@
 // A time range is `{last: "1h"}`, which moves with the clock, or `{from, to}` in milliseconds, which does not.
 
 export const PRESETS = ["5m", "15m", "1h", "3h", "6h", "12h", "24h", "2d", "7d"];
+// The longest range of a metrics query, unless a server is configured otherwise (spec/query-api.md §12).
+export const LONGEST_METRICS_MILLIS = 24 * 3600e3;
+
 const UNIT_MILLIS = { s: 1e3, m: 60e3, h: 3600e3, d: 86400e3, w: 7 * 86400e3 };
 
 export function lengthOfPreset(text) {

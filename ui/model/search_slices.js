@@ -3,17 +3,21 @@
 
 const SHORTEST_SECONDS = 30;
 
+// A server refuses a search over a longer range, unless it is configured otherwise (spec/query-api.md §4.1).
+const LONGEST_SECONDS = 168 * 3600;
+
 // Slices `{start, end}` of whole seconds that cover the range; each is twice as long as the one after it in time.
 export function slices({ start, end }) {
   const length = end - start;
-  let size = Math.max(SHORTEST_SECONDS, Math.ceil(length / 63));
+  let size = Math.min(LONGEST_SECONDS, Math.max(SHORTEST_SECONDS, Math.ceil(length / 63)));
   const out = [];
   let to = end;
   while (to > start) {
-    const from = to - size * 1.5 <= start ? start : to - size;
+    const isLast = to - size * 1.5 <= start && to - start <= LONGEST_SECONDS;
+    const from = isLast ? start : Math.max(start, to - size);
     out.push({ start: from, end: to });
     to = from;
-    size *= 2;
+    size = Math.min(size * 2, LONGEST_SECONDS);
   }
   return out;
 }

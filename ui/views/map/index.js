@@ -8,7 +8,7 @@ import { change } from "../../location.js";
 import { huesOf } from "../../model/colours.js";
 import { place } from "../../model/graph_layout.js";
 import { nodesOf } from "../../model/service_graph.js";
-import { fromParams, resolve, toParams } from "../../model/range.js";
+import { LONGEST_METRICS_MILLIS, fromParams, resolve, toParams } from "../../model/range.js";
 import { Drawing } from "./drawing.js";
 import { Calls } from "./calls.js";
 import { useEdges } from "./use_edges.js";
@@ -22,7 +22,7 @@ export function MapView({ location }) {
   return html`
     <div class="overview" aria-busy=${state.isRunning}>
       <div class="view-line"><h1>Service map</h1><span class="spacer"></span>
-        <${RangePicker} range=${range} isBusy=${state.isRunning} onChange=${(picked) => change(toParams(picked))} onRefresh=${() => setRuns(runs + 1)} /></div>
+        <${RangePicker} longest=${LONGEST_METRICS_MILLIS} range=${range} isBusy=${state.isRunning} onChange=${(picked) => change(toParams(picked))} onRefresh=${() => setRuns(runs + 1)} /></div>
       ${state.error !== undefined && html`<${Failure} error=${state.error} />`}
       ${state.edges === undefined && state.error === undefined && html`<p class="loading">Looking who calls whom …</p>`}
       ${state.edges?.length === 0 && html`<${NoEdges} services=${state.services ?? []} />`}

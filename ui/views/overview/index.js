@@ -9,7 +9,7 @@ import { change, go } from "../../location.js";
 import { huesOf } from "../../model/colours.js";
 import { duration, percent, rate } from "../../model/format.js";
 import { QUANTILES, shares, spansBehind } from "../../model/red.js";
-import { fromParams, resolve, toParams } from "../../model/range.js";
+import { LONGEST_METRICS_MILLIS, fromParams, resolve, toParams } from "../../model/range.js";
 import { Services } from "./services.js";
 import { useRed } from "./use_red.js";
 
@@ -30,7 +30,7 @@ export function OverviewView({ location }) {
         <h1>${chosen ?? "Services"}</h1>
         ${chosen !== undefined && html`<button onClick=${() => change({ service: undefined })}>All services</button>`}
         <span class="spacer"></span>
-        <${RangePicker} range=${range} isBusy=${red.isRunning} onChange=${(picked) => change(toParams(picked))} onRefresh=${() => setRuns(runs + 1)} />
+        <${RangePicker} longest=${LONGEST_METRICS_MILLIS} range=${range} isBusy=${red.isRunning} onChange=${(picked) => change(toParams(picked))} onRefresh=${() => setRuns(runs + 1)} />
       </div>
       ${red.error !== undefined && html`<${Failure} error=${red.error} />`}
       ${red.rows === undefined && red.error === undefined && html`<p class="loading">Counting spans …</p>`}

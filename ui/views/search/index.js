@@ -30,8 +30,9 @@ export function SearchView({ location }) {
 
   const run = (query = text) => {
     setText(query);
-    setRuns((number) => number + 1);
-    change({ q: query.trim() });
+    // A new query makes a new place, which starts the search; the same one is looked at again.
+    if (query.trim() === asked.q) setRuns((number) => number + 1);
+    else change({ q: query.trim() });
   };
   const isMetrics = isMetricsQuery(asked.q);
   return html`

@@ -5,6 +5,8 @@ import { getJson, getPage } from "../../api/client.js";
 import { parse, perSecond } from "../../model/metrics_text.js";
 
 const EVERY_MILLIS = 3000;
+// The second reading comes soon: rates need two.
+const FIRST_MILLIS = 1000;
 const KEPT = 100;
 
 export function useReadings() {
@@ -13,6 +15,7 @@ export function useReadings() {
     let isOpen = true;
     let timer = 0;
     let before;
+    let pause = FIRST_MILLIS;
     const read = async () => {
       if (!document.hidden) {
         try {
@@ -25,8 +28,8 @@ export function useReadings() {
           if (isOpen) setState((old) => ({ ...old, error }));
         }
       }
-      // The second reading comes soon: rates need two.
-      timer = setTimeout(read, state.now === undefined && before !== undefined && timer === 0 ? 1000 : EVERY_MILLIS);
+      timer = setTimeout(read, pause);
+      pause = EVERY_MILLIS;
     };
     read();
     return () => {

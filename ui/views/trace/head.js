@@ -4,19 +4,21 @@ import { html, useMemo } from "../../components/html.js";
 import { Copy, Service } from "../../components/parts.js";
 import { link } from "../../location.js";
 import { traceUrl } from "../../api/client.js";
+import { isMultitenant } from "../../settings.js";
 import { ago, counted, duration, exactMoment, millisOfNanos } from "../../model/format.js";
 import { rootRows } from "../../model/trace.js";
 
 export function Head({ id, trace, hues }) {
   const facts = useMemo(() => factsOf(trace), [trace]);
   const start = millisOfNanos(trace.base);
+  // A plain link carries no header, so it cannot name a tenant.
   return html`
     <header class="trace-head">
       <h1><${Service} name=${trace.services[trace.service[facts.root]]} hues=${hues} /> ${trace.names[trace.name[facts.root]]}</h1>
       <span class="spacer"></span>
       <div class="trace-actions">
         <a class="button" href=${link("compare", undefined, { a: id })}>Compare</a>
-        <a class="button" href=${traceUrl(id)} download=${`${id}.json`}>JSON</a>
+        ${!isMultitenant && html`<a class="button" href=${traceUrl(id)} download=${`${id}.json`}>JSON</a>`}
       </div>
       <dl class="facts">
         <div><dt>Trace</dt><dd class="mono">${id}<${Copy} text=${id} label="Copy the id" /></dd></div>
