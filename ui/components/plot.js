@@ -72,7 +72,14 @@ function clock(_, times, __, ___, step) {
 
 function curve({ name, hue, colour }, paint) {
   const stroke = paint(colour ?? `oklch(var(--service-l) var(--service-c) ${hue})`);
-  return { label: name, stroke, width: 1.6, points: { show: false }, spanGaps: false };
+  return { label: name, stroke, width: 1.6, points: { show: true, size: 4, fill: stroke, filter: alone }, spanGaps: false };
+}
+
+// Values without neighbours would not be seen as a line; these are drawn as points.
+function alone(plot, series) {
+  const values = plot.data[series];
+  const isValue = (at) => values[at] !== null && values[at] !== undefined;
+  return [...values.keys()].filter((at) => isValue(at) && !isValue(at - 1) && !isValue(at + 1));
 }
 
 // A canvas knows no variables of style sheets; an element resolves them.

@@ -29,6 +29,10 @@ export function figures(now, before) {
       ["Blocks waiting", total("conmoto_compaction_waiting_blocks")], ["Data waiting", total("conmoto_compaction_waiting_bytes", bytes)], ["Merges since start", total("conmoto_compactions_total")],
       ["Failed", total("tempodb_compaction_errors_total"), true],
     ]],
+    ["Metrics generator", [
+      ["Spans read", speed("tempo_metrics_generator_spans_received_total")], ["Series", total("tempo_metrics_generator_registry_active_series")],
+      ["Series refused", total("tempo_metrics_generator_registry_series_limited_total"), true], ["Spans left out", total("tempo_metrics_generator_spans_discarded_total")],
+    ]],
   ];
   return groups.map(([title, lines]) => ({ title, lines: lines.filter(([, value]) => value !== undefined).map(([label, value, isBad]) => ({ label, value, isBad: isBad === true && value !== "0" })) }));
 }
@@ -44,6 +48,11 @@ function fsync(now, before) {
 // Spans that were not stored, by the reason; and other counters that tell of a limit.
 export function discarded(now) {
   return sumBy(now.samples, "tempo_discarded_spans_total", "reason").filter(([, value]) => value > 0);
+}
+
+// Spans that are stored, but not in the metrics made from spans, by the reason.
+export function leftOutOfMetrics(now) {
+  return sumBy(now.samples, "tempo_metrics_generator_spans_discarded_total", "reason").filter(([, value]) => value > 0);
 }
 
 export function limitsHit(now) {

@@ -53,6 +53,20 @@ export function edgesOfSpans(client, { rate, errors, p95 }) {
   return found.map(([server, value]) => ({ client, server, type: "", rate: value, errors: failed.get(server) ?? 0, p95: slow.get(server) ?? NaN }));
 }
 
+// Attributes by which the generator names a server that sends no spans itself (spec/metrics-generator.md §3.3).
+const PEER_ATTRIBUTES = ["peer.service", "server.address", "network.peer.address", "db.namespace", "db.name", "db.system", "db.system.name"];
+
+// The spans of a call: of the called one, or of the only one that sends spans. `more` is one more condition.
+export function spansOfCall({ client, server, type }, more) {
+  const also = more === undefined ? "" : ` && ${more}`;
+  const of = (service) => `resource.service.name = ${quote(service)}`;
+  if (type === "virtual_node" && client === "user") return `{ ${of(server)} && nestedSetParent < 0${also} }`;
+  if (type === "virtual_node" || type === "database") {
+    return `{ ${of(client)} && (${PEER_ATTRIBUTES.map((key) => `span.${key} = ${quote(server)}`).join(" || ")})${also} }`;
+  }
+  return `{ ${of(client)} } > { ${of(server)}${also} }`;
+}
+
 // Nodes with what comes in; who is called by nobody has what goes out.
 export function nodesOf(edges) {
   const nodes = new Map();

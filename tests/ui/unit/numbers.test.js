@@ -7,7 +7,7 @@ import { huesOf } from "../../../ui/model/colours.js";
 import { parse as parseMetrics, perSecond, sum, sumBy } from "../../../ui/model/metrics_text.js";
 import { discarded, figures, limitsHit } from "../../../ui/model/server_status.js";
 import { curves, quantileKey, shares, table } from "../../../ui/model/red.js";
-import { edgesOfGenerator, edgesOfSpans, generatorQueries, nodesOf } from "../../../ui/model/service_graph.js";
+import { edgesOfGenerator, edgesOfSpans, generatorQueries, nodesOf, spansOfCall } from "../../../ui/model/service_graph.js";
 import { layersOf, place } from "../../../ui/model/graph_layout.js";
 
 test("durations and numbers are short", () => {
@@ -86,6 +86,9 @@ test("edges come from the generator or from spans", () => {
   assert.match(generatorQueries(60).p95, /^histogram_quantile\(0\.95, sum by \(le, client, server, connection_type\) \(rate\(traces_service_graph_request_server_seconds_bucket\[60s\]\)\)\)$/);
   const series = (value) => [{ labels: [label(SERVICE, "b")], value }];
   assert.deepEqual(edgesOfSpans("a", { rate: series(2), errors: [], p95: series(0.1) }), [{ client: "a", server: "b", type: "", rate: 2, errors: 0, p95: 0.1 }]);
+  assert.equal(spansOfCall(edges[0], "status = error"), '{ resource.service.name = "a" } > { resource.service.name = "b" && status = error }');
+  assert.match(spansOfCall(edges[1]), /^\{ resource\.service\.name = "a" && \(span\.peer\.service = "db" \|\| .* \|\| span\.db\.system\.name = "db"\) \}$/);
+  assert.equal(spansOfCall({ client: "user", server: "a", type: "virtual_node" }), '{ resource.service.name = "a" && nestedSetParent < 0 }');
   assert.deepEqual(nodesOf(edges).map(({ name, in: into, out }) => [name, into, out]), [["a", 0, 3], ["b", 2, 0], ["db", 1, 0]]);
 });
 

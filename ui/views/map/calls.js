@@ -4,10 +4,7 @@ import { html, useState } from "../../components/html.js";
 import { Service, SortHeading, sorted } from "../../components/parts.js";
 import { link } from "../../location.js";
 import { duration, percent, rate } from "../../model/format.js";
-import { quote } from "../../model/traceql_tokens.js";
-
-const tracesOf = ({ client, server }) => `{ resource.service.name = ${quote(client)} } > { resource.service.name = ${quote(server)} }`;
-const failedOf = ({ client, server }) => `{ resource.service.name = ${quote(client)} } > { resource.service.name = ${quote(server)} && status = error }`;
+import { spansOfCall } from "../../model/service_graph.js";
 
 export function Calls({ edges, hues, chosen, params: { last, from, to } }) {
   const [sort, setSort] = useState({ column: "rate", descending: true });
@@ -20,12 +17,9 @@ export function Calls({ edges, hues, chosen, params: { last, from, to } }) {
         <tbody>${sorted(shown, sort).map((edge) => html`<tr key=${`${edge.client} ${edge.server} ${edge.type}`}>
           <td><${Service} name=${edge.client} hues=${hues} /></td><td><${Service} name=${edge.server} hues=${hues} /> ${edge.type !== "" && html`<span class="chip">${edge.type.replace("_", " ")}</span>`}</td>
           <td class="number">${rate(edge.rate)}</td><td class=${`number ${edge.share >= 0.01 ? "error-count" : ""}`}>${percent(edge.share)}</td><td class="number">${duration(edge.p95 * 1e9)}</td>
-          <td class="number">${isPlain(edge) && html`<a href=${link("search", undefined, { q: tracesOf(edge), last, from, to })}>Traces</a>${edge.errors > 0 && html` · <a href=${link("search", undefined, { q: failedOf(edge), last, from, to })}>Errors</a>`}`}</td>
+          <td class="number"><a href=${link("search", undefined, { q: spansOfCall(edge), last, from, to })}>Traces</a>${edge.errors > 0 && html` · <a href=${link("search", undefined, { q: spansOfCall(edge, "status = error"), last, from, to })}>Errors</a>`}</td>
         </tr>`)}</tbody>
       </table>
     </section>
   `;
 }
-
-// A node that sends no spans cannot be searched for by its service.
-const isPlain = (edge) => edge.type === "" || edge.type === "messaging_system";

@@ -5,7 +5,7 @@ import { getJson, isAbort } from "../../api/client.js";
 import { QUERIES, curves, quantileKey, table } from "../../model/red.js";
 import { stepFor, toSeconds } from "../../model/range.js";
 
-const POINTS = 120;
+const POINTS = 60;
 
 export function useRed(between, run) {
   const [state, setState] = useState({ isRunning: true });

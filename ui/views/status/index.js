@@ -4,7 +4,7 @@ import { html, useEffect, useMemo, useState } from "../../components/html.js";
 import { Failure } from "../../components/parts.js";
 import { Plot } from "../../components/plot.js";
 import { bytes, count, rate } from "../../model/format.js";
-import { discarded, figures, limitsHit } from "../../model/server_status.js";
+import { discarded, figures, leftOutOfMetrics, limitsHit } from "../../model/server_status.js";
 import { useAbout, useReadings } from "./use_status.js";
 
 export function StatusView() {
@@ -49,9 +49,11 @@ function Curves({ history }) {
 
 function Refused({ now }) {
   const lines = [...discarded(now).map(([reason, value]) => [`discarded: ${reason}`, value]), ...limitsHit(now)];
+  const leftOut = leftOutOfMetrics(now);
   return html`
     <section class="card figure-card"><h2>Refused and discarded</h2>
       ${lines.length === 0 ? html`<p class="muted">No span was discarded and no limit was hit since the server started.</p>` : html`<dl>${lines.map(([label, value]) => html`<div key=${label} class="error-count"><dt>${label}</dt><dd>${count(value)}</dd></div>`)}</dl>`}
+      ${leftOut.length > 0 && html`<p class="muted">Stored, but not counted by the metrics generator:</p><dl>${leftOut.map(([reason, value]) => html`<div key=${reason}><dt>${reason.replaceAll("_", " ")}</dt><dd>${count(value)}</dd></div>`)}</dl>`}
     </section>
   `;
 }
