@@ -43,7 +43,7 @@ function Bar({ trace, row, critical, view }) {
   const isLate = left + width > 80;
   const label = isLate && left > 18 ? { right: `calc(${100 - left}% + 6px)` } : isLate ? { left: `calc(${Math.max(left, 0)}% + 6px)` } : { left: `calc(${left + width}% + 8px)` };
   return html`
-    <div class="row-time">
+    <div class="row-time" title=${`${duration(trace.end[row] - trace.start[row])}, ${duration(trace.self[row])} itself`}>
       <i class="bar" style=${{ left: `${left}%`, width: `${width}%` }}></i>
       ${critical?.map(([from, to]) => html`<${Critical} from=${from} to=${to} view=${view} />`)}
       <span class=${`bar-label${isLate && left <= 18 ? " inside" : ""}`} style=${label}>${duration(trace.end[row] - trace.start[row])}${trace.numEvents[row] > 0 && html` <span class="bar-mark" title=${`${trace.numEvents[row]} events`}><${Icon} name="event" />${trace.numEvents[row]}</span>`}${trace.numLinks[row] > 0 && html` <span class="bar-mark" title=${`${trace.numLinks[row]} links`}><${Icon} name="link" />${trace.numLinks[row]}</span>`}</span>
