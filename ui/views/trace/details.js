@@ -78,7 +78,7 @@ function withConditions(attributes, scope) {
 function Pairs({ title, pairs }) {
   if (pairs.length === 0) return null;
   return html`
-    <h3>${title}</h3>
+    ${title !== "" && html`<h3>${title}</h3>`}
     <table class="pairs"><tbody>
       ${pairs.map(({ key, text, condition }, place) => html`<tr key=${place}>
         <th scope="row">${key}</th><td><span class="value">${text}</span></td>
@@ -94,7 +94,7 @@ function Events({ events }) {
     <h3>Events</h3>
     ${events.map((event, place) => html`<details class="event" key=${place} open=${events.length < 4}>
       <summary><b>${event.name || "(no name)"}</b> <span class="muted">at ${duration(event.sinceStart)}</span></summary>
-      <${Pairs} title="" pairs=${event.attributes} />
+      <${Pairs} title="" pairs=${withConditions(event.attributes, "event")} />
     </details>`)}
   `;
 }
@@ -105,7 +105,7 @@ function Links({ links }) {
     <h3>Links</h3>
     <ul class="links">${links.map(({ traceId, spanId, attributes }, place) => html`<li key=${place}>
       <a class="mono" href=${link("trace", traceId, { span: spanId })}>${traceId}</a>
-      <${Pairs} title="" pairs=${attributes} />
+      <${Pairs} title="" pairs=${withConditions(attributes, "link")} />
     </li>`)}</ul>
   `;
 }
