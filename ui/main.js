@@ -3,4 +3,6 @@
 import { App } from "./components/app.js";
 import { html, render } from "./components/html.js";
 
-render(html`<${App} />`, document.getElementById("page"));
+const place = document.getElementById("page");
+place.replaceChildren();
+render(html`<${App} />`, place);
