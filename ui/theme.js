@@ -1,4 +1,5 @@
-// Runs before the page is painted, so that a chosen theme does not flash. A classic script: modules come too late.
+// Runs as early as it can, so that a chosen theme does not flash. A classic script, because modules come later; it does not
+// hold up the page, because most people have chosen none.
 "use strict";
 try {
   const chosen = localStorage.getItem("conmoto.theme");

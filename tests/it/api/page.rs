@@ -15,7 +15,7 @@ fn the_page_and_its_files_come_with_their_headers() {
     let policy = page.header("content-security-policy");
     assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self';") && !policy.contains("unsafe"), "{policy}");
     let text = page.text();
-    let main = text.split('"').find(|text| text.ends_with("/main.js")).expect("a script");
+    let main = text.split('"').find(|text| text.ends_with("/components/app.js")).expect("a script");
     let style = text.split('"').find(|text| text.ends_with("/base.css")).expect("a style");
     for (path, kind) in [(main, "text/javascript; charset=utf-8"), (style, "text/css; charset=utf-8")] {
         let path = format!("/{path}");
