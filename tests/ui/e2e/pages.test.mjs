@@ -66,7 +66,8 @@ test("the form writes the query, the query fills the form", async () => {
   await page.fill(".attribute-row:last-child [aria-label=Value]", "grpc");
   await page.keyboard.press("Tab");
   const written = '{ resource.service.name = "payment" && status = error && duration >= 1ms && span.rpc.system = "grpc" }';
-  await until("written query", async () => (await page.inputValue("textarea")) === written);
+  await page.waitForFunction((wanted) => document.querySelector("textarea").value === wanted, written, { timeout: 5000 }).catch(async () => assert.equal(await page.inputValue("textarea"), written));
+  assert.deepEqual([await page.locator(".attribute-row").count(), await page.inputValue(".attribute-row:last-child [aria-label=Value]")], [2, ""], "a new empty row");
   await page.click(".form >> text=Search");
   await page.waitForFunction(() => /trace|No trace/.test(document.querySelector(".results")?.textContent ?? ""));
   await page.fill("textarea", "{ status = ok } >> { }");

@@ -71,8 +71,7 @@ function Suggested({ label, attribute, value, range, query, onChange }) {
 
 // Goes into the query when it is a duration; until then the field keeps what is typed.
 function DurationField({ label, value, onChange }) {
-  const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
+  const [text, setText] = useTyped(value);
   const isWrong = text.trim() !== "" && !DURATION.test(text);
   const input = (event) => {
     const typed = event.target.value.trim();
@@ -101,7 +100,7 @@ function Attributes({ rows, query, range, onChange }) {
       <datalist id="attribute-names">${names.map(({ text }) => html`<option key=${text} value=${text} />`)}</datalist>
       ${rows.map((row, place) => html`<${AttributeRow} key=${place} row=${row} query=${query} range=${range} onFocus=${load} onChange=${(changed) => change(place, changed)}
         onRemove=${() => onChange(rows.filter((_, at) => at !== place))} />`)}
-      <${AttributeRow} key="new" row=${draft} query=${query} range=${range} onFocus=${load} onChange=${add} />
+      <${AttributeRow} key=${`new ${rows.length}`} row=${draft} query=${query} range=${range} onFocus=${load} onChange=${add} />
     </fieldset>
   `;
 }
@@ -111,24 +110,32 @@ const shown = (value) => (/^["`]/.test(value) ? unquote(value) : value);
 
 function AttributeRow({ row, query, range, onFocus, onChange, onRemove }) {
   const [values, setValues] = useState([]);
+  // What is typed goes into the query when the field is left, not at every key: half a value is another query.
+  const [key, setKey] = useTyped(row.key);
+  const [value, setValue] = useTyped(shown(row.value));
   const load = () => row.key !== "" && tagValues(row.key, query, range).then(setValues, () => setValues([]));
   const id = `values-of-${row.key}`;
-  // On leaving the field, not at every key: the query must not be written with half a value.
-  const setValue = (event) => {
-    const typed = event.target.value;
-    const known = values.find((entry) => entry.value === typed);
-    onChange({ ...row, value: known?.type === "string" ? quote(typed) : valueLiteral(typed) });
+  const keep = ({ target }) => {
+    const known = values.find((entry) => entry.value === target.value);
+    onChange({ ...row, value: known?.type === "string" ? quote(target.value) : valueLiteral(target.value) });
   };
   return html`
     <div class="attribute-row">
-      <input type="text" list="attribute-names" aria-label="Attribute" placeholder="span.http.route" value=${row.key} spellcheck=${false} autocomplete="off"
-        onFocus=${onFocus} onChange=${(event) => onChange({ ...row, key: event.target.value.trim() })} />
+      <input type="text" list="attribute-names" aria-label="Attribute" placeholder="span.http.route" value=${key} spellcheck=${false} autocomplete="off"
+        onFocus=${onFocus} onInput=${(event) => setKey(event.target.value)} onChange=${(event) => onChange({ ...row, key: event.target.value.trim() })} />
       <div class="attribute-value">
         <select aria-label="Comparison" value=${row.operator} onChange=${(event) => onChange({ ...row, operator: event.target.value })}>${OPERATORS.map((text) => html`<option key=${text} value=${text}>${text}</option>`)}</select>
-        <input type="text" list=${id} aria-label="Value" placeholder="value" value=${shown(row.value)} spellcheck=${false} autocomplete="off" onFocus=${load} onChange=${setValue} />
+        <input type="text" list=${id} aria-label="Value" placeholder="value" value=${value} spellcheck=${false} autocomplete="off" onFocus=${load} onInput=${(event) => setValue(event.target.value)} onChange=${keep} />
         <datalist id=${id}>${values.map((entry) => html`<option key=${entry.value} value=${entry.value} />`)}</datalist>
         ${onRemove !== undefined && html`<button type="button" class="icon-button" aria-label="Remove the condition" onClick=${onRemove}><${Icon} name="close" /></button>`}
       </div>
     </div>
   `;
+}
+
+// The text of a field while it is typed; a new value from outside takes its place.
+function useTyped(value) {
+  const [text, setText] = useState(value);
+  useEffect(() => setText(value), [value]);
+  return [text, setText];
 }
