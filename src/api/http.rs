@@ -6,7 +6,7 @@
 use super::answer::{Answer, Format, accepts_gzip};
 use super::params::Params;
 use super::tenant::{TenantError, tenant_of};
-use super::{ApiError, ApiState, ErrorKind, generated, health, metrics_query, prometheus, search, status, streaming, tags, trace};
+use super::{ApiError, ApiState, ErrorKind, generated, health, metrics_query, page, prometheus, search, status, streaming, tags, trace};
 use crate::frontend::partial_message;
 use crate::model::TenantId;
 use axum::Router;
@@ -25,7 +25,10 @@ const PARTIAL: HeaderName = HeaderName::from_static("x-conmoto-partial");
 /// The HTTP port: every path of the API, and the gRPC calls if `stream_over_http_enabled`.
 pub fn http_router(state: Arc<ApiState>) -> Router {
     let (path_prefix, api_prefix) = (literal(&state.config.http_path_prefix), literal(&state.config.http_api_prefix));
-    let mut router = queries(&format!("{path_prefix}{api_prefix}")).merge(operations(&path_prefix)).merge(prometheus::routes(&path_prefix));
+    let mut router = queries(&format!("{path_prefix}{api_prefix}"))
+        .merge(operations(&path_prefix))
+        .merge(prometheus::routes(&path_prefix))
+        .merge(page::routes(&path_prefix, &state.config));
     if state.config.stream_over_http_enabled {
         router = router.merge(calls(&state));
     }

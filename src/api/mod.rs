@@ -16,6 +16,7 @@ pub mod http;
 pub mod json;
 mod legacy;
 mod metrics_query;
+mod page;
 mod params;
 mod prometheus;
 pub mod protobuf;

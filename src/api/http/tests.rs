@@ -59,7 +59,7 @@ async fn refusals_are_bare_texts() {
         ("/api/metrics/query_range?start=4&end=5", 400, "parse error : syntax error: unexpected $end"),
         ("/api/metrics/query?q=%7B%7D&start=4&end=5", 400, "not a metrics query"),
         ("/api/nothing", 404, "404 page not found\n"),
-        ("/", 404, "404 page not found\n"),
+        ("/nothing", 404, "404 page not found\n"),
     ] {
         assert_eq!(get_json(uri).await, (status, body.to_string()), "{uri}");
     }

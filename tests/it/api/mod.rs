@@ -1,4 +1,5 @@
 //! The forms of answers.
 
 mod forms;
+mod page;
 mod streaming;
