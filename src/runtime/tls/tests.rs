@@ -1,6 +1,5 @@
 use super::*;
 use crate::runtime::serve::{Router, ServeOptions, serve};
-use axum::routing::get;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -62,7 +61,7 @@ async fn listening(settings: &TlsSettings) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let options = ServeOptions { tls: Tls::load(settings).expect("good settings"), ..ServeOptions::named("test") };
-    let router = Router::new().route("/", get(|| async { "secret" }));
+    let router = Router::new().fallback(|| async { "secret" });
     tokio::spawn(serve(listener, router, options, std::future::pending()));
     address
 }
