@@ -154,7 +154,10 @@ test("all that the page loads is below 300 KB", async () => {
   const page = await openPage(browser, { expect: [/prometheus/] });
   let bytes = 0;
   page.on("response", async (response) => {
-    if (new URL(response.url()).pathname.startsWith("/ui/") || new URL(response.url()).pathname === "/") bytes += (await response.request().sizes()).responseBodySize;
+    const { pathname } = new URL(response.url());
+    if (pathname !== "/" && !pathname.startsWith("/ui/")) return;
+    const { responseBodySize } = await response.request().sizes();
+    bytes += responseBodySize;
   });
   for (const hash of ["", "#/overview", "#/map", "#/status", "#/compare", `#/trace/${TEN_THOUSAND}`]) {
     await page.goto(`${server.url}/${hash}`);
