@@ -5,10 +5,9 @@
 
 use super::answer::{Answer, Format, accepts_gzip};
 use super::params::Params;
-use super::tenant::{TenantError, tenant_of};
+use super::tenant::{TenantError, caller_of};
 use super::{ApiError, ApiState, ErrorKind, health, metrics_query, search, status, streaming, tags, trace};
-use crate::frontend::partial_message;
-use crate::model::TenantId;
+use crate::frontend::{Caller, partial_message};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
@@ -77,7 +76,7 @@ pub(super) struct QueryRequest {
     /// How the answer is to be written.
     pub(super) format: Format,
     /// Whose data are asked for.
-    pub(super) tenant: Result<TenantId, TenantError>,
+    pub(super) caller: Result<Caller, TenantError>,
     /// The variable part of the path, percent-decoded once; empty if the route has none.
     pub(super) argument: String,
 }
@@ -97,8 +96,8 @@ where
             handler(Arc::clone(&state), request).await?.respond(accepts_gzip).await
         };
         let mut response = answer.await.unwrap_or_else(ApiError::into_response);
-        if let Ok(tenant) = tenant_of(&head.headers, state.config.multitenancy_enabled) {
-            tell_partial(&mut response, state.frontend.num_unreadable(&tenant));
+        if let Ok(caller) = caller_of(&head.headers, &state.config) {
+            tell_partial(&mut response, state.frontend.num_unreadable(&caller.tenants));
         }
         response
     })
@@ -114,12 +113,12 @@ fn tell_partial(response: &mut Response, num_unreadable: usize) {
 }
 
 fn query_request(state: &ApiState, params: Params, headers: &HeaderMap, argument: String) -> Result<QueryRequest, ApiError> {
-    let tenant = match tenant_of(headers, state.config.multitenancy_enabled) {
+    let caller = match caller_of(headers, &state.config) {
         Err(TenantError::Missing) => return Err(TenantError::Missing.into()),
-        tenant => tenant,
+        caller => caller,
     };
     params.check_expression_size(state.config.max_query_expression_size_bytes)?;
-    Ok(QueryRequest { params, format: Format::of(headers), tenant, argument })
+    Ok(QueryRequest { params, format: Format::of(headers), caller, argument })
 }
 
 /// `…/tag/{tag}/values`, where the tag may have slashes, so that a route cannot tell it from what follows.

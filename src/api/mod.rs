@@ -48,6 +48,8 @@ pub struct ApiConfig {
     pub http_api_prefix: String,
     /// Whether each query must name its tenant.
     pub multitenancy_enabled: bool,
+    /// Whether a query may name several tenants, `a|b`; default true (`query_frontend.multi_tenant_queries_enabled`).
+    pub multi_tenant_queries_enabled: bool,
     /// Whether the HTTP router also answers the gRPC calls; default true, so that Grafana can stream.
     pub stream_over_http_enabled: bool,
     /// Traces that a search returns when it names no `limit`, default 20.
@@ -78,6 +80,7 @@ impl Default for ApiConfig {
             http_path_prefix: String::new(),
             http_api_prefix: String::new(),
             multitenancy_enabled: false,
+            multi_tenant_queries_enabled: true,
             stream_over_http_enabled: true,
             default_result_limit: 20,
             max_result_limit: Some(262_144),

@@ -6,12 +6,13 @@ use super::legacy::{LegacySearch, parse_tags};
 use super::params::{Params, check_expression_size};
 use super::times::{RangeArgs, RangeRules, go_duration, strict_seconds, unsigned};
 use super::{ApiConfig, ApiError, ApiState, ErrorKind, json};
-use crate::frontend::SearchParams;
-use crate::model::{TenantId, TimeRange, UnixNanos};
+use crate::frontend::{Caller, SearchParams};
+use crate::model::{TimeRange, UnixNanos};
 use crate::proto::tempopb::{SearchRequest, SearchResponse};
 use crate::traceql;
 use crate::traceql::ast::{Body, Query};
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// What a `spss` of 0 means, whatever the default is.
 const ZERO_SPANS_PER_SPAN_SET: usize = 3;
@@ -19,7 +20,7 @@ const ZERO_SPANS_PER_SPAN_SET: usize = 3;
 /// `/api/search`.
 pub(super) async fn search(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let checked = SearchArgs::of_params(&request.params)?.check(&state.config, UnixNanos::now())?;
-    let response = checked.run(&state, &request.tenant?).await?;
+    let response = checked.run(&state, &request.caller?).await?;
     Answer::of_message(request.format, response, json::search).await
 }
 
@@ -139,19 +140,40 @@ pub(super) struct CheckedSearch {
 }
 
 impl CheckedSearch {
-    /// Searches. The answer of a legacy search has neither span sets nor counts by service (spec/query-api.md §4.3).
-    pub(super) async fn run(self, state: &ApiState, tenant: &TenantId) -> Result<SearchResponse, ApiError> {
-        let mut response = state.frontend.search(tenant, self.params).await?;
-        if self.legacy {
-            for trace in &mut response.traces {
-                trace.span_set = None;
-                trace.span_sets.clear();
-                trace.service_stats.clear();
-            }
-        }
-        response.metrics.get_or_insert_default();
-        Ok(response)
+    /// Whether it is asked without TraceQL.
+    pub(super) fn is_legacy(&self) -> bool {
+        self.legacy
     }
+
+    /// Searches.
+    pub(super) async fn run(self, state: &ApiState, caller: &Caller) -> Result<SearchResponse, ApiError> {
+        let legacy = self.legacy;
+        Ok(shaped(legacy, state.frontend.search(caller, self.params).await?))
+    }
+
+    /// As [`run`](Self::run); what is found on the way is sent to `partial`.
+    pub(super) async fn run_streamed(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        partial: mpsc::Sender<SearchResponse>,
+    ) -> Result<SearchResponse, ApiError> {
+        let legacy = self.legacy;
+        Ok(shaped(legacy, state.frontend.search_streamed(caller, self.params, partial).await?))
+    }
+}
+
+/// The answer of a legacy search has neither span sets nor counts by service (spec/query-api.md §4.3).
+pub(super) fn shaped(legacy: bool, mut response: SearchResponse) -> SearchResponse {
+    if legacy {
+        for trace in &mut response.traces {
+            trace.span_set = None;
+            trace.span_sets.clear();
+            trace.service_stats.clear();
+        }
+    }
+    response.metrics.get_or_insert_default();
+    response
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What operators and balancers ask: readiness, build, state, metrics, flush (spec/query-api.md §8).
 
 use super::{ApiState, Readiness};
-use crate::api::tenant::{TenantError, tenant_of};
+use crate::api::tenant::{TenantError, tenants_of};
 use crate::model::TenantId;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -95,11 +95,11 @@ pub(super) struct FlushQuery {
 /// `/flush`: answers once the recent data are in blocks; of the tenant named in the query or the header, or of all.
 pub(super) async fn flush(State(state): State<Arc<ApiState>>, Query(query): Query<FlushQuery>, headers: HeaderMap) -> Response {
     let named = query.tenant.filter(|tenant| !tenant.is_empty()).map(|tenant| TenantId::parse(&tenant));
-    let tenant = match (named, tenant_of(&headers, state.config.multitenancy_enabled)) {
+    let tenant = match (named, tenants_of(&headers, state.config.multitenancy_enabled, false)) {
         (Some(Ok(tenant)), _) => Some(tenant),
         (Some(Err(error)), _) => return text(StatusCode::BAD_REQUEST, error.to_string()),
         _ if !state.config.multitenancy_enabled => None,
-        (None, Ok(tenant)) => Some(tenant),
+        (None, Ok(tenants)) => tenants.single().cloned(),
         (None, Err(TenantError::Missing)) => None,
         (None, Err(error)) => return text(StatusCode::BAD_REQUEST, error.to_string()),
     };

@@ -5,8 +5,8 @@ use super::http::QueryRequest;
 use super::params::{Params, check_expression_size};
 use super::times::{RangeArgs, RangeRules, unsigned};
 use super::{ApiConfig, ApiError, ApiState, json};
-use crate::frontend::{ScopeTags, TagParams};
-use crate::model::{TenantId, UnixNanos};
+use crate::frontend::{Caller, ScopeTags, TagParams};
+use crate::model::UnixNanos;
 use crate::proto::tempopb::{
     MetadataMetrics, SearchTagValuesResponse, SearchTagValuesV2Response, SearchTagsResponse, SearchTagsV2Response, SearchTagsV2Scope,
     TagValue,
@@ -69,28 +69,28 @@ const MAX_CONDITION_GROUPS: usize = 100;
 /// `/api/search/tags`.
 pub(super) async fn names_version_1(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let query = NamesQuery::of_params(&request.params, false)?;
-    let response = query.version_1(&state, &request.tenant?).await?;
+    let response = query.version_1(&state, &request.caller?).await?;
     Answer::of_message(request.format, response, json::search_tags).await
 }
 
 /// `/api/v2/search/tags`.
 pub(super) async fn names_version_2(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let query = NamesQuery::of_params(&request.params, true)?;
-    let response = query.version_2(&state, &request.tenant?).await?;
+    let response = query.version_2(&state, &request.caller?).await?;
     Answer::of_message(request.format, response, json::search_tags_v2).await
 }
 
 /// `/api/search/tag/{tag}/values`.
 pub(super) async fn values_version_1(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let query = ValuesQuery::of_params(&request, false)?;
-    let response = query.version_1(&state, &request.tenant?).await?;
+    let response = query.version_1(&state, &request.caller?).await?;
     Answer::of_message(request.format, response, json::search_tag_values).await
 }
 
 /// `/api/v2/search/tag/{tag}/values`.
 pub(super) async fn values_version_2(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let query = ValuesQuery::of_params(&request, true)?;
-    let response = query.version_2(&state, &request.tenant?).await?;
+    let response = query.version_2(&state, &request.caller?).await?;
     match request.format {
         Format::Llm => Ok(offload(response.encoded_len(), move || Answer::llm(json::tag_values_llm(&response))).await?),
         format => Answer::of_message(format, response, json::search_tag_values_v2).await,
@@ -167,24 +167,29 @@ impl NamesQuery {
         NamesQuery::new(scope, TagFilter { query, range: params.flexible_range()?, limit })
     }
 
+    /// Judges filter and range.
+    pub(super) fn check(&self, config: &ApiConfig) -> Result<(), ApiError> {
+        self.filter.check(config).map(drop)
+    }
+
     fn wants(&self, scope: &str) -> bool {
         self.scope.as_ref().is_none_or(|wanted| wanted == scope)
     }
 
-    async fn stored(&self, state: &ApiState, tenant: &TenantId) -> Result<Vec<ScopeTags>, ApiError> {
+    async fn stored(&self, state: &ApiState, caller: &Caller) -> Result<Vec<ScopeTags>, ApiError> {
         let params = self.filter.check(&state.config)?;
         // What every span has needs no search.
         if self.scope.as_deref() == Some(INTRINSIC_SCOPE) {
             return Ok(Vec::new());
         }
-        let mut scopes = state.frontend.tag_names(tenant, params).await?;
+        let mut scopes = state.frontend.tag_names(caller, params).await?;
         scopes.retain(|scope| self.wants(scope.scope) && !scope.tags.is_empty());
         Ok(scopes)
     }
 
     /// One list; the intrinsic names only if they are asked for by their scope.
-    pub(super) async fn version_1(self, state: &ApiState, tenant: &TenantId) -> Result<SearchTagsResponse, ApiError> {
-        let mut tag_names: Vec<String> = self.stored(state, tenant).await?.into_iter().flat_map(|scope| scope.tags).collect();
+    pub(super) async fn version_1(self, state: &ApiState, caller: &Caller) -> Result<SearchTagsResponse, ApiError> {
+        let mut tag_names: Vec<String> = self.stored(state, caller).await?.into_iter().flat_map(|scope| scope.tags).collect();
         if self.scope.as_deref() == Some(INTRINSIC_SCOPE) {
             tag_names.extend(self.intrinsic_names());
         }
@@ -194,8 +199,8 @@ impl NamesQuery {
     }
 
     /// Lists by scope.
-    pub(super) async fn version_2(self, state: &ApiState, tenant: &TenantId) -> Result<SearchTagsV2Response, ApiError> {
-        let stored = self.stored(state, tenant).await?;
+    pub(super) async fn version_2(self, state: &ApiState, caller: &Caller) -> Result<SearchTagsV2Response, ApiError> {
+        let stored = self.stored(state, caller).await?;
         let mut scopes = Vec::with_capacity(stored.len() + 1);
         if self.wants(INTRINSIC_SCOPE) {
             scopes.push(SearchTagsV2Scope { name: INTRINSIC_SCOPE.to_string(), tags: self.intrinsic_names().collect() });
@@ -242,10 +247,15 @@ impl ValuesQuery {
         Ok(ValuesQuery { filter: TagFilter { query, range: params.flexible_range()?, limit }, ..named })
     }
 
+    /// Judges filter and range.
+    pub(super) fn check(&self, config: &ApiConfig) -> Result<(), ApiError> {
+        self.filter.check(config).map(drop)
+    }
+
     /// Values of all types as text, sorted.
-    pub(super) async fn version_1(self, state: &ApiState, tenant: &TenantId) -> Result<SearchTagValuesResponse, ApiError> {
+    pub(super) async fn version_1(self, state: &ApiState, caller: &Caller) -> Result<SearchTagValuesResponse, ApiError> {
         let params = self.filter.check(&state.config)?;
-        let found = state.frontend.tag_values(tenant, &self.bare_attribute(), params).await?;
+        let found = state.frontend.tag_values(caller, &self.bare_attribute(), params).await?;
         let mut tag_values: Vec<String> = found.into_iter().map(|value| value.value).collect();
         let always: &[&str] = match self.tag.as_str() {
             "status.code" => &["error", "ok", "unset"],
@@ -274,14 +284,14 @@ impl ValuesQuery {
     }
 
     /// Typed values.
-    pub(super) async fn version_2(self, state: &ApiState, tenant: &TenantId) -> Result<SearchTagValuesV2Response, ApiError> {
+    pub(super) async fn version_2(self, state: &ApiState, caller: &Caller) -> Result<SearchTagValuesV2Response, ApiError> {
         let attribute = traceql::parse_attribute(&self.tag).map_err(|error| {
             ApiError::invalid(format!("please provide a valid tagName: failed to parse identifier {}: {error}", self.tag))
         })?;
         let params = self.filter.check(&state.config)?;
         let mut tag_values = match constant_values(&attribute) {
             Some(words) => words.into_iter().map(|word| TagValue { r#type: "keyword".to_string(), value: word.to_string() }).collect(),
-            None => state.frontend.tag_values(tenant, &attribute, params).await?,
+            None => state.frontend.tag_values(caller, &attribute, params).await?,
         };
         if self.filter.limit > 0 {
             tag_values.truncate(self.filter.limit as usize);

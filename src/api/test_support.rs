@@ -1,7 +1,7 @@
 //! What the API's tests have in common: a state over an empty store, and requests.
 
 use super::{ApiConfig, ApiState, BuildInfo, FlushError, FlushFuture, Readiness, StatusPages};
-use crate::frontend::Frontend;
+use crate::frontend::{Caller, Frontend, FrontendConfig, Tenants};
 use crate::model::{TenantId, TraceId};
 use crate::querier::{RecentSource, RecentTrace, Snapshot};
 use axum::Router;
@@ -25,6 +25,11 @@ impl RecentSource for Empty {
     }
 }
 
+/// Who asks where there is one tenant only.
+pub(super) fn caller() -> Caller {
+    Tenants::from(TenantId::single()).into()
+}
+
 /// A ready server without data. Its flush fails for the tenant `broken`.
 pub(super) fn state(config: ApiConfig) -> ApiState {
     let flush = |tenant: Option<TenantId>| -> FlushFuture {
@@ -33,7 +38,7 @@ pub(super) fn state(config: ApiConfig) -> ApiState {
     };
     ApiState {
         config,
-        frontend: Arc::new(Frontend::new(Arc::new(Empty), 1, std::time::Duration::from_secs(30))),
+        frontend: Arc::new(Frontend::new(Arc::new(Empty), FrontendConfig::default())),
         readiness: watch::channel(Readiness::Ready).1,
         flush: Arc::new(flush),
         metrics_text: Arc::new(|| "# EOF\n".to_string()),

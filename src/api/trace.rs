@@ -66,7 +66,7 @@ pub(super) async fn version_2(state: Arc<ApiState>, request: QueryRequest) -> Re
 async fn find(state: &ApiState, request: QueryRequest) -> Result<(FoundTrace, usize), ApiError> {
     let id = TraceId::parse(&request.argument).map_err(|error| ApiError::invalid(error.to_string()))?;
     let range = check_params(&request.params)?;
-    let found = state.frontend.find_trace(&request.tenant?, id, range).await?;
+    let found = state.frontend.find_trace(&request.caller?, id, range).await?;
     let num_bytes = encoded_bytes(&found.resource_spans);
     Ok((found, num_bytes))
 }

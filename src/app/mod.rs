@@ -17,7 +17,7 @@ use crate::api::{ApiConfig, ApiState, BuildInfo, FlushError, Readiness, StatusPa
 use crate::compactor::{Compactor, CompactorConfig, Surroundings};
 use crate::config::Config;
 use crate::distributor::Distributor;
-use crate::frontend::Frontend;
+use crate::frontend::{Frontend, FrontendConfig};
 use crate::ingester::{Ingester, IngesterConfig, Recovered};
 use crate::model::TenantId;
 use crate::receiver::otlp_grpc::{self, OtlpGrpc};
@@ -150,7 +150,6 @@ impl App {
 
     fn api_state(&self) -> ApiState {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
         let compactor = Arc::clone(&self.compactor);
         let readings = move || {
@@ -161,7 +160,7 @@ impl App {
         let services = self.readiness.subscribe();
         ApiState {
             config: api_config(&self.config),
-            frontend: Arc::new(Frontend::new(recent, cores, self.config.query.query_timeout)),
+            frontend: Arc::new(Frontend::new(recent, frontend_config(&self.config))),
             readiness: self.readiness.subscribe(),
             flush: flush(Arc::clone(&self.ingester)),
             metrics_text: Arc::new(move || metrics.text()),
@@ -276,18 +275,29 @@ fn surroundings(config: &Config, ingester: &Arc<Ingester>) -> Surroundings {
     }
 }
 
+fn frontend_config(config: &Config) -> FrontendConfig {
+    FrontendConfig {
+        max_concurrent: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+        timeout: config.query.query_timeout,
+        max_waiting: config.query.max_outstanding_per_tenant,
+    }
+}
+
 fn api_config(config: &Config) -> ApiConfig {
     let query = &config.query;
     ApiConfig {
         http_path_prefix: config.server.http_path_prefix.clone(),
         http_api_prefix: config.http_api_prefix.clone(),
         multitenancy_enabled: config.multitenancy_enabled,
+        multi_tenant_queries_enabled: query.multi_tenant_queries_enabled,
         stream_over_http_enabled: config.stream_over_http_enabled,
         default_result_limit: query.default_result_limit,
         max_result_limit: query.max_result_limit,
         default_spans_per_span_set: query.default_spans_per_span_set,
         max_spans_per_span_set: query.max_spans_per_span_set,
         max_search_duration: query.max_search_duration,
+        max_metrics_duration: query.max_metrics_duration,
+        max_metrics_intervals: query.max_metrics_intervals,
         max_query_expression_size_bytes: query.max_query_expression_size_bytes,
         query_end_cutoff: query.query_end_cutoff,
         max_bytes_per_trace: query.max_bytes_per_trace,

@@ -110,6 +110,10 @@ pub struct QueryConfig {
     pub max_result_limit: Option<usize>,
     /// Longest time range of a search, default 168 h; `None` for no bound (`search.max_duration: 0`).
     pub max_search_duration: Option<Duration>,
+    /// Longest time range of a metrics query, default 24 h; `None` for no bound (`metrics.max_duration: 0`).
+    pub max_metrics_duration: Option<Duration>,
+    /// Most buckets of a metrics query, default 10000; 0 for no bound (`metrics.max_intervals`).
+    pub max_metrics_intervals: u64,
     /// Spans per span set when a search names no `spss`, default 3 (`search.default_spans_per_span_set`).
     pub default_spans_per_span_set: usize,
     /// Largest `spss` that a search may name, default 100; `None` for no bound (`search.max_spans_per_span_set: 0`).
@@ -120,6 +124,10 @@ pub struct QueryConfig {
     pub query_end_cutoff: Duration,
     /// How long a search, a metrics query or a query for tags may take, default 30 s (`querier.search.query_timeout`).
     pub query_timeout: Duration,
+    /// Whether a query may name several tenants, `a|b`; default true (`multi_tenant_queries_enabled`).
+    pub multi_tenant_queries_enabled: bool,
+    /// Most queries of a tenant that wait for their turn, default 2000; 0 means no bound (`max_outstanding_per_tenant`).
+    pub max_outstanding_per_tenant: usize,
     /// Largest trace in bytes that is taken in and given out, default 5000000; `None` for no bound
     /// (`overrides.defaults.global.max_bytes_per_trace: 0`).
     pub max_bytes_per_trace: Option<u64>,
@@ -131,11 +139,15 @@ impl Default for QueryConfig {
             default_result_limit: 20,
             max_result_limit: Some(262_144),
             max_search_duration: Some(Duration::from_secs(168 * 3600)),
+            max_metrics_duration: Some(Duration::from_secs(24 * 3600)),
+            max_metrics_intervals: 10_000,
             default_spans_per_span_set: 3,
             max_spans_per_span_set: Some(100),
             max_query_expression_size_bytes: 131_072,
             query_end_cutoff: Duration::ZERO,
             query_timeout: Duration::from_secs(30),
+            multi_tenant_queries_enabled: true,
+            max_outstanding_per_tenant: 2000,
             max_bytes_per_trace: Some(5_000_000),
         }
     }

@@ -47,6 +47,8 @@ pub(super) static FRONTEND: Table<Draft> = Table::new(
     &[
         Key::count("max_query_expression_size_bytes", |draft, bytes| draft.config.query.max_query_expression_size_bytes = size(bytes)),
         Key::duration("query_end_cutoff", |draft, cutoff| draft.config.query.query_end_cutoff = cutoff),
+        Key::count("max_outstanding_per_tenant", |draft, count| draft.config.query.max_outstanding_per_tenant = size(count)),
+        Key::bool("multi_tenant_queries_enabled", |draft, on| draft.config.query.multi_tenant_queries_enabled = on),
         Key::section("search", &FRONTEND_SEARCH),
         Key::section("trace_by_id", &FRONTEND_TRACE_BY_ID),
         Key::section("metrics", &FRONTEND_METRICS),
@@ -66,9 +68,7 @@ pub(super) static FRONTEND: Table<Draft> = Table::new(
         "max_batch_size",
         "max_body_size",
         "max_grpc_streaming_packet_size",
-        "max_outstanding_per_tenant",
         "max_retries",
-        "multi_tenant_queries_enabled",
         "port",
         "querier_forget_delay",
         "query_shards",
@@ -121,15 +121,17 @@ static FRONTEND_TRACE_BY_ID: Table<Draft> = Table::new(
     ],
 );
 
-static FRONTEND_METRICS: Table<Draft> = Table::ignoring(
+static FRONTEND_METRICS: Table<Draft> = Table::new(
     "frontend.MetricsConfig",
+    &[
+        Key::duration("max_duration", |draft, range| draft.config.query.max_metrics_duration = (!range.is_zero()).then_some(range)),
+        Key::count("max_intervals", |draft, count| draft.config.query.max_metrics_intervals = count),
+    ],
     &[
         "concurrent_jobs",
         "duration_slo",
         "interval",
-        "max_duration",
         "max_exemplars",
-        "max_intervals",
         "query_backend_after",
         "streaming_shards",
         "target_bytes_per_job",
