@@ -14,6 +14,7 @@ pub mod model;
 pub mod runtime;
 
 pub mod columns;
+pub mod overrides;
 pub mod traceql;
 
 pub mod block;

@@ -4,13 +4,17 @@
 //! with an illegal name where the handler first needs it.
 
 use super::answer::{Answer, Format, accepts_gzip};
+use super::compat::{jaeger, zipkin};
 use super::params::Params;
 use super::tenant::{TenantError, caller_of};
-use super::{ApiError, ApiState, ErrorKind, health, metrics_query, search, status, streaming, tags, trace};
+use super::{
+    ApiConfig, ApiError, ApiState, ErrorKind, health, metrics_query, observed, overrides_page, search, status, streaming, tags, trace,
+};
 use crate::frontend::{Caller, partial_message};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
 use http::header::{CONTENT_TYPE, HeaderMap, X_CONTENT_TYPE_OPTIONS};
@@ -24,16 +28,18 @@ const PARTIAL: HeaderName = HeaderName::from_static("x-conmoto-partial");
 /// The HTTP port: every path of the API, and the gRPC calls if `stream_over_http_enabled`.
 pub fn http_router(state: Arc<ApiState>) -> Router {
     let (path_prefix, api_prefix) = (literal(&state.config.http_path_prefix), literal(&state.config.http_api_prefix));
-    let mut router = queries(&format!("{path_prefix}{api_prefix}")).merge(operations(&path_prefix));
+    let mut router = queries(&format!("{path_prefix}{api_prefix}")).merge(operations(&path_prefix)).merge(compatible(&path_prefix));
     if state.config.stream_over_http_enabled {
         router = router.merge(calls(&state));
     }
-    router.fallback(not_found).with_state(state)
+    let observe = middleware::from_fn_with_state(Arc::clone(&state), observed::observe);
+    router.layer(observe).fallback(not_found).with_state(state)
 }
 
 /// The gRPC port: the calls and nothing else.
 pub fn grpc_router(state: Arc<ApiState>) -> Router {
-    calls(&state).fallback(unknown_call).with_state(state)
+    let observe = middleware::from_fn_with_state(Arc::clone(&state), observed::observe);
+    calls(&state).layer(observe).fallback(unknown_call).with_state(state)
 }
 
 /// A prefix as part of a route: braces in it are braces.
@@ -43,17 +49,35 @@ fn literal(prefix: &str) -> String {
 
 fn queries(prefix: &str) -> Router<Arc<ApiState>> {
     Router::new()
-        .route(&format!("{prefix}/api/traces/{{id}}"), query(trace::version_1))
-        .route(&format!("{prefix}/api/v2/traces/{{id}}"), query(trace::version_2))
+        .route(&format!("{prefix}/api/traces/{{traceID}}"), query(trace::version_1))
+        .route(&format!("{prefix}/api/v2/traces/{{traceID}}"), query(trace::version_2))
         .route(&format!("{prefix}/api/search"), query(search::search))
         .route(&format!("{prefix}/api/search/tags"), query(tags::names_version_1))
         .route(&format!("{prefix}/api/v2/search/tags"), query(tags::names_version_2))
-        .route(&format!("{prefix}/api/search/tag/{{*tag}}"), query(|state, request| of_tag(state, request, tags::values_version_1)))
-        .route(&format!("{prefix}/api/v2/search/tag/{{*tag}}"), query(|state, request| of_tag(state, request, tags::values_version_2)))
+        .route(&format!("{prefix}/api/search/tag/{{*tagName}}"), query(|state, request| of_tag(state, request, tags::values_version_1)))
+        .route(&format!("{prefix}/api/v2/search/tag/{{*tagName}}"), query(|state, request| of_tag(state, request, tags::values_version_2)))
         .route(&format!("{prefix}/api/metrics/query_range"), query(metrics_query::query_range))
         .route(&format!("{prefix}/api/metrics/query"), query(metrics_query::query_instant))
         .route(&format!("{prefix}/api/echo"), any(status::echo))
         .route(&format!("{prefix}/api/status/buildinfo"), get(status::build_info))
+}
+
+/// The query APIs of Jaeger and Zipkin.
+fn compatible(prefix: &str) -> Router<Arc<ApiState>> {
+    let (jaeger, zipkin) = (format!("{prefix}/jaeger/api"), format!("{prefix}/zipkin/api/v2"));
+    Router::new()
+        .route(&format!("{jaeger}/services"), query(jaeger::services))
+        .route(&format!("{jaeger}/services/{{service}}/operations"), query(jaeger::operation_names))
+        .route(&format!("{jaeger}/operations"), query(jaeger::operations))
+        .route(&format!("{jaeger}/traces"), query(jaeger::search))
+        .route(&format!("{jaeger}/traces/{{id}}"), query(jaeger::trace))
+        .route(&format!("{jaeger}/dependencies"), query(jaeger::service_dependencies))
+        .route(&format!("{zipkin}/services"), query(zipkin::services))
+        .route(&format!("{zipkin}/spans"), query(zipkin::span_names))
+        .route(&format!("{zipkin}/remoteServices"), query(zipkin::remote_services))
+        .route(&format!("{zipkin}/traces"), query(zipkin::search))
+        .route(&format!("{zipkin}/trace/{{id}}"), query(zipkin::trace))
+        .route(&format!("{zipkin}/dependencies"), query(zipkin::service_dependencies))
 }
 
 fn operations(prefix: &str) -> Router<Arc<ApiState>> {
@@ -61,7 +85,10 @@ fn operations(prefix: &str) -> Router<Arc<ApiState>> {
         .route(&format!("{prefix}/ready"), any(status::ready))
         .route(&format!("{prefix}/metrics"), any(status::metrics))
         .route(&format!("{prefix}/flush"), get(status::flush).post(status::flush))
+        .route(&format!("{prefix}/shutdown"), get(status::shutdown).post(status::shutdown))
         .route(&format!("{prefix}/status"), get(status::all_pages))
+        .route(&format!("{prefix}/status/overrides"), get(overrides_page::all))
+        .route(&format!("{prefix}/status/overrides/{{tenant}}"), get(overrides_page::one))
         .route(&format!("{prefix}/status/{{page}}"), get(status::one_page))
 }
 
@@ -77,6 +104,8 @@ pub(super) struct QueryRequest {
     pub(super) format: Format,
     /// Whose data are asked for.
     pub(super) caller: Result<Caller, TenantError>,
+    /// The settings for its tenants.
+    pub(super) config: ApiConfig,
     /// The variable part of the path, percent-decoded once; empty if the route has none.
     pub(super) argument: String,
 }
@@ -118,7 +147,8 @@ fn query_request(state: &ApiState, params: Params, headers: &HeaderMap, argument
         caller => caller,
     };
     params.check_expression_size(state.config.max_query_expression_size_bytes)?;
-    Ok(QueryRequest { params, format: Format::of(headers), caller, argument })
+    let config = caller.as_ref().map_or_else(|_| state.config.clone(), |caller| state.config_for(&caller.tenants));
+    Ok(QueryRequest { config, params, format: Format::of(headers), caller, argument })
 }
 
 /// `…/tag/{tag}/values`, where the tag may have slashes, so that a route cannot tell it from what follows.

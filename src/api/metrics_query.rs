@@ -20,7 +20,7 @@ const DEFAULT_SINCE_NANOS: u64 = 3600 * 1_000_000_000;
 /// `/api/metrics/query_range`. The answer is JSON whatever is accepted (recorded).
 pub(super) async fn query_range(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let now = UnixNanos::now();
-    let params = MetricsArgs::of_params(&request.params, now, Some(step_of(&request.params)))?.check_range(&state.config, now)?;
+    let params = MetricsArgs::of_params(&request.params, now, Some(step_of(&request.params)))?.check_range(&request.config, now)?;
     let response = run_range(&state, &request.caller?, params).await?;
     Answer::of_message(Format::Json, response, json::query_range).await
 }
@@ -28,7 +28,7 @@ pub(super) async fn query_range(state: Arc<ApiState>, request: QueryRequest) -> 
 /// `/api/metrics/query`.
 pub(super) async fn query_instant(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let now = UnixNanos::now();
-    let params = MetricsArgs::of_params(&request.params, now, None)?.check_instant(&state.config, now)?;
+    let params = MetricsArgs::of_params(&request.params, now, None)?.check_instant(&request.config, now)?;
     let response = run_instant(&state, &request.caller?, params).await?;
     Answer::of_message(Format::Json, response, json::query_instant).await
 }
@@ -159,7 +159,7 @@ impl Window {
         if self.start.0 >= end {
             return Err(ApiError::invalid("query window falls entirely within query_end_cutoff"));
         }
-        match config.max_metrics_duration {
+        match config.limits.max_metrics_duration {
             Some(max) if end - self.start.0 > nanos(max) => {
                 Err(ApiError::invalid(format!("metrics query time range exceeds the maximum allowed duration of {}", go_text(max))))
             }

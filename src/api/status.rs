@@ -10,6 +10,30 @@ use http::header::{CONTENT_TYPE, HeaderMap};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// `/status/endpoints`.
+const ENDPOINTS: &str = "\
+/api/traces/{traceID}
+/api/v2/traces/{traceID}
+/api/search
+/api/search/tags
+/api/v2/search/tags
+/api/search/tag/{tagName}/values
+/api/v2/search/tag/{tagName}/values
+/api/metrics/query_range
+/api/metrics/query
+/api/echo
+/api/status/buildinfo
+/jaeger/api/{services,services/{service}/operations,operations,traces,traces/{traceID},dependencies}
+/zipkin/api/v2/{services,spans,remoteServices,traces,trace/{traceID},dependencies}
+/tempopb.StreamingQuerier/{Search,SearchTags,SearchTagsV2,SearchTagValues,SearchTagValuesV2,MetricsQueryRange,MetricsQueryInstant}
+/ready
+/metrics
+/flush
+/shutdown
+/status
+/status/{version,services,endpoints,runtime_config,config,overrides,overrides/{tenant},usage-stats}
+";
+
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -109,9 +133,15 @@ pub(super) async fn flush(State(state): State<Arc<ApiState>>, Query(query): Quer
     }
 }
 
+/// `/shutdown`: everything recent becomes blocks and the process ends, as an ingester of Tempo 2 did.
+pub(super) async fn shutdown(State(state): State<Arc<ApiState>>) -> StatusCode {
+    state.shutdown.notify_one();
+    StatusCode::NO_CONTENT
+}
+
 /// `/status`: all pages.
 pub(super) async fn all_pages(State(state): State<Arc<ApiState>>) -> Response {
-    let pages = ["version", "services", "config"].map(|name| page(&state, name).unwrap_or_default());
+    let pages = ["version", "services", "endpoints", "runtime_config", "config"].map(|name| page(&state, name).unwrap_or_default());
     text(StatusCode::OK, pages.join("\n"))
 }
 
@@ -129,6 +159,9 @@ fn page(state: &ApiState, name: &str) -> Option<String> {
     match name {
         "version" => page += &format!("conmoto, version {}\n  revision: {}\n", build.version, build.revision),
         "services" => page.extend(services().into_iter().map(|(service, state)| format!("{service}: {state}\n"))),
+        "endpoints" => page += ENDPOINTS,
+        "runtime_config" => page.extend(state.overrides.entries().iter().map(|(name, limits)| format!("---\n{name}:\n{limits:#?}\n"))),
+        "usage-stats" => return Some("usage-stats is not enabled\n".to_string()),
         "config" => page += &format!("---\n{}\n", config.trim_end()),
         _ => return None,
     }

@@ -5,7 +5,7 @@
 //! metrics are in each of them. A client that goes away ends its query.
 
 use super::metrics_query::{MetricsArgs, run_instant, run_range};
-use super::search::{SearchArgs, shaped};
+use super::search::SearchArgs;
 use super::tags::{NamesQuery, TagFilter, ValuesQuery};
 use super::tenant::caller_of;
 use super::times::RangeArgs;
@@ -82,13 +82,14 @@ impl StreamingQuerier for Querier {
 
     async fn search(&self, request: Request<SearchRequest>) -> Answer<SearchResponse> {
         let (caller, state) = (self.caller(&request)?, Arc::clone(&self.state));
-        let checked = SearchArgs::of_message(request.into_inner()).check(&state.config, UnixNanos::now())?;
+        let config = state.config_for(&caller.tenants);
+        let checked = SearchArgs::of_message(request.into_inner()).check(&config, UnixNanos::now())?;
         let (sender, mut partial) = mpsc::channel(1);
         let progress = caller.progress.clone();
         // With nothing new to show, how far the search has come is shown.
-        let legacy = checked.is_legacy();
+        let form = checked.form();
         let under_way = move || match partial.try_recv() {
-            Ok(found) => shaped(legacy, found),
+            Ok(found) => form.shape(found),
             Err(_) => SearchResponse { metrics: Some(progress.metrics()), ..Default::default() },
         };
         let work = async move {
@@ -100,9 +101,10 @@ impl StreamingQuerier for Querier {
 
     async fn search_tags(&self, request: Request<SearchTagsRequest>) -> Answer<SearchTagsResponse> {
         let (caller, state) = (self.caller(&request)?, Arc::clone(&self.state));
+        let config = state.config_for(&caller.tenants);
         // Version 1 has no filter.
         let query = Self::names(SearchTagsRequest { query: String::new(), ..request.into_inner() })?;
-        query.check(&state.config)?;
+        query.check(&config)?;
         let progress = caller.progress.clone();
         let under_way = move || SearchTagsResponse { metrics: Some(progress.metadata_metrics()), ..Default::default() };
         let work = async move {
@@ -114,8 +116,9 @@ impl StreamingQuerier for Querier {
 
     async fn search_tags_v2(&self, request: Request<SearchTagsRequest>) -> Answer<SearchTagsV2Response> {
         let (caller, state) = (self.caller(&request)?, Arc::clone(&self.state));
+        let config = state.config_for(&caller.tenants);
         let query = Self::names(request.into_inner())?;
-        query.check(&state.config)?;
+        query.check(&config)?;
         let progress = caller.progress.clone();
         let under_way = move || SearchTagsV2Response { metrics: Some(progress.metadata_metrics()), ..Default::default() };
         let work = async move {
@@ -127,9 +130,10 @@ impl StreamingQuerier for Querier {
 
     async fn search_tag_values(&self, request: Request<SearchTagValuesRequest>) -> Answer<SearchTagValuesResponse> {
         let (caller, state) = (self.caller(&request)?, Arc::clone(&self.state));
+        let config = state.config_for(&caller.tenants);
         // Version 1 has no filter.
         let query = Self::values(SearchTagValuesRequest { query: String::new(), ..request.into_inner() })?;
-        query.check(&state.config)?;
+        query.check(&config)?;
         let progress = caller.progress.clone();
         let under_way = move || SearchTagValuesResponse { metrics: Some(progress.metadata_metrics()), ..Default::default() };
         let work = async move {
@@ -141,8 +145,9 @@ impl StreamingQuerier for Querier {
 
     async fn search_tag_values_v2(&self, request: Request<SearchTagValuesRequest>) -> Answer<SearchTagValuesV2Response> {
         let (caller, state) = (self.caller(&request)?, Arc::clone(&self.state));
+        let config = state.config_for(&caller.tenants);
         let query = Self::values(request.into_inner())?;
-        query.check(&state.config)?;
+        query.check(&config)?;
         let progress = caller.progress.clone();
         let under_way = move || SearchTagValuesV2Response { metrics: Some(progress.metadata_metrics()), ..Default::default() };
         let work = async move {
@@ -154,8 +159,9 @@ impl StreamingQuerier for Querier {
 
     async fn metrics_query_range(&self, request: Request<QueryRangeRequest>) -> Answer<QueryRangeResponse> {
         let (caller, state) = (self.caller(&request)?, Arc::clone(&self.state));
+        let config = state.config_for(&caller.tenants);
         let now = UnixNanos::now();
-        let params = MetricsArgs::of_range_message(request.into_inner(), now).check_range(&state.config, now)?;
+        let params = MetricsArgs::of_range_message(request.into_inner(), now).check_range(&config, now)?;
         let progress = caller.progress.clone();
         let under_way = move || QueryRangeResponse { metrics: Some(progress.metrics()), ..Default::default() };
         let work = async move {
@@ -171,8 +177,9 @@ impl StreamingQuerier for Querier {
 
     async fn metrics_query_instant(&self, request: Request<QueryInstantRequest>) -> Answer<QueryInstantResponse> {
         let (caller, state) = (self.caller(&request)?, Arc::clone(&self.state));
+        let config = state.config_for(&caller.tenants);
         let now = UnixNanos::now();
-        let params = MetricsArgs::of_instant_message(request.into_inner(), now).check_instant(&state.config, now)?;
+        let params = MetricsArgs::of_instant_message(request.into_inner(), now).check_instant(&config, now)?;
         let progress = caller.progress.clone();
         let under_way = move || QueryInstantResponse { metrics: Some(progress.metrics()), ..Default::default() };
         let work = async move {

@@ -63,9 +63,6 @@ const RESOURCE_NAMES: [&str; 9] = [
 ];
 const SPAN_NAMES: [&str; 3] = ["http.method", "http.url", "http.status_code"];
 
-/// Largest number of alternatives in a filter (`read.max_condition_groups_per_tag_query`).
-const MAX_CONDITION_GROUPS: usize = 100;
-
 /// `/api/search/tags`.
 pub(super) async fn names_version_1(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let query = NamesQuery::of_params(&request.params, false)?;
@@ -111,12 +108,14 @@ impl TagFilter {
     fn check(&self, config: &ApiConfig) -> Result<TagParams, ApiError> {
         check_expression_size(&self.query, config.max_query_expression_size_bytes)?;
         let filter = traceql::parse_tag_filter(&self.query);
-        if filter.as_ref().is_some_and(|filter| num_condition_groups(filter) > MAX_CONDITION_GROUPS) {
+        if let Some(max) = config.limits.max_condition_groups
+            && filter.as_ref().is_some_and(|filter| num_condition_groups(filter) > max)
+        {
             return Err(ApiError::invalid(format!(
-                "maximum condition groups reached (limit: {MAX_CONDITION_GROUPS}). Reduce the number of OR conditions in the query"
+                "maximum condition groups reached (limit: {max}). Reduce the number of OR conditions in the query"
             )));
         }
-        let rules = RangeRules { now: UnixNanos::now(), cutoff: config.query_end_cutoff, max_duration: config.max_search_duration };
+        let rules = RangeRules { now: UnixNanos::now(), cutoff: config.query_end_cutoff, max_duration: config.limits.max_search_duration };
         let range = self.range.rewritten(&rules)?;
         if let Some(range) = &range {
             RangeArgs::check_length(range, &rules)?;
@@ -177,7 +176,7 @@ impl NamesQuery {
     }
 
     async fn stored(&self, state: &ApiState, caller: &Caller) -> Result<Vec<ScopeTags>, ApiError> {
-        let params = self.filter.check(&state.config)?;
+        let params = self.filter.check(&state.config_for(&caller.tenants))?;
         // What every span has needs no search.
         if self.scope.as_deref() == Some(INTRINSIC_SCOPE) {
             return Ok(Vec::new());
@@ -195,6 +194,7 @@ impl NamesQuery {
         }
         tag_names.sort_unstable();
         tag_names.dedup();
+        Room::of(state, caller).truncate(&mut tag_names, String::len);
         Ok(SearchTagsResponse { tag_names, metrics: Some(MetadataMetrics::default()) })
     }
 
@@ -205,7 +205,12 @@ impl NamesQuery {
         if self.wants(INTRINSIC_SCOPE) {
             scopes.push(SearchTagsV2Scope { name: INTRINSIC_SCOPE.to_string(), tags: self.intrinsic_names().collect() });
         }
-        scopes.extend(stored.into_iter().map(|ScopeTags { scope, tags }| SearchTagsV2Scope { name: scope.to_string(), tags }));
+        let mut room = Room::of(state, caller);
+        let stored = stored.into_iter().map(|mut scope| {
+            room.truncate(&mut scope.tags, String::len);
+            scope
+        });
+        scopes.extend(stored.map(|ScopeTags { scope, tags }| SearchTagsV2Scope { name: scope.to_string(), tags }));
         Ok(SearchTagsV2Response { scopes, metrics: Some(MetadataMetrics::default()) })
     }
 
@@ -254,7 +259,7 @@ impl ValuesQuery {
 
     /// Values of all types as text, sorted.
     pub(super) async fn version_1(self, state: &ApiState, caller: &Caller) -> Result<SearchTagValuesResponse, ApiError> {
-        let params = self.filter.check(&state.config)?;
+        let params = self.filter.check(&state.config_for(&caller.tenants))?;
         let found = state.frontend.tag_values(caller, &self.bare_attribute(), params).await?;
         let mut tag_values: Vec<String> = found.into_iter().map(|value| value.value).collect();
         let always: &[&str] = match self.tag.as_str() {
@@ -265,6 +270,7 @@ impl ValuesQuery {
         tag_values.extend(always.iter().map(|value| (*value).to_string()));
         tag_values.sort_unstable();
         tag_values.dedup();
+        Room::of(state, caller).truncate(&mut tag_values, String::len);
         if self.filter.limit > 0 {
             tag_values.truncate(self.filter.limit as usize);
         }
@@ -288,7 +294,7 @@ impl ValuesQuery {
         let attribute = traceql::parse_attribute(&self.tag).map_err(|error| {
             ApiError::invalid(format!("please provide a valid tagName: failed to parse identifier {}: {error}", self.tag))
         })?;
-        let params = self.filter.check(&state.config)?;
+        let params = self.filter.check(&state.config_for(&caller.tenants))?;
         let mut tag_values = match constant_values(&attribute) {
             Some(words) => words.into_iter().map(|word| TagValue { r#type: "keyword".to_string(), value: word.to_string() }).collect(),
             None => state.frontend.tag_values(caller, &attribute, params).await?,
@@ -296,7 +302,35 @@ impl ValuesQuery {
         if self.filter.limit > 0 {
             tag_values.truncate(self.filter.limit as usize);
         }
+        Room::of(state, caller).truncate(&mut tag_values, |value| value.value.len());
         Ok(SearchTagValuesV2Response { tag_values, metrics: Some(MetadataMetrics::default()) })
+    }
+}
+
+/// Bytes of names or values that an answer may still have (`read.max_bytes_per_tag_values_query`); no bound by default.
+struct Room {
+    bytes: usize,
+}
+
+impl Room {
+    fn of(state: &ApiState, caller: &Caller) -> Self {
+        let max = state.config_for(&caller.tenants).limits.max_bytes_per_tag_values;
+        Room { bytes: max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX)) }
+    }
+
+    /// Keeps what there is room for.
+    fn truncate<T>(&mut self, items: &mut Vec<T>, num_bytes: impl Fn(&T) -> usize) {
+        let fitting = items.iter().position(|item| match self.bytes.checked_sub(num_bytes(item)) {
+            Some(left) => {
+                self.bytes = left;
+                false
+            }
+            None => true,
+        });
+        if let Some(fitting) = fitting {
+            items.truncate(fitting);
+            self.bytes = 0;
+        }
     }
 }
 

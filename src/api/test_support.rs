@@ -3,6 +3,7 @@
 use super::{ApiConfig, ApiState, BuildInfo, FlushError, FlushFuture, Readiness, StatusPages};
 use crate::frontend::{Caller, Frontend, FrontendConfig, Tenants};
 use crate::model::{TenantId, TraceId};
+use crate::overrides::Overrides;
 use crate::querier::{RecentSource, RecentTrace, Snapshot};
 use axum::Router;
 use axum::body::Body;
@@ -37,10 +38,13 @@ pub(super) fn state(config: ApiConfig) -> ApiState {
         Box::pin(std::future::ready(if broken { Err(FlushError("disk full".to_string())) } else { Ok(()) }))
     };
     ApiState {
+        overrides: Arc::new(Overrides::new(config.limits.clone())),
         config,
         frontend: Arc::new(Frontend::new(Arc::new(Empty), FrontendConfig::default())),
         readiness: watch::channel(Readiness::Ready).1,
         flush: Arc::new(flush),
+        durations: crate::telemetry::registry::Durations::default(),
+        shutdown: Arc::default(),
         metrics_text: Arc::new(|| "# EOF\n".to_string()),
         status: StatusPages {
             build: BuildInfo::default(),

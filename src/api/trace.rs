@@ -16,12 +16,12 @@ use std::sync::Arc;
 
 /// `/api/traces/{id}`.
 pub(super) async fn version_1(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
-    let format = request.format;
+    let (format, max_bytes) = (request.format, request.config.limits.max_bytes_per_trace);
     let (FoundTrace { resource_spans, .. }, num_bytes) = find(&state, request).await?;
     if resource_spans.is_empty() {
         return Err(ApiError::new(ErrorKind::NotFound, ""));
     }
-    if let Some(max) = state.config.max_bytes_per_trace.filter(|max| num_bytes as u64 > *max) {
+    if let Some(max) = max_bytes.filter(|max| num_bytes as u64 > *max) {
         return Err(ApiError::new(ErrorKind::TooLarge, format!("trace exceeds max size (max bytes: {max})")));
     }
     let write = move || match format {
@@ -35,10 +35,10 @@ pub(super) async fn version_1(state: Arc<ApiState>, request: QueryRequest) -> Re
 
 /// `/api/v2/traces/{id}`.
 pub(super) async fn version_2(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
-    let format = request.format;
+    let (format, max_bytes) = (request.format, request.config.limits.max_bytes_per_trace);
     check_filter(&request.params)?;
     let (FoundTrace { resource_spans, inspected_bytes, num_unreadable }, num_bytes) = find(&state, request).await?;
-    let cut_at = state.config.max_bytes_per_trace.filter(|max| num_bytes as u64 > *max);
+    let cut_at = max_bytes.filter(|max| num_bytes as u64 > *max);
     let write = move || {
         let (resource_spans, status, message) = match cut_at {
             None if num_unreadable > 0 => (resource_spans, PartialStatus::Partial, partial_message(num_unreadable)),

@@ -11,15 +11,19 @@ mod data_dir;
 pub mod health;
 mod listeners;
 mod metrics;
+mod overrides;
+mod query_metrics;
 pub mod storage;
 
 use crate::api::{ApiConfig, ApiState, BuildInfo, FlushError, Readiness, StatusPages, grpc_router, http_router};
 use crate::compactor::{Compactor, CompactorConfig, Surroundings};
 use crate::config::Config;
 use crate::distributor::Distributor;
+use crate::distributor::limited::Limited;
 use crate::frontend::{Frontend, FrontendConfig};
 use crate::ingester::{Ingester, IngesterConfig, Recovered};
 use crate::model::TenantId;
+use crate::overrides::Overrides;
 use crate::receiver::otlp_grpc::{self, OtlpGrpc};
 use crate::receiver::otlp_http::{self, OtlpHttp};
 use crate::receiver::tenant::Tenancy;
@@ -27,7 +31,7 @@ use crate::receiver::zipkin_http::{self, ZipkinHttp};
 use crate::runtime::serve::{Router, ServeOptions, serve};
 use crate::store::spool::Mover;
 use crate::store::{BlockLists, Store, poll};
-use crate::telemetry::registry::Metrics;
+use crate::telemetry::registry::{Durations, Metrics};
 use adapters::{InProcessRecent, InProcessTarget};
 use anyhow::Context;
 use data_dir::DataDirLock;
@@ -37,7 +41,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 /// A server that is ready to run: its listeners are bound and its data is loaded.
@@ -49,6 +53,9 @@ pub struct App {
     blocks: Arc<BlockLists>,
     compactor: Arc<Compactor>,
     recovered: Recovered,
+    overrides: Arc<Overrides>,
+    /// Told by `/shutdown`.
+    shutdown: Arc<Notify>,
     readiness: watch::Sender<Readiness>,
     wal_dir: PathBuf,
     /// Held for the life of the process.
@@ -58,6 +65,7 @@ pub struct App {
 impl App {
     /// Binds, locks, loads and replays.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let overrides = overrides::start(&config)?;
         let listeners = Listeners::bind(&config).await?;
         let wal_dir = data_dir::wal_dir(&config.storage)?;
         let lock = DataDirLock::take(&wal_dir)?;
@@ -68,9 +76,22 @@ impl App {
         let (ingester, recovered) =
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
-        let compactor = Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&config, &ingester));
+        let compactor = Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&overrides, &ingester));
         let (readiness, _) = watch::channel(Readiness::Starting);
-        Ok(App { config, listeners, ingester, store, blocks, compactor, recovered, readiness, wal_dir, _lock: lock })
+        Ok(App {
+            config,
+            listeners,
+            ingester,
+            store,
+            blocks,
+            compactor,
+            recovered,
+            overrides,
+            shutdown: Arc::default(),
+            readiness,
+            wal_dir,
+            _lock: lock,
+        })
     }
 
     /// Where the HTTP API listens.
@@ -95,14 +116,15 @@ impl App {
 
     /// The way in for spans made inside the process.
     pub fn distributor(&self) -> Distributor {
-        Distributor::new(Arc::new(InProcessTarget(Arc::clone(&self.ingester))))
+        let target = Arc::new(InProcessTarget(Arc::clone(&self.ingester)));
+        Distributor::new(Arc::new(Limited::new(target, Arc::clone(&self.overrides), self.config.distributor.retry_after)))
     }
 
     /// Serves until `shutdown` resolves, then stops in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let distributor = self.distributor();
         let state = Arc::new(self.api_state());
-        let App { config, listeners, ingester, store, blocks, compactor, readiness, .. } = self;
+        let App { config, listeners, ingester, store, blocks, compactor, overrides, shutdown: asked_to_stop, readiness, .. } = self;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
         let mut receivers = JoinSet::new();
         for (bound, router) in receiver_routers(&config, listeners.receivers, &distributor) {
@@ -116,11 +138,15 @@ impl App {
         let mover = Mover::new(store.clone(), Arc::clone(&blocks), config.ingester.complete_block_timeout);
         let moving = tokio::spawn(mover.clone().run(stop_flusher.subscribe()));
         tokio::spawn(poll::run(blocks, store, config.storage.blocklist_poll, stop_flusher.subscribe()));
+        tokio::spawn(overrides::run(overrides, config.clone(), stop_flusher.subscribe()));
         let compacting = tokio::spawn(compactor.run(stop_compactor.subscribe()));
         readiness.send_replace(Readiness::Ready);
         tracing::info!("Conmoto started");
 
-        shutdown.await;
+        let flush_at_end = tokio::select! {
+            () = shutdown => config.ingester.flush_all_on_shutdown,
+            () = asked_to_stop.notified() => true,
+        };
         tracing::info!("shutting down");
         readiness.send_replace(Readiness::Stopping);
         tokio::time::sleep(config.shutdown_delay).await;
@@ -140,7 +166,7 @@ impl App {
         if moving.await.is_err() {
             tracing::error!("the task that moves blocks to the bucket had ended before; the blocks are on local disk");
         }
-        if config.ingester.flush_all_on_shutdown {
+        if flush_at_end {
             flush_on_shutdown(&ingester, &mover).await;
         }
         ingester.wal().close().await.context("could not close the write-ahead log")?;
@@ -152,15 +178,23 @@ impl App {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
         let compactor = Arc::clone(&self.compactor);
+        let frontend = Arc::new(Frontend::new(recent, frontend_config(&self.config)));
+        let (asked, overrides) = (Arc::clone(&frontend), Arc::clone(&self.overrides));
         let readings = move || {
             compactor.measure();
-            metrics::readings(&ingester, &store, &blocks, compactor.instruments())
+            let mut readings = metrics::readings(&ingester, &store, &blocks, compactor.instruments());
+            readings.extend(query_metrics::readings(&asked, &overrides));
+            readings
         };
-        let metrics = Metrics::new(Box::new(readings));
+        let durations = Durations::default();
+        let metrics = Metrics::new(Box::new(readings)).with("tempo_request_duration_seconds", "Time until an answer begins", &durations);
         let services = self.readiness.subscribe();
         ApiState {
             config: api_config(&self.config),
-            frontend: Arc::new(Frontend::new(recent, frontend_config(&self.config))),
+            overrides: Arc::clone(&self.overrides),
+            frontend,
+            durations,
+            shutdown: Arc::clone(&self.shutdown),
             readiness: self.readiness.subscribe(),
             flush: flush(Arc::clone(&self.ingester)),
             metrics_text: Arc::new(move || metrics.text()),
@@ -267,11 +301,11 @@ fn compactor_config(config: &Config) -> CompactorConfig {
     }
 }
 
-fn surroundings(config: &Config, ingester: &Arc<Ingester>) -> Surroundings {
-    let (ingester, retention) = (Arc::clone(ingester), config.retention.block_retention);
+fn surroundings(overrides: &Arc<Overrides>, ingester: &Arc<Ingester>) -> Surroundings {
+    let (ingester, overrides) = (Arc::clone(ingester), Arc::clone(overrides));
     Surroundings {
         is_quiet: Box::new(move |tenant| ingester.existing_head(tenant).is_none_or(|head| head.bytes() == 0)),
-        retention: Box::new(move |_| retention),
+        retention: Box::new(move |tenant| overrides.limits_for(tenant).block_retention),
     }
 }
 
@@ -295,12 +329,9 @@ fn api_config(config: &Config) -> ApiConfig {
         max_result_limit: query.max_result_limit,
         default_spans_per_span_set: query.default_spans_per_span_set,
         max_spans_per_span_set: query.max_spans_per_span_set,
-        max_search_duration: query.max_search_duration,
-        max_metrics_duration: query.max_metrics_duration,
         max_metrics_intervals: query.max_metrics_intervals,
         max_query_expression_size_bytes: query.max_query_expression_size_bytes,
         query_end_cutoff: query.query_end_cutoff,
-        max_bytes_per_trace: query.max_bytes_per_trace,
         ..ApiConfig::default()
     }
 }

@@ -4,6 +4,8 @@
 //! malformed or an illegal id is refused whole, as senders expect of Tempo (spec/ingest.md §9.2). What passes goes to the
 //! [`PushTarget`].
 
+pub mod limited;
+
 use crate::columns::validate::{Refusal, Validated, validate};
 use crate::model::TenantId;
 use crate::runtime::offload::offload;

@@ -24,8 +24,8 @@ use turns::Turns;
 
 pub use crate::querier::QueryError;
 pub use crate::querier::metrics::MetricsParams;
-pub use crate::querier::search::SearchParams;
 pub use crate::querier::progress::Progress;
+pub use crate::querier::search::SearchParams;
 pub use crate::querier::tags::{ScopeTags, TagParams};
 pub use caller::{Caller, Tenants};
 pub use instruments::{FrontendInstruments, Operation};
@@ -203,12 +203,7 @@ fn snapshot_of(recent: &dyn RecentSource, tenants: &Tenants) -> Result<Snapshot,
 }
 
 /// What one tenant has of a trace. If a block turns out to be damaged, the rest is asked again without it.
-fn find_pieces(
-    recent: &dyn RecentSource,
-    tenant: &TenantId,
-    id: &TraceId,
-    range: Option<TimeRange>,
-) -> Result<TracePieces, QueryError> {
+fn find_pieces(recent: &dyn RecentSource, tenant: &TenantId, id: &TraceId, range: Option<TimeRange>) -> Result<TracePieces, QueryError> {
     loop {
         let found_recently = recent.find_trace(tenant, id);
         let blocks = Arc::clone(&found_recently.blocks);

@@ -2,8 +2,8 @@ use super::super::health::{HealthCheckRequest, HealthCheckResponse};
 use super::super::test_support::state;
 use super::super::{ApiConfig, Readiness, grpc_router};
 use super::*;
-use crate::proto::tempopb::{SearchMetrics, TraceSearchMetadata};
 use crate::proto::tempopb::streaming_querier_client::StreamingQuerierClient;
+use crate::proto::tempopb::{SearchMetrics, TraceSearchMetadata};
 use axum::Router;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -101,7 +101,8 @@ fn slow(takes: Duration, ended: Arc<AtomicBool>) -> Response<Packets<SearchRespo
             self.0.store(true, Relaxed);
         }
     }
-    let metrics = |jobs| SearchResponse { metrics: Some(SearchMetrics { completed_jobs: jobs, ..Default::default() }), ..Default::default() };
+    let metrics =
+        |jobs| SearchResponse { metrics: Some(SearchMetrics { completed_jobs: jobs, ..Default::default() }), ..Default::default() };
     let ended = Ended(ended);
     let work = async move {
         let _ended = ended;

@@ -44,6 +44,7 @@ fn bad_limits_are_ignored_for_names_only() {
             params: Params::of(&format!("/x?{query}").parse().expect("a URI")),
             format: Format::Json,
             caller: Ok(caller()),
+            config: ApiConfig::default(),
             argument: "a".to_string(),
         };
         assert_eq!(ValuesQuery::of_params(&request, true).expect_err("refused").to_string(), error);

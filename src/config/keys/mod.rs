@@ -13,6 +13,8 @@ mod server;
 mod storage;
 mod write;
 
+pub(super) use overrides::{DEFAULTS as TENANT, OVERRIDES as TENANT_FLAT};
+
 use super::draft::Draft;
 use super::schema::{Key, Table, When};
 

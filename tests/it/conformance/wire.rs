@@ -151,7 +151,11 @@ fn check_http(server: &Server, case: &Value) {
     let params: Vec<(&str, &str)> = params.iter().map(|(name, value)| (*name, &**value)).collect();
     let target = with_query(text(case, "path"), &params);
     let got = send(server.api, "GET", &target, &[("Accept", text(case, "accept"))], b"").expect("an answer");
-    assert_eq!((u64::from(got.status), got.header("content-type")), (case["status"].as_u64().expect("a status"), text(case, "content_type")), "{id}");
+    assert_eq!(
+        (u64::from(got.status), got.header("content-type")),
+        (case["status"].as_u64().expect("a status"), text(case, "content_type")),
+        "{id}"
+    );
     let wanted = bytes_of(&case["body"]);
     if wanted.is_empty() || got.body.is_empty() {
         return assert_eq!(got.body, wanted, "{id}");

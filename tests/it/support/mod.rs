@@ -6,6 +6,7 @@ pub mod grpc;
 pub mod http;
 pub mod rng;
 pub mod server;
+pub mod stock;
 
 use std::time::{Duration, Instant};
 
