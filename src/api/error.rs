@@ -26,7 +26,7 @@ pub enum ErrorKind {
     Unsupported,
     /// Data, store or server.
     Internal,
-    /// The server ends.
+    /// The server ends, or has no time for the request.
     Stopping,
     /// The query took longer than it may.
     TimedOut,

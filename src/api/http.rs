@@ -18,8 +18,9 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
 use http::header::{CONTENT_TYPE, HeaderMap, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode, Uri};
 use std::sync::Arc;
+use std::time::Duration;
 use tonic::Status;
 
 /// Header of an answer that may lack the spans of blocks that cannot be read; one of our own.
@@ -120,16 +121,37 @@ where
         let (head, _) = request.into_parts();
         let accepts_gzip = accepts_gzip(&head.headers);
         let answer = async {
+            check_url(&state, &head.uri)?;
             let argument = argument.map(|Path(argument)| argument).unwrap_or_default();
             let request = query_request(&state, Params::of(&head.uri), &head.headers, argument)?;
             handler(Arc::clone(&state), request).await?.respond(accepts_gzip).await
         };
-        let mut response = answer.await.unwrap_or_else(ApiError::into_response);
+        let mut response = within(state.config.api_timeout, answer).await.unwrap_or_else(ApiError::into_response);
         if let Ok(caller) = caller_of(&head.headers, &state.config) {
             tell_partial(&mut response, state.frontend.num_unreadable(&caller.tenants));
         }
         response
     })
+}
+
+fn check_url(state: &ApiState, uri: &Uri) -> Result<(), ApiError> {
+    let url = uri.path_and_query().map_or("", |url| url.as_str());
+    if !state.denied_urls.is_match(url) {
+        return Ok(());
+    }
+    Err(ApiError::invalid(format!(
+        "Invalid request {url}. This query has been identified as one that destabilizes our system. Contact your system administrator for \
+         more information"
+    )))
+}
+
+/// The answer, if it is there in time (`query_frontend.api_timeout`).
+async fn within<T>(timeout: Duration, answer: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    if timeout.is_zero() {
+        return answer.await;
+    }
+    let late = |_| ApiError::new(ErrorKind::Stopping, "unable to process request in the configured timeout");
+    tokio::time::timeout(timeout, answer).await.map_err(late)?
 }
 
 /// Says that spans may be missing. Most answers have no member for that, and clients read strictly.

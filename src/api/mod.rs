@@ -28,6 +28,7 @@ mod tags;
 mod tenant;
 mod times;
 mod trace;
+mod trace_filter;
 
 #[cfg(test)]
 mod test_support;
@@ -70,6 +71,8 @@ pub struct ApiConfig {
     pub max_metrics_intervals: u64,
     /// Longest TraceQL text in bytes, default 131072.
     pub max_query_expression_size_bytes: usize,
+    /// How long a request over HTTP may take; zero for no bound.
+    pub api_timeout: Duration,
     /// Newest data that search, tags and metrics leave out; default 0.
     pub query_end_cutoff: Duration,
     /// What the tenants that are asked may ask for; those of a query take the place of these.
@@ -90,6 +93,7 @@ impl Default for ApiConfig {
             max_spans_per_span_set: Some(100),
             max_metrics_intervals: 10_000,
             max_query_expression_size_bytes: 131_072,
+            api_timeout: Duration::ZERO,
             query_end_cutoff: Duration::ZERO,
             limits: Limits {
                 max_search_duration: Some(Duration::from_secs(168 * 3600)),
@@ -131,6 +135,8 @@ pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct ApiState {
     /// Settings.
     pub config: ApiConfig,
+    /// URLs, path and query, that are refused (`query_frontend.url_deny_list`).
+    pub denied_urls: regex::RegexSet,
     /// What each tenant may ask for.
     pub overrides: Arc<Overrides>,
     /// Who answers queries.

@@ -43,6 +43,7 @@ pub(super) fn state(config: ApiConfig) -> ApiState {
         frontend: Arc::new(Frontend::new(Arc::new(Empty), FrontendConfig::default())),
         readiness: watch::channel(Readiness::Ready).1,
         flush: Arc::new(flush),
+        denied_urls: regex::RegexSet::new(["/api/search/tag/deny.*"]).expect("a pattern"),
         durations: crate::telemetry::registry::Durations::default(),
         shutdown: Arc::default(),
         metrics_text: Arc::new(|| "# EOF\n".to_string()),

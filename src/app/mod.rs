@@ -36,6 +36,7 @@ use adapters::{InProcessRecent, InProcessTarget};
 use anyhow::Context;
 use data_dir::DataDirLock;
 use listeners::{Bound, Listeners};
+use regex::RegexSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -123,7 +124,7 @@ impl App {
     /// Serves until `shutdown` resolves, then stops in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let distributor = self.distributor();
-        let state = Arc::new(self.api_state());
+        let state = Arc::new(self.api_state()?);
         let App { config, listeners, ingester, store, blocks, compactor, overrides, shutdown: asked_to_stop, readiness, .. } = self;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
         let mut receivers = JoinSet::new();
@@ -174,7 +175,7 @@ impl App {
         Ok(())
     }
 
-    fn api_state(&self) -> ApiState {
+    fn api_state(&self) -> anyhow::Result<ApiState> {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
         let compactor = Arc::clone(&self.compactor);
@@ -189,11 +190,13 @@ impl App {
         let durations = Durations::default();
         let metrics = Metrics::new(Box::new(readings)).with("tempo_request_duration_seconds", "Time until an answer begins", &durations);
         let services = self.readiness.subscribe();
-        ApiState {
+        Ok(ApiState {
             config: api_config(&self.config),
             overrides: Arc::clone(&self.overrides),
             frontend,
             durations,
+            // Each pattern was looked at when the configuration was read; together they may still be too large.
+            denied_urls: RegexSet::new(&self.config.query.url_deny_list).context("query_frontend.url_deny_list")?,
             shutdown: Arc::clone(&self.shutdown),
             readiness: self.readiness.subscribe(),
             flush: flush(Arc::clone(&self.ingester)),
@@ -203,7 +206,7 @@ impl App {
                 config: format!("{:#?}\n", self.config),
                 services: Arc::new(move || vec![("all".to_string(), format!("{:?}", *services.borrow()))]),
             },
-        }
+        })
     }
 }
 
@@ -332,6 +335,7 @@ fn api_config(config: &Config) -> ApiConfig {
         max_metrics_intervals: query.max_metrics_intervals,
         max_query_expression_size_bytes: query.max_query_expression_size_bytes,
         query_end_cutoff: query.query_end_cutoff,
+        api_timeout: query.api_timeout,
         ..ApiConfig::default()
     }
 }

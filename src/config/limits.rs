@@ -170,6 +170,10 @@ pub struct QueryConfig {
     pub query_end_cutoff: Duration,
     /// How long a search, a metrics query or a query for tags may take, default 30 s (`querier.search.query_timeout`).
     pub query_timeout: Duration,
+    /// Patterns of URLs that are refused; default none (`url_deny_list`).
+    pub url_deny_list: Vec<String>,
+    /// How long a request over HTTP may take, default 0: no bound of its own (`api_timeout`).
+    pub api_timeout: Duration,
     /// Whether a query may name several tenants, `a|b`; default true (`multi_tenant_queries_enabled`).
     pub multi_tenant_queries_enabled: bool,
     /// Most queries of a tenant that wait for their turn, default 2000; 0 means no bound (`max_outstanding_per_tenant`).
@@ -200,6 +204,8 @@ impl Default for QueryConfig {
             max_query_expression_size_bytes: 131_072,
             query_end_cutoff: Duration::ZERO,
             query_timeout: Duration::from_secs(30),
+            url_deny_list: Vec::new(),
+            api_timeout: Duration::ZERO,
             multi_tenant_queries_enabled: true,
             max_outstanding_per_tenant: 2000,
             max_bytes_per_tag_values: None,

@@ -27,6 +27,7 @@ pub use crate::querier::metrics::MetricsParams;
 pub use crate::querier::progress::Progress;
 pub use crate::querier::search::SearchParams;
 pub use crate::querier::tags::{ScopeTags, TagParams};
+pub use crate::querier::trace_filter::{SpanKeys, matching_spans};
 pub use caller::{Caller, Tenants};
 pub use instruments::{FrontendInstruments, Operation};
 

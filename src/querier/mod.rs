@@ -21,6 +21,7 @@ pub mod tags;
 #[cfg(test)]
 mod tests;
 pub mod trace_by_id;
+pub mod trace_filter;
 mod unit;
 
 use crate::block::reader::{Block, BlockError};

@@ -168,3 +168,20 @@ async fn unknown_calls_are_unimplemented_on_both_ports() {
     let answer = send(&apart, "POST", "/tempopb.StreamingQuerier/Search", &[("content-type", "application/grpc")]).await;
     assert_eq!(answer.header("grpc-status"), "12");
 }
+
+#[tokio::test]
+async fn some_urls_are_refused() {
+    let router = router(ApiConfig::default());
+    let answer = send(&router, "GET", "/api/search/tag/deny/values?q=1", &[]).await;
+    let text = "Invalid request /api/search/tag/deny/values?q=1. This query has been identified as one that destabilizes our system. \
+                Contact your system administrator for more information";
+    assert_eq!((answer.status, answer.text()), (400, text));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_may_take_so_long() {
+    let never = within(Duration::from_secs(5), std::future::pending::<Result<(), ApiError>>()).await.expect_err("late");
+    assert_eq!(never.to_string(), "unable to process request in the configured timeout");
+    assert_eq!(never.into_response().status(), 503);
+    assert!(within(Duration::ZERO, async { Ok(()) }).await.is_ok());
+}

@@ -2,7 +2,8 @@
 
 use super::{limit, size};
 use crate::config::draft::Draft;
-use crate::config::schema::{Action, Key, Table, When};
+use crate::config::schema::{Action, Key, Report, Table, When, mismatch};
+use crate::config::yaml::{Node, Problem, Value};
 
 /// Runs jobs in Tempo; here nothing of it has a counterpart yet.
 pub(super) static QUERIER: Table<Draft> = Table::new(
@@ -54,8 +55,8 @@ pub(super) static FRONTEND: Table<Draft> = Table::new(
         Key::section("metrics", &FRONTEND_METRICS),
         Key::section("mcp_server", &MCP_SERVER),
         Key::not_yet("log_query_request_headers"),
-        Key::not_yet("url_deny_list"),
-        Key::not_yet("api_timeout"),
+        Key::new("url_deny_list", Action::Custom(read_deny_list)),
+        Key::duration("api_timeout", |draft, timeout| draft.config.query.api_timeout = timeout),
         Key::new("rf1_after", Action::Ignore).warning(When::Set, "is deprecated and ignored"),
     ],
     &[
@@ -80,6 +81,25 @@ pub(super) static FRONTEND: Table<Draft> = Table::new(
         "weights",
     ],
 );
+
+/// A list of patterns.
+fn read_deny_list(draft: &mut Draft, node: &Node, report: &mut Report) {
+    let items = match &node.value {
+        Value::Null => &[][..],
+        Value::Seq(items) => items,
+        _ => return report.problems.push(mismatch(node, "[]string")),
+    };
+    draft.config.query.url_deny_list.clear();
+    for item in items {
+        match &item.value {
+            Value::Scalar { text, .. } => match regex::Regex::new(text) {
+                Ok(_) => draft.config.query.url_deny_list.push(text.clone()),
+                Err(error) => report.problems.push(Problem::new(item.line, format!("query_frontend.url_deny_list: {error}"))),
+            },
+            _ => report.problems.push(mismatch(item, "string")),
+        }
+    }
+}
 
 static FRONTEND_SEARCH: Table<Draft> = Table::new(
     "frontend.SearchConfig",
