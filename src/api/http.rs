@@ -8,7 +8,7 @@ use super::compat::{jaeger, zipkin};
 use super::params::Params;
 use super::tenant::{TenantError, caller_of};
 use super::{
-    ApiConfig, ApiError, ApiState, ErrorKind, health, metrics_query, observed, overrides_page, search, status, streaming, tags, trace,
+    ApiConfig, ApiError, ApiState, ErrorKind, diff, health, metrics_query, observed, overrides_page, search, status, streaming, tags, trace,
 };
 use crate::frontend::{Caller, partial_message};
 use axum::Router;
@@ -52,6 +52,7 @@ fn queries(prefix: &str) -> Router<Arc<ApiState>> {
     Router::new()
         .route(&format!("{prefix}/api/traces/{{traceID}}"), query(trace::version_1))
         .route(&format!("{prefix}/api/v2/traces/{{traceID}}"), query(trace::version_2))
+        .route(&format!("{prefix}/api/v2/traces/diff"), any(diff::diff))
         .route(&format!("{prefix}/api/search"), query(search::search))
         .route(&format!("{prefix}/api/search/tags"), query(tags::names_version_1))
         .route(&format!("{prefix}/api/v2/search/tags"), query(tags::names_version_2))

@@ -10,6 +10,7 @@
 
 mod answer;
 mod compat;
+mod diff;
 mod error;
 mod filters;
 mod health;

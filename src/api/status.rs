@@ -14,6 +14,7 @@ use std::sync::Arc;
 const ENDPOINTS: &str = "\
 /api/traces/{traceID}
 /api/v2/traces/{traceID}
+/api/v2/traces/diff
 /api/search
 /api/search/tags
 /api/v2/search/tags

@@ -132,7 +132,7 @@ fn count_calls(trace: &[ResourceSpans], calls: &mut BTreeMap<(String, String), u
 }
 
 /// `service.name` of a resource, or nothing.
-fn service_name(batch: &ResourceSpans) -> &str {
+pub(super) fn service_name(batch: &ResourceSpans) -> &str {
     let attributes = batch.resource.iter().flat_map(|resource| &resource.attributes);
     let named =
         attributes.filter(|attribute| attribute.key == "service.name").filter_map(|attribute| attribute.value.as_ref()?.value.as_ref());
@@ -148,7 +148,7 @@ fn text_of(value: Option<&AnyValue>) -> String {
 }
 
 /// A value as plain JSON; bytes are hex digits.
-fn json_of(value: Option<&AnyValue>) -> serde_json::Value {
+pub(super) fn json_of(value: Option<&AnyValue>) -> serde_json::Value {
     match value.and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.as_str().into(),
         Some(Value::BoolValue(bit)) => (*bit).into(),
@@ -164,7 +164,7 @@ fn json_of(value: Option<&AnyValue>) -> serde_json::Value {
 }
 
 /// Hex digits.
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
