@@ -62,6 +62,7 @@ fn queries(prefix: &str) -> Router<Arc<ApiState>> {
         .route(&format!("{prefix}/api/metrics/query"), query(metrics_query::query_instant))
         .route(&format!("{prefix}/api/echo"), any(status::echo))
         .route(&format!("{prefix}/api/status/buildinfo"), get(status::build_info))
+        .route(&format!("{prefix}/status/usage-stats"), any(status::usage_stats))
 }
 
 /// The query APIs of Jaeger and Zipkin.

@@ -4,6 +4,7 @@ use super::ApiState;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::Method;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,17 +16,24 @@ const CALLS: [&str; 7] =
 pub(super) async fn observe(State(state): State<Arc<ApiState>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let template = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_string());
-    let (method, path) = (request.method().to_string(), request.uri().path().to_string());
+    let (method, path) = (method_word(request.method()), request.uri().path().to_string());
     let response = next.run(request).await;
     if let Some(template) = template {
         let (method, route, status_code) = match path.rsplit_once('/') {
-            Some((_, call)) if template.contains("StreamingQuerier") => ("gRPC".to_string(), call_route(call), grpc_status(&response)),
+            Some((_, call)) if template.contains("StreamingQuerier") => ("gRPC", call_route(call), grpc_status(&response)),
             _ => (method, route(&template), response.status().as_u16().to_string()),
         };
-        let labels = vec![("method", method), ("route", route), ("status_code", status_code), ("ws", "false".to_string())];
+        let labels = vec![("method", method.to_string()), ("route", route), ("status_code", status_code), ("ws", "false".to_string())];
         state.durations.observe(labels, started.elapsed().as_secs_f64());
     }
     response
+}
+
+/// Clients may send any word as their method; the words of labels must be few.
+fn method_word(method: &Method) -> &'static str {
+    let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
+    let words = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    known.iter().zip(words).find(|(known, _)| *known == method).map_or("other", |(_, word)| word)
 }
 
 fn call_route(call: &str) -> String {
@@ -57,6 +65,7 @@ mod tests {
         ] {
             assert_eq!(route(template), name);
         }
+        assert_eq!((method_word(&Method::PATCH), method_word(&Method::from_bytes(b"BREW").expect("a word"))), ("PATCH", "other"));
         assert_eq!(call_route("Search"), "/tempopb.StreamingQuerier/Search");
         assert_eq!(call_route("../x"), "/tempopb.StreamingQuerier/unknown");
     }

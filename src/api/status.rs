@@ -140,6 +140,11 @@ pub(super) async fn shutdown(State(state): State<Arc<ApiState>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
+/// `/status/usage-stats`: nothing is ever reported to anybody.
+pub(super) async fn usage_stats() -> Response {
+    text(StatusCode::OK, "usage-stats is not enabled\n")
+}
+
 /// `/status`: all pages.
 pub(super) async fn all_pages(State(state): State<Arc<ApiState>>) -> Response {
     let pages = ["version", "services", "endpoints", "runtime_config", "config"].map(|name| page(&state, name).unwrap_or_default());
@@ -162,7 +167,6 @@ fn page(state: &ApiState, name: &str) -> Option<String> {
         "services" => page.extend(services().into_iter().map(|(service, state)| format!("{service}: {state}\n"))),
         "endpoints" => page += ENDPOINTS,
         "runtime_config" => page.extend(state.overrides.entries().iter().map(|(name, limits)| format!("---\n{name}:\n{limits:#?}\n"))),
-        "usage-stats" => return Some("usage-stats is not enabled\n".to_string()),
         "config" => page += &format!("---\n{}\n", config.trim_end()),
         _ => return None,
     }

@@ -31,6 +31,7 @@ use crate::receiver::zipkin_http::{self, ZipkinHttp};
 use crate::runtime::serve::{Router, ServeOptions, serve};
 use crate::store::spool::Mover;
 use crate::store::{BlockLists, Store, poll};
+use crate::telemetry::process;
 use crate::telemetry::registry::{Durations, Metrics};
 use adapters::{InProcessRecent, InProcessTarget};
 use anyhow::Context;
@@ -185,6 +186,7 @@ impl App {
             compactor.measure();
             let mut readings = metrics::readings(&ingester, &store, &blocks, compactor.instruments());
             readings.extend(query_metrics::readings(&asked, &overrides));
+            readings.extend(process::readings());
             readings
         };
         let durations = Durations::default();

@@ -4,8 +4,8 @@ use super::{Caller, QueryError};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
-/// Tenants that are counted by name; a client may ask for any number of names, so that those beyond are counted together.
-const MAX_TENANTS: usize = 1000;
+/// Combinations that are counted each for itself. A client may invent any number of tenants, so those beyond are counted together.
+const MAX_KEYS: usize = 1000;
 
 /// What the tenants beyond are called: no legal name of a tenant.
 const OTHERS: &str = "<others>";
@@ -54,7 +54,7 @@ impl FrontendInstruments {
         };
         let mut queries = self.queries.lock();
         let mut key = (caller.tenants.to_string(), operation, outcome);
-        if queries.len() >= MAX_TENANTS && !queries.contains_key(&key) {
+        if queries.len() >= MAX_KEYS && !queries.contains_key(&key) {
             key.0 = OTHERS.to_string();
         }
         *queries.entry(key).or_default() += 1;
@@ -75,13 +75,13 @@ mod tests {
     #[test]
     fn any_number_of_names_takes_bounded_memory() {
         let counts = FrontendInstruments::default();
-        for number in 0..2 * MAX_TENANTS {
+        for number in 0..2 * MAX_KEYS {
             let tenant = TenantId::parse(&format!("t{number}")).expect("legal");
             counts.count(&Caller::from(Tenants::from(tenant)), Operation::Search, &Ok(()));
         }
         let queries = counts.queries();
-        assert_eq!(queries.len(), MAX_TENANTS + 1);
-        assert_eq!(queries[&(OTHERS.to_string(), Operation::Search, "completed")], MAX_TENANTS as u64);
-        assert_eq!(queries.values().sum::<u64>(), 2 * MAX_TENANTS as u64);
+        assert_eq!(queries.len(), MAX_KEYS + 1);
+        assert_eq!(queries[&(OTHERS.to_string(), Operation::Search, "completed")], MAX_KEYS as u64);
+        assert_eq!(queries.values().sum::<u64>(), 2 * MAX_KEYS as u64);
     }
 }

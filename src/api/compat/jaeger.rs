@@ -156,9 +156,9 @@ mod tests {
         let all = TimeRange::ALL;
         let ever = format!("{}..{}", all.start.0, all.end.0);
         assert_eq!(filter(""), Ok(format!("- 100 {ever}")));
-        assert_eq!(filter("service=a&operation=all&limit=7&lookback=1h"), Ok(format!("resource.service.name = \"a\" 7 {ever}")));
-        assert_eq!(filter("operation=b&start=5&end=8"), Ok("name = \"b\" 100 5000..8000".to_string()));
-        assert_eq!(filter("operation=b&start=5"), Ok("name = \"b\" 100 5000..9000000".to_string()));
+        assert_eq!(filter("service=a&operation=all&limit=7&lookback=1h"), Ok(format!("resource.service.name = `a` 7 {ever}")));
+        assert_eq!(filter("operation=b&start=5&end=8"), Ok("name = `b` 100 5000..8000".to_string()));
+        assert_eq!(filter("operation=b&start=5"), Ok("name = `b` 100 5000..9000000".to_string()));
         assert!(filter("tags=%7B%22error%22%3A%22true%22%7D").is_ok_and(|text| text.starts_with("status = error")));
         assert!(filter("tag=span.kind:server&tag=n:5").is_ok_and(|text| text.contains("kind = server") && text.contains(".n = 5")));
         for bad in ["minDuration=x", "start=x", "limit=x", "tags=x", "tag=x"] {

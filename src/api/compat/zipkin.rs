@@ -115,12 +115,12 @@ mod tests {
         assert_eq!(filter(""), Ok("- 10 13600000000000..100000000000000".to_string()));
         assert_eq!(
             filter("serviceName=a&spanName=all&limit=7&endTs=9&lookback=4"),
-            Ok("resource.service.name = \"a\" 7 5000000..9000000".to_string())
+            Ok("resource.service.name = `a` 7 5000000..9000000".to_string())
         );
         assert!(
             filter("annotationQuery=error+and+k%3Dv+and+x&minDuration=5").is_ok_and(|text| {
                 text.contains("status = error")
-                    && text.contains(".k = \"v\"")
+                    && text.contains(".k = `v`")
                     && text.contains(".x != nil")
                     && text.contains("duration >= 5µs")
             }),

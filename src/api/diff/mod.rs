@@ -57,11 +57,8 @@ enum Format {
 }
 
 impl Format {
-    const ALL: [(&'static str, Format); 3] = [
-        ("trace-patch-v0", Format::Patch),
-        ("trace-summary-v0-native", Format::Summary),
-        ("trace-summary-v0-composed", Format::Composed),
-    ];
+    const ALL: [(&'static str, Format); 3] =
+        [("trace-patch-v0", Format::Patch), ("trace-summary-v0-native", Format::Summary), ("trace-summary-v0-composed", Format::Composed)];
 
     fn of(name: &str) -> Result<Self, ApiError> {
         let known = Self::ALL.into_iter().find(|(known, _)| *known == name || (name.is_empty() && *known == "trace-patch-v0"));
@@ -128,7 +125,10 @@ async fn answer(state: &ApiState, caller: &Caller, asked: Asked) -> Result<Answe
     let num_bytes = encoded_bytes(&base.resource_spans) + encoded_bytes(&compare.resource_spans);
     let max = state.config_for(&caller.tenants).limits.max_bytes_per_trace;
     if let Some(max) = max.filter(|max| num_bytes as u64 > *max) {
-        return Err(ApiError::new(ErrorKind::TooMany, format!("trace diff input too large: {num_bytes} bytes exceeds limit of {max} bytes")));
+        return Err(ApiError::new(
+            ErrorKind::TooMany,
+            format!("trace diff input too large: {num_bytes} bytes exceeds limit of {max} bytes"),
+        ));
     }
     let write = move || {
         let (base, compare) = (Tree::of(&base.resource_spans), Tree::of(&compare.resource_spans));

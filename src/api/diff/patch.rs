@@ -88,8 +88,9 @@ fn changes(before: &Node<'_>, after: &Node<'_>, counts: &mut [usize; 3]) -> Vec<
         ("status_message", json!(message(before)), json!(message(after))),
     ];
     let fields = fields.into_iter().filter(|(_, before, after)| before != after);
-    let mut changes: Vec<Value> =
-        fields.map(|(name, before, after)| json!({"op": "replace", "target": {"type": "field", "name": name}, "before": before, "after": after})).collect();
+    let mut changes: Vec<Value> = fields
+        .map(|(name, before, after)| json!({"op": "replace", "target": {"type": "field", "name": name}, "before": before, "after": after}))
+        .collect();
     counts[0] += changes.len();
     let mut attributes = attribute_changes("span", &before.span.attributes, &after.span.attributes);
     attributes.extend(attribute_changes("resource", before.resource, after.resource));

@@ -118,6 +118,7 @@ async fn operators_are_answered() {
         ("GET", "/flush", 204, ""),
         ("POST", "/flush", 204, ""),
         ("DELETE", "/flush", 405, ""),
+        ("GET", "/status/usage-stats", 200, "usage-stats is not enabled\n"),
         ("POST", "/api/status/buildinfo", 405, ""),
         ("GET", "/status/services", 200, "GET /status/services\ningester: Running\n"),
         ("GET", "/status/config", 200, "GET /status/config\n---\na: 1\n"),
