@@ -15,6 +15,7 @@ pub mod model;
 pub mod runtime;
 
 pub mod columns;
+pub mod overrides;
 pub mod traceql;
 
 pub mod block;

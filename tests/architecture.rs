@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const LEVELS: &[&[&str]] = &[
     &["proto", "telemetry"],
     &["model", "runtime"],
-    &["columns"],
+    &["columns", "overrides"],
     &["traceql"],
     &["block"],
     &["store"],

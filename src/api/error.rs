@@ -26,10 +26,12 @@ pub enum ErrorKind {
     Unsupported,
     /// Data, store or server.
     Internal,
-    /// The server ends.
+    /// The server ends, or has no time for the request.
     Stopping,
     /// The query took longer than it may.
     TimedOut,
+    /// Too much is asked at once.
+    TooMany,
     /// Nobody waits for the answer.
     Abandoned,
 }
@@ -68,6 +70,7 @@ impl ApiError {
             ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorKind::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            ErrorKind::TooMany => StatusCode::TOO_MANY_REQUESTS,
             // The word that proxies have for it; the number has no name in the standard.
             ErrorKind::Abandoned => StatusCode::from_u16(499).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         }
@@ -82,6 +85,7 @@ impl ApiError {
             ErrorKind::Internal => Code::Internal,
             ErrorKind::Stopping => Code::Unavailable,
             ErrorKind::TimedOut => Code::DeadlineExceeded,
+            ErrorKind::TooMany => Code::ResourceExhausted,
             ErrorKind::Abandoned => Code::Cancelled,
         }
     }
@@ -116,6 +120,7 @@ impl From<QueryError> for ApiError {
             QueryError::Unsupported(_) => ErrorKind::Unsupported,
             QueryError::Internal(_) => ErrorKind::Internal,
             QueryError::TimedOut(_) => ErrorKind::TimedOut,
+            QueryError::QueueFull => ErrorKind::TooMany,
             QueryError::Abandoned => ErrorKind::Abandoned,
         };
         if kind == ErrorKind::Internal {
@@ -129,8 +134,7 @@ impl From<TenantError> for ApiError {
     fn from(error: TenantError) -> Self {
         let kind = match error {
             TenantError::Missing => ErrorKind::NoTenant,
-            TenantError::Illegal(_) => ErrorKind::Invalid,
-            TenantError::Several => ErrorKind::Unsupported,
+            TenantError::Illegal(_) | TenantError::Several => ErrorKind::Invalid,
         };
         ApiError::new(kind, error.to_string())
     }

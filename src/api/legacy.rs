@@ -1,6 +1,7 @@
 //! The search of old clients: `tags`, `minDuration` and `maxDuration`, as TraceQL (spec/query-api.md §4.1, §4.2).
 
-use crate::traceql::ast::{Attribute, BinaryOp, Body, FieldExpr, Intrinsic, Pipeline, Query, Scope, SpansetExpr, Stage, Static, Status};
+use super::filters::{all_of, binary, compare, query};
+use crate::traceql::ast::{Attribute, BinaryOp, FieldExpr, Intrinsic, Query, Scope, Static, Status};
 use std::collections::BTreeMap;
 
 const NANOS_PER_MILLI: i64 = 1_000_000;
@@ -31,9 +32,7 @@ impl LegacySearch {
                 conditions.push(compare(op, Attribute::Intrinsic(Intrinsic::TraceDuration), bound));
             }
         }
-        let filter = all_of(conditions)?;
-        let pipeline = Pipeline { stages: vec![Stage::Spansets(SpansetExpr::Filter(filter))] };
-        Some(Query { body: Body::Pipeline(pipeline), hints: Vec::new() })
+        all_of(conditions).map(query)
     }
 }
 
@@ -62,23 +61,6 @@ fn has_status(word: &str) -> FieldExpr {
 /// Regular expressions match whole texts, so the text may have anything around it.
 fn contains(attribute: Attribute, part: &str) -> FieldExpr {
     compare(BinaryOp::Regex, attribute, Static::Str(format!(".*{}.*", regex::escape(part))))
-}
-
-fn compare(op: BinaryOp, attribute: Attribute, value: Static) -> FieldExpr {
-    binary(op, FieldExpr::Attribute(attribute), FieldExpr::Static(value))
-}
-
-fn binary(op: BinaryOp, left: FieldExpr, right: FieldExpr) -> FieldExpr {
-    FieldExpr::Binary { op, left: Box::new(left), right: Box::new(right) }
-}
-
-/// All conditions in a tree as flat as possible: its depth is bounded, however many tags a request names.
-fn all_of(mut conditions: Vec<FieldExpr>) -> Option<FieldExpr> {
-    if conditions.len() < 2 {
-        return conditions.pop();
-    }
-    let right = conditions.split_off(conditions.len() / 2);
-    Some(binary(BinaryOp::And, all_of(conditions)?, all_of(right)?))
 }
 
 /// Reads `a=b c="d e"`.

@@ -5,8 +5,8 @@ use super::http::QueryRequest;
 use super::params::{Params, check_expression_size};
 use super::times::{go_text, instant, nanos, prometheus_duration, unsigned};
 use super::{ApiConfig, ApiError, ApiState, ErrorKind, json};
-use crate::frontend::MetricsParams;
-use crate::model::{TenantId, UnixNanos};
+use crate::frontend::{Caller, MetricsParams};
+use crate::model::UnixNanos;
 use crate::proto::tempopb::{QueryInstantRequest, QueryInstantResponse, QueryRangeRequest, QueryRangeResponse};
 use crate::traceql;
 use crate::traceql::ast::{Body, Query};
@@ -20,27 +20,27 @@ const DEFAULT_SINCE_NANOS: u64 = 3600 * 1_000_000_000;
 /// `/api/metrics/query_range`. The answer is JSON whatever is accepted (recorded).
 pub(super) async fn query_range(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let now = UnixNanos::now();
-    let params = MetricsArgs::of_params(&request.params, now, Some(step_of(&request.params)))?.check_range(&state.config, now)?;
-    let response = run_range(&state, &request.tenant?, params).await?;
+    let params = MetricsArgs::of_params(&request.params, now, Some(step_of(&request.params)))?.check_range(&request.config, now)?;
+    let response = run_range(&state, &request.caller?, params).await?;
     Answer::of_message(Format::Json, response, json::query_range).await
 }
 
 /// `/api/metrics/query`.
 pub(super) async fn query_instant(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let now = UnixNanos::now();
-    let params = MetricsArgs::of_params(&request.params, now, None)?.check_instant(&state.config, now)?;
-    let response = run_instant(&state, &request.tenant?, params).await?;
+    let params = MetricsArgs::of_params(&request.params, now, None)?.check_instant(&request.config, now)?;
+    let response = run_instant(&state, &request.caller?, params).await?;
     Answer::of_message(Format::Json, response, json::query_instant).await
 }
 
 /// Runs a range query that was checked.
-pub(super) async fn run_range(state: &ApiState, tenant: &TenantId, params: MetricsParams) -> Result<QueryRangeResponse, ApiError> {
-    Ok(state.frontend.metrics_range(tenant, params).await?)
+pub(super) async fn run_range(state: &ApiState, caller: &Caller, params: MetricsParams) -> Result<QueryRangeResponse, ApiError> {
+    Ok(state.frontend.metrics_range(caller, params).await?)
 }
 
 /// Runs an instant query that was checked.
-pub(super) async fn run_instant(state: &ApiState, tenant: &TenantId, params: MetricsParams) -> Result<QueryInstantResponse, ApiError> {
-    Ok(state.frontend.metrics_instant(tenant, params).await?)
+pub(super) async fn run_instant(state: &ApiState, caller: &Caller, params: MetricsParams) -> Result<QueryInstantResponse, ApiError> {
+    Ok(state.frontend.metrics_instant(caller, params).await?)
 }
 
 /// A metrics query as HTTP and gRPC ask for it.
@@ -159,7 +159,7 @@ impl Window {
         if self.start.0 >= end {
             return Err(ApiError::invalid("query window falls entirely within query_end_cutoff"));
         }
-        match config.max_metrics_duration {
+        match config.limits.max_metrics_duration {
             Some(max) if end - self.start.0 > nanos(max) => {
                 Err(ApiError::invalid(format!("metrics query time range exceeds the maximum allowed duration of {}", go_text(max))))
             }

@@ -9,13 +9,18 @@
 //! (`query_end_cutoff` is 0), and lists of tags are not cut short in silence.
 
 mod answer;
+mod compat;
+mod diff;
 mod error;
+mod filters;
 mod generated;
 mod health;
 pub mod http;
 pub mod json;
 mod legacy;
 mod metrics_query;
+mod observed;
+mod overrides_page;
 mod page;
 mod params;
 mod prometheus;
@@ -27,6 +32,7 @@ mod tags;
 mod tenant;
 mod times;
 mod trace;
+mod trace_filter;
 
 #[cfg(test)]
 mod test_support;
@@ -35,13 +41,15 @@ pub use error::{ApiError, ErrorKind};
 pub use http::{grpc_router, http_router};
 pub use status::{BuildInfo, StatusPages};
 
-use crate::frontend::Frontend;
+use crate::frontend::{Frontend, Tenants};
 use crate::generator::Generator;
 use crate::model::TenantId;
+use crate::overrides::{Limits, Overrides};
+use crate::telemetry::registry::Durations;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Settings of the query API; the defaults are those of spec/query-api.md §12, except for the cutoff.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +60,8 @@ pub struct ApiConfig {
     pub http_api_prefix: String,
     /// Whether each query must name its tenant.
     pub multitenancy_enabled: bool,
+    /// Whether a query may name several tenants, `a|b`; default true (`query_frontend.multi_tenant_queries_enabled`).
+    pub multi_tenant_queries_enabled: bool,
     /// Whether the HTTP router also answers the gRPC calls; default true, so that Grafana can stream.
     pub stream_over_http_enabled: bool,
     /// Traces that a search returns when it names no `limit`, default 20.
@@ -62,18 +72,16 @@ pub struct ApiConfig {
     pub default_spans_per_span_set: usize,
     /// Largest `spss` of a search, default 100; `None` for no bound.
     pub max_spans_per_span_set: Option<usize>,
-    /// Longest range of a search and of tags, default 168 h; `None` for no bound. A query without range is not bounded.
-    pub max_search_duration: Option<Duration>,
-    /// Longest range of a metrics query, default 24 h; `None` for no bound.
-    pub max_metrics_duration: Option<Duration>,
     /// Most buckets of a metrics query, default 10000; 0 for no bound.
     pub max_metrics_intervals: u64,
     /// Longest TraceQL text in bytes, default 131072.
     pub max_query_expression_size_bytes: usize,
+    /// How long a request over HTTP may take; zero for no bound.
+    pub api_timeout: Duration,
     /// Newest data that search, tags and metrics leave out; default 0.
     pub query_end_cutoff: Duration,
-    /// Largest trace in bytes that is given out whole, default 5000000; `None` for no bound.
-    pub max_bytes_per_trace: Option<u64>,
+    /// What the tenants that are asked may ask for; those of a query take the place of these.
+    pub limits: Limits,
 }
 
 impl Default for ApiConfig {
@@ -82,17 +90,23 @@ impl Default for ApiConfig {
             http_path_prefix: String::new(),
             http_api_prefix: String::new(),
             multitenancy_enabled: false,
+            multi_tenant_queries_enabled: true,
             stream_over_http_enabled: true,
             default_result_limit: 20,
             max_result_limit: Some(262_144),
             default_spans_per_span_set: 3,
             max_spans_per_span_set: Some(100),
-            max_search_duration: Some(Duration::from_secs(168 * 3600)),
-            max_metrics_duration: Some(Duration::from_secs(24 * 3600)),
             max_metrics_intervals: 10_000,
             max_query_expression_size_bytes: 131_072,
+            api_timeout: Duration::ZERO,
             query_end_cutoff: Duration::ZERO,
-            max_bytes_per_trace: Some(5_000_000),
+            limits: Limits {
+                max_search_duration: Some(Duration::from_secs(168 * 3600)),
+                max_metrics_duration: Some(Duration::from_secs(24 * 3600)),
+                max_bytes_per_trace: Some(5_000_000),
+                max_condition_groups: Some(100),
+                ..Limits::default()
+            },
         }
     }
 }
@@ -126,6 +140,10 @@ pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct ApiState {
     /// Settings.
     pub config: ApiConfig,
+    /// URLs, path and query, that are refused (`query_frontend.url_deny_list`).
+    pub denied_urls: regex::RegexSet,
+    /// What each tenant may ask for.
+    pub overrides: Arc<Overrides>,
     /// Who answers queries.
     pub frontend: Arc<Frontend>,
     /// Who has the metrics made from spans.
@@ -134,8 +152,21 @@ pub struct ApiState {
     pub readiness: watch::Receiver<Readiness>,
     /// Called by `/flush`.
     pub flush: Flush,
+    /// How long requests took.
+    pub durations: Durations,
+    /// Told by `/shutdown`.
+    pub shutdown: Arc<Notify>,
     /// Called by `/metrics`.
     pub metrics_text: MetricsText,
     /// What `/status` and `/api/status/buildinfo` show.
     pub status: StatusPages,
+}
+
+impl ApiState {
+    /// The settings for a query: with the limits of its tenants, of each the strictest.
+    fn config_for(&self, tenants: &Tenants) -> ApiConfig {
+        let limits = tenants.iter().map(|tenant| self.overrides.limits_for(tenant));
+        let strictest = limits.map(|limits| Limits::clone(&limits)).reduce(|limits, other| limits.and(&other));
+        ApiConfig { limits: strictest.unwrap_or_default(), ..self.config.clone() }
+    }
 }

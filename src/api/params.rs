@@ -24,6 +24,11 @@ impl Params {
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// All values of a parameter that are not empty.
+    pub(super) fn all<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'p str> {
+        self.0.iter().filter(move |(known, value)| known == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
     /// The value of a parameter, read by `read`; its error becomes `invalid NAME: …`.
     pub(super) fn read<T>(&self, name: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, ApiError> {
         let value = self.get(name).map(read).transpose();

@@ -6,20 +6,21 @@ use super::legacy::{LegacySearch, parse_tags};
 use super::params::{Params, check_expression_size};
 use super::times::{RangeArgs, RangeRules, go_duration, strict_seconds, unsigned};
 use super::{ApiConfig, ApiError, ApiState, ErrorKind, json};
-use crate::frontend::SearchParams;
-use crate::model::{TenantId, TimeRange, UnixNanos};
+use crate::frontend::{Caller, SearchParams};
+use crate::model::{TimeRange, UnixNanos};
 use crate::proto::tempopb::{SearchRequest, SearchResponse};
 use crate::traceql;
 use crate::traceql::ast::{Body, Query};
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// What a `spss` of 0 means, whatever the default is.
 const ZERO_SPANS_PER_SPAN_SET: usize = 3;
 
 /// `/api/search`.
 pub(super) async fn search(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
-    let checked = SearchArgs::of_params(&request.params)?.check(&state.config, UnixNanos::now())?;
-    let response = checked.run(&state, &request.tenant?).await?;
+    let checked = SearchArgs::of_params(&request.params)?.check(&request.config, UnixNanos::now())?;
+    let response = checked.run(&state, &request.caller?).await?;
     Answer::of_message(request.format, response, json::search).await
 }
 
@@ -102,12 +103,13 @@ impl SearchArgs {
             let max = config.max_spans_per_span_set.unwrap_or_default();
             return Err(ApiError::invalid(format!("spans per span set exceeds {max}. received {spans_per_span_set}")));
         }
+        let left_pad = config.limits.left_pad_trace_ids;
         let params = SearchParams { query, limit: limit.max(1), spans_per_span_set: spans_per_span_set.max(1), range };
-        Ok(CheckedSearch { params, legacy })
+        Ok(CheckedSearch { params, form: Form { legacy, left_pad } })
     }
 
     fn range(&self, config: &ApiConfig, now: UnixNanos) -> Result<TimeRange, ApiError> {
-        let rules = RangeRules { now, cutoff: config.query_end_cutoff, max_duration: config.max_search_duration };
+        let rules = RangeRules { now, cutoff: config.query_end_cutoff, max_duration: config.limits.max_search_duration };
         let args = RangeArgs { since: self.since.clone(), ..RangeArgs::of_seconds(self.start, self.end) };
         let Some(range) = args.rewritten(&rules)? else { return Ok(TimeRange::ALL) };
         RangeArgs::check_length(&range, &rules)?;
@@ -134,23 +136,57 @@ fn searched(text: &str) -> Result<Query, ApiError> {
 #[derive(Clone, Debug)]
 pub(super) struct CheckedSearch {
     params: SearchParams,
-    /// Asked for without TraceQL: the answer has no spans.
+    form: Form,
+}
+
+/// How the answer of a search is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Form {
+    /// Asked for without TraceQL: the answer has neither span sets nor counts by service (spec/query-api.md §4.3).
     legacy: bool,
+    /// Ids of traces keep their leading zeros (`read.left_pad_trace_ids`).
+    left_pad: bool,
 }
 
 impl CheckedSearch {
-    /// Searches. The answer of a legacy search has neither span sets nor counts by service (spec/query-api.md §4.3).
-    pub(super) async fn run(self, state: &ApiState, tenant: &TenantId) -> Result<SearchResponse, ApiError> {
-        let mut response = state.frontend.search(tenant, self.params).await?;
-        if self.legacy {
-            for trace in &mut response.traces {
+    /// How its answer is written.
+    pub(super) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Searches.
+    pub(super) async fn run(self, state: &ApiState, caller: &Caller) -> Result<SearchResponse, ApiError> {
+        let form = self.form;
+        Ok(form.shape(state.frontend.search(caller, self.params).await?))
+    }
+
+    /// As [`run`](Self::run); what is found on the way is sent to `partial`.
+    pub(super) async fn run_streamed(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        partial: mpsc::Sender<SearchResponse>,
+    ) -> Result<SearchResponse, ApiError> {
+        let form = self.form;
+        Ok(form.shape(state.frontend.search_streamed(caller, self.params, partial).await?))
+    }
+}
+
+impl Form {
+    /// Gives an answer its form.
+    pub(super) fn shape(self, mut response: SearchResponse) -> SearchResponse {
+        for trace in &mut response.traces {
+            if self.legacy {
                 trace.span_set = None;
                 trace.span_sets.clear();
                 trace.service_stats.clear();
             }
+            if self.left_pad {
+                trace.trace_id = format!("{:0>32}", trace.trace_id);
+            }
         }
         response.metrics.get_or_insert_default();
-        Ok(response)
+        response
     }
 }
 
@@ -197,10 +233,10 @@ mod tests {
     #[test]
     fn defaults() {
         let checked = check("").expect("matches everything");
-        assert!(checked.legacy && checked.params.query.is_none());
+        assert!(checked.form.legacy && checked.params.query.is_none());
         assert_eq!((checked.params.limit, checked.params.spans_per_span_set, checked.params.range), (20, 3, TimeRange::ALL));
         let checked = check("q={}&spss=0&limit=7&minDuration=0s&maxDuration=0s&unknown=x").expect("as tempo-query asks");
-        assert!(!checked.legacy);
+        assert!(!checked.form.legacy);
         assert_eq!((checked.params.limit, checked.params.spans_per_span_set), (7, 3));
         let checked = check("since=1h").expect("a range");
         assert_eq!(checked.params.range.end, NOW);

@@ -1,7 +1,7 @@
 //! What operators and balancers ask: readiness, build, state, metrics, flush (spec/query-api.md §8).
 
 use super::{ApiState, Readiness};
-use crate::api::tenant::{TenantError, tenant_of};
+use crate::api::tenant::{TenantError, tenants_of};
 use crate::model::TenantId;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -9,6 +9,31 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+/// `/status/endpoints`.
+const ENDPOINTS: &str = "\
+/api/traces/{traceID}
+/api/v2/traces/{traceID}
+/api/v2/traces/diff
+/api/search
+/api/search/tags
+/api/v2/search/tags
+/api/search/tag/{tagName}/values
+/api/v2/search/tag/{tagName}/values
+/api/metrics/query_range
+/api/metrics/query
+/api/echo
+/api/status/buildinfo
+/jaeger/api/{services,services/{service}/operations,operations,traces,traces/{traceID},dependencies}
+/zipkin/api/v2/{services,spans,remoteServices,traces,trace/{traceID},dependencies}
+/tempopb.StreamingQuerier/{Search,SearchTags,SearchTagsV2,SearchTagValues,SearchTagValuesV2,MetricsQueryRange,MetricsQueryInstant}
+/ready
+/metrics
+/flush
+/shutdown
+/status
+/status/{version,services,endpoints,runtime_config,config,overrides,overrides/{tenant},usage-stats}
+";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -95,11 +120,11 @@ pub(super) struct FlushQuery {
 /// `/flush`: answers once the recent data are in blocks; of the tenant named in the query or the header, or of all.
 pub(super) async fn flush(State(state): State<Arc<ApiState>>, Query(query): Query<FlushQuery>, headers: HeaderMap) -> Response {
     let named = query.tenant.filter(|tenant| !tenant.is_empty()).map(|tenant| TenantId::parse(&tenant));
-    let tenant = match (named, tenant_of(&headers, state.config.multitenancy_enabled)) {
+    let tenant = match (named, tenants_of(&headers, state.config.multitenancy_enabled, false)) {
         (Some(Ok(tenant)), _) => Some(tenant),
         (Some(Err(error)), _) => return text(StatusCode::BAD_REQUEST, error.to_string()),
         _ if !state.config.multitenancy_enabled => None,
-        (None, Ok(tenant)) => Some(tenant),
+        (None, Ok(tenants)) => tenants.single().cloned(),
         (None, Err(TenantError::Missing)) => None,
         (None, Err(error)) => return text(StatusCode::BAD_REQUEST, error.to_string()),
     };
@@ -109,9 +134,20 @@ pub(super) async fn flush(State(state): State<Arc<ApiState>>, Query(query): Quer
     }
 }
 
+/// `/shutdown`: everything recent becomes blocks and the process ends, as an ingester of Tempo 2 did.
+pub(super) async fn shutdown(State(state): State<Arc<ApiState>>) -> StatusCode {
+    state.shutdown.notify_one();
+    StatusCode::NO_CONTENT
+}
+
+/// `/status/usage-stats`: nothing is ever reported to anybody.
+pub(super) async fn usage_stats() -> Response {
+    text(StatusCode::OK, "usage-stats is not enabled\n")
+}
+
 /// `/status`: all pages.
 pub(super) async fn all_pages(State(state): State<Arc<ApiState>>) -> Response {
-    let pages = ["version", "services", "config"].map(|name| page(&state, name).unwrap_or_default());
+    let pages = ["version", "services", "endpoints", "runtime_config", "config"].map(|name| page(&state, name).unwrap_or_default());
     text(StatusCode::OK, pages.join("\n"))
 }
 
@@ -129,6 +165,8 @@ fn page(state: &ApiState, name: &str) -> Option<String> {
     match name {
         "version" => page += &format!("conmoto, version {}\n  revision: {}\n", build.version, build.revision),
         "services" => page.extend(services().into_iter().map(|(service, state)| format!("{service}: {state}\n"))),
+        "endpoints" => page += ENDPOINTS,
+        "runtime_config" => page.extend(state.overrides.entries().iter().map(|(name, limits)| format!("---\n{name}:\n{limits:#?}\n"))),
         "config" => page += &format!("---\n{}\n", config.trim_end()),
         _ => return None,
     }

@@ -1,15 +1,17 @@
 //! `tempopb.StreamingQuerier`: the query API over gRPC (spec/query-api.md §7).
 //!
-//! Every call sends the complete answer and nothing before it, which all clients take. An answer is cut into messages that
-//! they can receive; its metrics are in each of them.
+//! While a query goes on, its client is told every half second how far it has come, and by a search what is found so far; the
+//! complete answer comes last, and alone if it is there at once. An answer is cut into messages that clients can receive; its
+//! metrics are in each of them. A client that goes away ends its query.
 
 use super::metrics_query::{MetricsArgs, run_instant, run_range};
 use super::search::SearchArgs;
 use super::tags::{NamesQuery, TagFilter, ValuesQuery};
-use super::tenant::tenant_of;
+use super::tenant::caller_of;
 use super::times::RangeArgs;
 use super::{ApiError, ApiState};
-use crate::model::{TenantId, UnixNanos};
+use crate::frontend::{Caller, RHYTHM};
+use crate::model::UnixNanos;
 use crate::proto::tempopb::streaming_querier_server::{StreamingQuerier, StreamingQuerierServer};
 use crate::proto::tempopb::{
     QueryInstantRequest, QueryInstantResponse, QueryRangeRequest, QueryRangeResponse, SearchRequest, SearchResponse,
@@ -18,6 +20,9 @@ use crate::proto::tempopb::{
 };
 use prost::Message;
 use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
 
@@ -29,6 +34,9 @@ const MAX_REQUEST_BYTES: usize = 16 << 20;
 
 /// Bytes around an item of a list: a tag and a length.
 const FRAME_BYTES: usize = 5;
+
+/// Messages that wait for a client that reads slowly.
+const MAX_UNREAD_PACKETS: usize = 4;
 
 /// The calls, over one state.
 pub struct Querier {
@@ -43,12 +51,12 @@ pub(super) fn service(state: Arc<ApiState>) -> StreamingQuerierServer<Querier> {
         .max_decoding_message_size(MAX_REQUEST_BYTES)
 }
 
-type Packets<T> = tokio_stream::Iter<std::vec::IntoIter<Result<T, Status>>>;
+type Packets<T> = ReceiverStream<Result<T, Status>>;
 type Answer<T> = Result<Response<Packets<T>>, Status>;
 
 impl Querier {
-    fn tenant<T>(&self, request: &Request<T>) -> Result<TenantId, ApiError> {
-        Ok(tenant_of(request.metadata().as_ref(), self.state.config.multitenancy_enabled)?)
+    fn caller<T>(&self, request: &Request<T>) -> Result<Caller, ApiError> {
+        Ok(caller_of(request.metadata().as_ref(), &self.state.config)?)
     }
 
     fn names(request: SearchTagsRequest) -> Result<NamesQuery, ApiError> {
@@ -73,77 +81,151 @@ impl StreamingQuerier for Querier {
     type MetricsQueryInstantStream = Packets<QueryInstantResponse>;
 
     async fn search(&self, request: Request<SearchRequest>) -> Answer<SearchResponse> {
-        let tenant = self.tenant(&request)?;
-        let checked = SearchArgs::of_message(request.into_inner()).check(&self.state.config, UnixNanos::now())?;
-        let SearchResponse { traces, metrics } = checked.run(&self.state, &tenant).await?;
-        Ok(packets(traces, Message::encoded_len, |traces| SearchResponse { traces, metrics: metrics.clone() }))
+        let (caller, state) = (self.caller(&request)?, Arc::clone(&self.state));
+        let config = state.config_for(&caller.tenants);
+        let checked = SearchArgs::of_message(request.into_inner()).check(&config, UnixNanos::now())?;
+        let (sender, mut partial) = mpsc::channel(1);
+        let progress = caller.progress.clone();
+        // With nothing new to show, how far the search has come is shown.
+        let form = checked.form();
+        let under_way = move || match partial.try_recv() {
+            Ok(found) => form.shape(found),
+            Err(_) => SearchResponse { metrics: Some(progress.metrics()), ..Default::default() },
+        };
+        let work = async move {
+            let SearchResponse { traces, metrics } = checked.run_streamed(&state, &caller, sender).await?;
+            Ok(packets(traces, Message::encoded_len, |traces| SearchResponse { traces, metrics: metrics.clone() }))
+        };
+        Ok(stream(work, under_way))
     }
 
     async fn search_tags(&self, request: Request<SearchTagsRequest>) -> Answer<SearchTagsResponse> {
-        let tenant = self.tenant(&request)?;
+        let (caller, state) = (self.caller(&request)?, Arc::clone(&self.state));
+        let config = state.config_for(&caller.tenants);
         // Version 1 has no filter.
-        let request = SearchTagsRequest { query: String::new(), ..request.into_inner() };
-        let SearchTagsResponse { tag_names, metrics } = Self::names(request)?.version_1(&self.state, &tenant).await?;
-        Ok(packets(tag_names, String::len, |tag_names| SearchTagsResponse { tag_names, metrics: metrics.clone() }))
+        let query = Self::names(SearchTagsRequest { query: String::new(), ..request.into_inner() })?;
+        query.check(&config)?;
+        let progress = caller.progress.clone();
+        let under_way = move || SearchTagsResponse { metrics: Some(progress.metadata_metrics()), ..Default::default() };
+        let work = async move {
+            let SearchTagsResponse { tag_names, metrics } = query.version_1(&state, &caller).await?;
+            Ok(packets(tag_names, String::len, |tag_names| SearchTagsResponse { tag_names, metrics: metrics.clone() }))
+        };
+        Ok(stream(work, under_way))
     }
 
     async fn search_tags_v2(&self, request: Request<SearchTagsRequest>) -> Answer<SearchTagsV2Response> {
-        let tenant = self.tenant(&request)?;
-        let SearchTagsV2Response { scopes, metrics } = Self::names(request.into_inner())?.version_2(&self.state, &tenant).await?;
-        Ok(packets(scopes, Message::encoded_len, |scopes| SearchTagsV2Response { scopes, metrics: metrics.clone() }))
+        let (caller, state) = (self.caller(&request)?, Arc::clone(&self.state));
+        let config = state.config_for(&caller.tenants);
+        let query = Self::names(request.into_inner())?;
+        query.check(&config)?;
+        let progress = caller.progress.clone();
+        let under_way = move || SearchTagsV2Response { metrics: Some(progress.metadata_metrics()), ..Default::default() };
+        let work = async move {
+            let SearchTagsV2Response { scopes, metrics } = query.version_2(&state, &caller).await?;
+            Ok(packets(scopes, Message::encoded_len, |scopes| SearchTagsV2Response { scopes, metrics: metrics.clone() }))
+        };
+        Ok(stream(work, under_way))
     }
 
     async fn search_tag_values(&self, request: Request<SearchTagValuesRequest>) -> Answer<SearchTagValuesResponse> {
-        let tenant = self.tenant(&request)?;
+        let (caller, state) = (self.caller(&request)?, Arc::clone(&self.state));
+        let config = state.config_for(&caller.tenants);
         // Version 1 has no filter.
-        let request = SearchTagValuesRequest { query: String::new(), ..request.into_inner() };
-        let SearchTagValuesResponse { tag_values, metrics } = Self::values(request)?.version_1(&self.state, &tenant).await?;
-        Ok(packets(tag_values, String::len, |tag_values| SearchTagValuesResponse { tag_values, metrics: metrics.clone() }))
+        let query = Self::values(SearchTagValuesRequest { query: String::new(), ..request.into_inner() })?;
+        query.check(&config)?;
+        let progress = caller.progress.clone();
+        let under_way = move || SearchTagValuesResponse { metrics: Some(progress.metadata_metrics()), ..Default::default() };
+        let work = async move {
+            let SearchTagValuesResponse { tag_values, metrics } = query.version_1(&state, &caller).await?;
+            Ok(packets(tag_values, String::len, |tag_values| SearchTagValuesResponse { tag_values, metrics: metrics.clone() }))
+        };
+        Ok(stream(work, under_way))
     }
 
     async fn search_tag_values_v2(&self, request: Request<SearchTagValuesRequest>) -> Answer<SearchTagValuesV2Response> {
-        let tenant = self.tenant(&request)?;
-        let response = Self::values(request.into_inner())?.version_2(&self.state, &tenant).await?;
-        let SearchTagValuesV2Response { tag_values, metrics } = response;
-        Ok(packets(tag_values, Message::encoded_len, |tag_values| SearchTagValuesV2Response { tag_values, metrics: metrics.clone() }))
+        let (caller, state) = (self.caller(&request)?, Arc::clone(&self.state));
+        let config = state.config_for(&caller.tenants);
+        let query = Self::values(request.into_inner())?;
+        query.check(&config)?;
+        let progress = caller.progress.clone();
+        let under_way = move || SearchTagValuesV2Response { metrics: Some(progress.metadata_metrics()), ..Default::default() };
+        let work = async move {
+            let SearchTagValuesV2Response { tag_values, metrics } = query.version_2(&state, &caller).await?;
+            Ok(packets(tag_values, Message::encoded_len, |tag_values| SearchTagValuesV2Response { tag_values, metrics: metrics.clone() }))
+        };
+        Ok(stream(work, under_way))
     }
 
     async fn metrics_query_range(&self, request: Request<QueryRangeRequest>) -> Answer<QueryRangeResponse> {
-        let tenant = self.tenant(&request)?;
+        let (caller, state) = (self.caller(&request)?, Arc::clone(&self.state));
+        let config = state.config_for(&caller.tenants);
         let now = UnixNanos::now();
-        let params = MetricsArgs::of_range_message(request.into_inner(), now).check_range(&self.state.config, now)?;
-        let QueryRangeResponse { series, metrics, status, message } = run_range(&self.state, &tenant, params).await?;
-        let mut messages: Vec<_> = dealt(series, Message::encoded_len)
-            .into_iter()
-            .map(|series| QueryRangeResponse { series, metrics: metrics.clone(), ..QueryRangeResponse::default() })
-            .collect();
-        // Only the last message says that series are missing.
-        messages.last_mut().into_iter().for_each(|last| (last.status, last.message) = (status, message.clone()));
-        Ok(stream(messages))
+        let params = MetricsArgs::of_range_message(request.into_inner(), now).check_range(&config, now)?;
+        let progress = caller.progress.clone();
+        let under_way = move || QueryRangeResponse { metrics: Some(progress.metrics()), ..Default::default() };
+        let work = async move {
+            let QueryRangeResponse { series, metrics, status, message } = run_range(&state, &caller, params).await?;
+            let packet = |series| QueryRangeResponse { series, metrics: metrics.clone(), ..QueryRangeResponse::default() };
+            let mut messages = packets(series, Message::encoded_len, packet);
+            // Only the last message says that series are missing.
+            messages.last_mut().into_iter().for_each(|last| (last.status, last.message) = (status, message.clone()));
+            Ok(messages)
+        };
+        Ok(stream(work, under_way))
     }
 
     async fn metrics_query_instant(&self, request: Request<QueryInstantRequest>) -> Answer<QueryInstantResponse> {
-        let tenant = self.tenant(&request)?;
+        let (caller, state) = (self.caller(&request)?, Arc::clone(&self.state));
+        let config = state.config_for(&caller.tenants);
         let now = UnixNanos::now();
-        let params = MetricsArgs::of_instant_message(request.into_inner(), now).check_instant(&self.state.config, now)?;
-        let QueryInstantResponse { series, metrics, status, message } = run_instant(&self.state, &tenant, params).await?;
-        let mut messages: Vec<_> = dealt(series, Message::encoded_len)
-            .into_iter()
-            .map(|series| QueryInstantResponse { series, metrics: metrics.clone(), ..QueryInstantResponse::default() })
-            .collect();
-        messages.last_mut().into_iter().for_each(|last| (last.status, last.message) = (status, message.clone()));
-        Ok(stream(messages))
+        let params = MetricsArgs::of_instant_message(request.into_inner(), now).check_instant(&config, now)?;
+        let progress = caller.progress.clone();
+        let under_way = move || QueryInstantResponse { metrics: Some(progress.metrics()), ..Default::default() };
+        let work = async move {
+            let QueryInstantResponse { series, metrics, status, message } = run_instant(&state, &caller, params).await?;
+            let packet = |series| QueryInstantResponse { series, metrics: metrics.clone(), ..QueryInstantResponse::default() };
+            let mut messages = packets(series, Message::encoded_len, packet);
+            messages.last_mut().into_iter().for_each(|last| (last.status, last.message) = (status, message.clone()));
+            Ok(messages)
+        };
+        Ok(stream(work, under_way))
     }
 }
 
 /// An answer as messages, each with some of the items.
-fn packets<I, M>(items: Vec<I>, num_bytes: impl Fn(&I) -> usize, message: impl Fn(Vec<I>) -> M) -> Response<Packets<M>> {
-    stream(dealt(items, num_bytes).into_iter().map(message).collect())
+fn packets<I, M>(items: Vec<I>, num_bytes: impl Fn(&I) -> usize, message: impl Fn(Vec<I>) -> M) -> Vec<M> {
+    dealt(items, num_bytes).into_iter().map(message).collect()
 }
 
-fn stream<M>(messages: Vec<M>) -> Response<Packets<M>> {
-    let messages: Vec<_> = messages.into_iter().map(Ok).collect();
-    Response::new(tokio_stream::iter(messages))
+/// Sends what is known now and then while the work goes on, and its answer at the end. A client that goes away ends the work.
+fn stream<M: Send + 'static>(
+    work: impl Future<Output = Result<Vec<M>, ApiError>> + Send + 'static,
+    mut under_way: impl FnMut() -> M + Send + 'static,
+) -> Response<Packets<M>> {
+    let (sender, receiver) = mpsc::channel(MAX_UNREAD_PACKETS);
+    tokio::spawn(async move {
+        let mut work = std::pin::pin!(work);
+        let mut rhythm = tokio::time::interval_at(Instant::now() + RHYTHM, RHYTHM);
+        let done = loop {
+            tokio::select! {
+                done = &mut work => break done,
+                () = sender.closed() => return,
+                // A client that does not read gets everything with the complete answer.
+                _ = rhythm.tick() => if let Ok(free) = sender.try_reserve() { free.send(Ok(under_way())) },
+            }
+        };
+        let messages = match done {
+            Ok(messages) => messages.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(Status::from(error))],
+        };
+        for message in messages {
+            if sender.send(message).await.is_err() {
+                return;
+            }
+        }
+    });
+    Response::new(ReceiverStream::new(receiver))
 }
 
 /// The items dealt out so that each message stays within its size, but at least one message, and no item cut.

@@ -5,8 +5,8 @@ use super::http::QueryRequest;
 use super::params::{Params, check_expression_size};
 use super::times::{RangeArgs, RangeRules, unsigned};
 use super::{ApiConfig, ApiError, ApiState, json};
-use crate::frontend::{ScopeTags, TagParams};
-use crate::model::{TenantId, UnixNanos};
+use crate::frontend::{Caller, ScopeTags, TagParams};
+use crate::model::UnixNanos;
 use crate::proto::tempopb::{
     MetadataMetrics, SearchTagValuesResponse, SearchTagValuesV2Response, SearchTagsResponse, SearchTagsV2Response, SearchTagsV2Scope,
     TagValue,
@@ -63,34 +63,31 @@ const RESOURCE_NAMES: [&str; 9] = [
 ];
 const SPAN_NAMES: [&str; 3] = ["http.method", "http.url", "http.status_code"];
 
-/// Largest number of alternatives in a filter (`read.max_condition_groups_per_tag_query`).
-const MAX_CONDITION_GROUPS: usize = 100;
-
 /// `/api/search/tags`.
 pub(super) async fn names_version_1(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let query = NamesQuery::of_params(&request.params, false)?;
-    let response = query.version_1(&state, &request.tenant?).await?;
+    let response = query.version_1(&state, &request.caller?).await?;
     Answer::of_message(request.format, response, json::search_tags).await
 }
 
 /// `/api/v2/search/tags`.
 pub(super) async fn names_version_2(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let query = NamesQuery::of_params(&request.params, true)?;
-    let response = query.version_2(&state, &request.tenant?).await?;
+    let response = query.version_2(&state, &request.caller?).await?;
     Answer::of_message(request.format, response, json::search_tags_v2).await
 }
 
 /// `/api/search/tag/{tag}/values`.
 pub(super) async fn values_version_1(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let query = ValuesQuery::of_params(&request, false)?;
-    let response = query.version_1(&state, &request.tenant?).await?;
+    let response = query.version_1(&state, &request.caller?).await?;
     Answer::of_message(request.format, response, json::search_tag_values).await
 }
 
 /// `/api/v2/search/tag/{tag}/values`.
 pub(super) async fn values_version_2(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let query = ValuesQuery::of_params(&request, true)?;
-    let response = query.version_2(&state, &request.tenant?).await?;
+    let response = query.version_2(&state, &request.caller?).await?;
     match request.format {
         Format::Llm => Ok(offload(response.encoded_len(), move || Answer::llm(json::tag_values_llm(&response))).await?),
         format => Answer::of_message(format, response, json::search_tag_values_v2).await,
@@ -111,12 +108,14 @@ impl TagFilter {
     fn check(&self, config: &ApiConfig) -> Result<TagParams, ApiError> {
         check_expression_size(&self.query, config.max_query_expression_size_bytes)?;
         let filter = traceql::parse_tag_filter(&self.query);
-        if filter.as_ref().is_some_and(|filter| num_condition_groups(filter) > MAX_CONDITION_GROUPS) {
+        if let Some(max) = config.limits.max_condition_groups
+            && filter.as_ref().is_some_and(|filter| num_condition_groups(filter) > max)
+        {
             return Err(ApiError::invalid(format!(
-                "maximum condition groups reached (limit: {MAX_CONDITION_GROUPS}). Reduce the number of OR conditions in the query"
+                "maximum condition groups reached (limit: {max}). Reduce the number of OR conditions in the query"
             )));
         }
-        let rules = RangeRules { now: UnixNanos::now(), cutoff: config.query_end_cutoff, max_duration: config.max_search_duration };
+        let rules = RangeRules { now: UnixNanos::now(), cutoff: config.query_end_cutoff, max_duration: config.limits.max_search_duration };
         let range = self.range.rewritten(&rules)?;
         if let Some(range) = &range {
             RangeArgs::check_length(range, &rules)?;
@@ -167,40 +166,51 @@ impl NamesQuery {
         NamesQuery::new(scope, TagFilter { query, range: params.flexible_range()?, limit })
     }
 
+    /// Judges filter and range.
+    pub(super) fn check(&self, config: &ApiConfig) -> Result<(), ApiError> {
+        self.filter.check(config).map(drop)
+    }
+
     fn wants(&self, scope: &str) -> bool {
         self.scope.as_ref().is_none_or(|wanted| wanted == scope)
     }
 
-    async fn stored(&self, state: &ApiState, tenant: &TenantId) -> Result<Vec<ScopeTags>, ApiError> {
-        let params = self.filter.check(&state.config)?;
+    async fn stored(&self, state: &ApiState, caller: &Caller) -> Result<Vec<ScopeTags>, ApiError> {
+        let params = self.filter.check(&state.config_for(&caller.tenants))?;
         // What every span has needs no search.
         if self.scope.as_deref() == Some(INTRINSIC_SCOPE) {
             return Ok(Vec::new());
         }
-        let mut scopes = state.frontend.tag_names(tenant, params).await?;
+        let mut scopes = state.frontend.tag_names(caller, params).await?;
         scopes.retain(|scope| self.wants(scope.scope) && !scope.tags.is_empty());
         Ok(scopes)
     }
 
     /// One list; the intrinsic names only if they are asked for by their scope.
-    pub(super) async fn version_1(self, state: &ApiState, tenant: &TenantId) -> Result<SearchTagsResponse, ApiError> {
-        let mut tag_names: Vec<String> = self.stored(state, tenant).await?.into_iter().flat_map(|scope| scope.tags).collect();
+    pub(super) async fn version_1(self, state: &ApiState, caller: &Caller) -> Result<SearchTagsResponse, ApiError> {
+        let mut tag_names: Vec<String> = self.stored(state, caller).await?.into_iter().flat_map(|scope| scope.tags).collect();
         if self.scope.as_deref() == Some(INTRINSIC_SCOPE) {
             tag_names.extend(self.intrinsic_names());
         }
         tag_names.sort_unstable();
         tag_names.dedup();
+        Room::of(state, caller).truncate(&mut tag_names, String::len);
         Ok(SearchTagsResponse { tag_names, metrics: Some(MetadataMetrics::default()) })
     }
 
     /// Lists by scope.
-    pub(super) async fn version_2(self, state: &ApiState, tenant: &TenantId) -> Result<SearchTagsV2Response, ApiError> {
-        let stored = self.stored(state, tenant).await?;
+    pub(super) async fn version_2(self, state: &ApiState, caller: &Caller) -> Result<SearchTagsV2Response, ApiError> {
+        let stored = self.stored(state, caller).await?;
         let mut scopes = Vec::with_capacity(stored.len() + 1);
         if self.wants(INTRINSIC_SCOPE) {
             scopes.push(SearchTagsV2Scope { name: INTRINSIC_SCOPE.to_string(), tags: self.intrinsic_names().collect() });
         }
-        scopes.extend(stored.into_iter().map(|ScopeTags { scope, tags }| SearchTagsV2Scope { name: scope.to_string(), tags }));
+        let mut room = Room::of(state, caller);
+        let stored = stored.into_iter().map(|mut scope| {
+            room.truncate(&mut scope.tags, String::len);
+            scope
+        });
+        scopes.extend(stored.map(|ScopeTags { scope, tags }| SearchTagsV2Scope { name: scope.to_string(), tags }));
         Ok(SearchTagsV2Response { scopes, metrics: Some(MetadataMetrics::default()) })
     }
 
@@ -242,10 +252,15 @@ impl ValuesQuery {
         Ok(ValuesQuery { filter: TagFilter { query, range: params.flexible_range()?, limit }, ..named })
     }
 
+    /// Judges filter and range.
+    pub(super) fn check(&self, config: &ApiConfig) -> Result<(), ApiError> {
+        self.filter.check(config).map(drop)
+    }
+
     /// Values of all types as text, sorted.
-    pub(super) async fn version_1(self, state: &ApiState, tenant: &TenantId) -> Result<SearchTagValuesResponse, ApiError> {
-        let params = self.filter.check(&state.config)?;
-        let found = state.frontend.tag_values(tenant, &self.bare_attribute(), params).await?;
+    pub(super) async fn version_1(self, state: &ApiState, caller: &Caller) -> Result<SearchTagValuesResponse, ApiError> {
+        let params = self.filter.check(&state.config_for(&caller.tenants))?;
+        let found = state.frontend.tag_values(caller, &self.bare_attribute(), params).await?;
         let mut tag_values: Vec<String> = found.into_iter().map(|value| value.value).collect();
         let always: &[&str] = match self.tag.as_str() {
             "status.code" => &["error", "ok", "unset"],
@@ -255,6 +270,7 @@ impl ValuesQuery {
         tag_values.extend(always.iter().map(|value| (*value).to_string()));
         tag_values.sort_unstable();
         tag_values.dedup();
+        Room::of(state, caller).truncate(&mut tag_values, String::len);
         if self.filter.limit > 0 {
             tag_values.truncate(self.filter.limit as usize);
         }
@@ -274,19 +290,47 @@ impl ValuesQuery {
     }
 
     /// Typed values.
-    pub(super) async fn version_2(self, state: &ApiState, tenant: &TenantId) -> Result<SearchTagValuesV2Response, ApiError> {
+    pub(super) async fn version_2(self, state: &ApiState, caller: &Caller) -> Result<SearchTagValuesV2Response, ApiError> {
         let attribute = traceql::parse_attribute(&self.tag).map_err(|error| {
             ApiError::invalid(format!("please provide a valid tagName: failed to parse identifier {}: {error}", self.tag))
         })?;
-        let params = self.filter.check(&state.config)?;
+        let params = self.filter.check(&state.config_for(&caller.tenants))?;
         let mut tag_values = match constant_values(&attribute) {
             Some(words) => words.into_iter().map(|word| TagValue { r#type: "keyword".to_string(), value: word.to_string() }).collect(),
-            None => state.frontend.tag_values(tenant, &attribute, params).await?,
+            None => state.frontend.tag_values(caller, &attribute, params).await?,
         };
         if self.filter.limit > 0 {
             tag_values.truncate(self.filter.limit as usize);
         }
+        Room::of(state, caller).truncate(&mut tag_values, |value| value.value.len());
         Ok(SearchTagValuesV2Response { tag_values, metrics: Some(MetadataMetrics::default()) })
+    }
+}
+
+/// Bytes of names or values that an answer may still have (`read.max_bytes_per_tag_values_query`); no bound by default.
+struct Room {
+    bytes: usize,
+}
+
+impl Room {
+    fn of(state: &ApiState, caller: &Caller) -> Self {
+        let max = state.config_for(&caller.tenants).limits.max_bytes_per_tag_values;
+        Room { bytes: max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX)) }
+    }
+
+    /// Keeps what there is room for.
+    fn truncate<T>(&mut self, items: &mut Vec<T>, num_bytes: impl Fn(&T) -> usize) {
+        let fitting = items.iter().position(|item| match self.bytes.checked_sub(num_bytes(item)) {
+            Some(left) => {
+                self.bytes = left;
+                false
+            }
+            None => true,
+        });
+        if let Some(fitting) = fitting {
+            items.truncate(fitting);
+            self.bytes = 0;
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! What the API's tests have in common: a state over an empty store, and requests.
 
 use super::{ApiConfig, ApiState, BuildInfo, FlushError, FlushFuture, Readiness, StatusPages};
-use crate::frontend::Frontend;
+use crate::frontend::{Caller, Frontend, FrontendConfig, Tenants};
 use crate::generator::settings::GeneratorConfig;
 use crate::generator::{Generator, NewRows, SpanFeed};
 use crate::model::{TenantId, TraceId};
+use crate::overrides::Overrides;
 use crate::querier::{RecentSource, RecentTrace, Snapshot};
 use axum::Router;
 use axum::body::Body;
@@ -42,6 +43,11 @@ impl SpanFeed for NoSpans {
     }
 }
 
+/// Who asks where there is one tenant only.
+pub(super) fn caller() -> Caller {
+    Tenants::from(TenantId::single()).into()
+}
+
 /// A ready server without data. Its flush fails for the tenant `broken`.
 pub(super) fn state(config: ApiConfig) -> ApiState {
     let flush = |tenant: Option<TenantId>| -> FlushFuture {
@@ -49,11 +55,15 @@ pub(super) fn state(config: ApiConfig) -> ApiState {
         Box::pin(std::future::ready(if broken { Err(FlushError("disk full".to_string())) } else { Ok(()) }))
     };
     ApiState {
+        overrides: Arc::new(Overrides::new(config.limits.clone())),
         config,
-        frontend: Arc::new(Frontend::new(Arc::new(Empty), 1, std::time::Duration::from_secs(30))),
+        frontend: Arc::new(Frontend::new(Arc::new(Empty), FrontendConfig::default())),
         generator: Generator::new(GeneratorConfig::default(), Arc::new(NoSpans), None),
         readiness: watch::channel(Readiness::Ready).1,
         flush: Arc::new(flush),
+        denied_urls: regex::RegexSet::new(["/api/search/tag/deny.*"]).expect("a pattern"),
+        durations: crate::telemetry::registry::Durations::default(),
+        shutdown: Arc::default(),
         metrics_text: Arc::new(|| "# EOF\n".to_string()),
         status: StatusPages {
             build: BuildInfo::default(),

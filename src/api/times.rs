@@ -141,6 +141,23 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - DAYS_BEFORE_EPOCH
 }
 
+/// Year, month and day of a day after 1970-01-01.
+pub(super) fn date(days: u64) -> (i64, i64, i64) {
+    let mut rest = i64::try_from(days).unwrap_or(i64::MAX / 2);
+    // A year has at least 365 days, so this is the year or a later one.
+    let mut year = 1970 + rest / 365;
+    while days_since_epoch(year, 1, 1) > rest {
+        year -= 1;
+    }
+    rest -= days_since_epoch(year, 1, 1);
+    let mut month = 1;
+    while rest >= days_in_month(year, month) {
+        rest -= days_in_month(year, month);
+        month += 1;
+    }
+    (year, month, rest + 1)
+}
+
 /// A length of time in Go's words: `168h0m0s`.
 pub(super) fn go_text(duration: Duration) -> String {
     format_duration(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))

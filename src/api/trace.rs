@@ -4,24 +4,23 @@ use super::answer::{Answer, Format};
 use super::http::QueryRequest;
 use super::params::Params;
 use super::times::signed;
+use super::trace_filter::{FILTERED, TraceFilter};
 use super::{ApiError, ApiState, ErrorKind, json, protobuf};
 use crate::frontend::{FoundTrace, partial_message};
 use crate::model::trace::{encoded_bytes, truncate};
 use crate::model::{BlockId, TimeRange, TraceId, UnixNanos};
 use crate::proto::tempopb::{PartialStatus, Trace, TraceByIdMetrics, TraceByIdResponse};
 use crate::runtime::offload::offload;
-use crate::traceql;
-use crate::traceql::ast::{Body, FieldExpr, Query, SpansetExpr, Stage, Static};
 use std::sync::Arc;
 
 /// `/api/traces/{id}`.
 pub(super) async fn version_1(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
-    let format = request.format;
+    let (format, max_bytes) = (request.format, request.config.limits.max_bytes_per_trace);
     let (FoundTrace { resource_spans, .. }, num_bytes) = find(&state, request).await?;
     if resource_spans.is_empty() {
         return Err(ApiError::new(ErrorKind::NotFound, ""));
     }
-    if let Some(max) = state.config.max_bytes_per_trace.filter(|max| num_bytes as u64 > *max) {
+    if let Some(max) = max_bytes.filter(|max| num_bytes as u64 > *max) {
         return Err(ApiError::new(ErrorKind::TooLarge, format!("trace exceeds max size (max bytes: {max})")));
     }
     let write = move || match format {
@@ -35,38 +34,42 @@ pub(super) async fn version_1(state: Arc<ApiState>, request: QueryRequest) -> Re
 
 /// `/api/v2/traces/{id}`.
 pub(super) async fn version_2(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
-    let format = request.format;
-    check_filter(&request.params)?;
+    let (format, max_bytes) = (request.format, request.config.limits.max_bytes_per_trace);
+    let filter = TraceFilter::of_params(&request.params)?;
     let (FoundTrace { resource_spans, inspected_bytes, num_unreadable }, num_bytes) = find(&state, request).await?;
-    let cut_at = state.config.max_bytes_per_trace.filter(|max| num_bytes as u64 > *max);
     let write = move || {
-        let (resource_spans, status, message) = match cut_at {
-            None if num_unreadable > 0 => (resource_spans, PartialStatus::Partial, partial_message(num_unreadable)),
-            None => (resource_spans, PartialStatus::Complete, String::new()),
-            Some(max) => {
-                let message = format!("Trace exceeds maximum size of {max} bytes, a partial trace is returned");
-                let mut kept = resource_spans;
-                truncate(&mut kept, usize::try_from(max).unwrap_or(usize::MAX));
-                (kept, PartialStatus::Partial, message)
-            }
-        };
+        let mut resource_spans = resource_spans;
+        let mut messages = Vec::new();
+        if num_unreadable > 0 {
+            messages.push(partial_message(num_unreadable));
+        }
+        if let Some(filter) = &filter
+            && filter.apply(&mut resource_spans)?
+        {
+            messages.push(FILTERED.to_string());
+        }
+        if let Some(max) = max_bytes.filter(|max| encoded_bytes(&resource_spans) as u64 > *max) {
+            truncate(&mut resource_spans, usize::try_from(max).unwrap_or(usize::MAX));
+            messages.push(format!("Trace exceeds maximum size of {max} bytes, a partial trace is returned"));
+        }
+        let status = if messages.is_empty() { PartialStatus::Complete } else { PartialStatus::Partial };
         let trace = Some(Trace { resource_spans });
         let metrics = Some(TraceByIdMetrics { inspected_bytes, ..TraceByIdMetrics::default() });
-        let response = TraceByIdResponse { trace, metrics, status: status.into(), message };
-        match format {
+        let response = TraceByIdResponse { trace, metrics, status: status.into(), message: messages.join("; ") };
+        Ok::<_, ApiError>(match format {
             Format::Protobuf => Answer::protobuf(protobuf::trace_by_id(response)),
             Format::Json => Answer::json(json::trace_by_id(&response)),
             Format::Llm => Answer::llm(json::trace_by_id_llm(&response)),
-        }
+        })
     };
-    Ok(offload(num_bytes.saturating_mul(2), write).await?)
+    offload(num_bytes.saturating_mul(2), write).await?
 }
 
 /// Checks id and parameters, looks the trace up and measures it, as one message.
 async fn find(state: &ApiState, request: QueryRequest) -> Result<(FoundTrace, usize), ApiError> {
     let id = TraceId::parse(&request.argument).map_err(|error| ApiError::invalid(error.to_string()))?;
     let range = check_params(&request.params)?;
-    let found = state.frontend.find_trace(&request.tenant?, id, range).await?;
+    let found = state.frontend.find_trace(&request.caller?, id, range).await?;
     let num_bytes = encoded_bytes(&found.resource_spans);
     Ok((found, num_bytes))
 }
@@ -92,32 +95,13 @@ fn check_params(params: &Params) -> Result<Option<TimeRange>, ApiError> {
     Ok(Some(TimeRange { start: moment(start), end: moment(end) }))
 }
 
-/// Judges `q` of version 2. A filter that leaves spans out is honestly refused rather than ignored.
-fn check_filter(params: &Params) -> Result<(), ApiError> {
-    let Some(text) = params.get("q").filter(|text| !text.trim().is_empty()) else { return Ok(()) };
-    let invalid = |reason: &dyn std::fmt::Display| ApiError::invalid(format!("invalid TraceQL filter: {reason}"));
-    let Query { body, .. } = traceql::compile(text).map_err(|error| invalid(&error))?;
-    let only_filter = match &body {
-        Body::Pipeline(pipeline) => match pipeline.stages.as_slice() {
-            [Stage::Spansets(SpansetExpr::Filter(filter))] => Some(filter),
-            _ => None,
-        },
-        _ => None,
-    };
-    match only_filter {
-        Some(FieldExpr::Static(Static::Bool(true))) => Ok(()),
-        Some(_) => Err(ApiError::new(ErrorKind::Unsupported, "filtering the spans of a trace is not implemented yet")),
-        None => Err(invalid(&"only a single spanset filter is supported")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(query: &str) -> Result<Option<(u64, u64)>, String> {
         let params = Params::of(&format!("/x?{query}").parse().expect("a URI"));
-        let range = check_filter(&params).and_then(|()| check_params(&params)).map_err(|error| error.to_string())?;
+        let range = check_params(&params).map_err(|error| error.to_string())?;
         Ok(range.map(|range| (range.start.seconds(), range.end.seconds())))
     }
 
@@ -125,7 +109,7 @@ mod tests {
     fn parameters() {
         assert_eq!(check("start=1&end=2"), Ok(Some((1, 2))));
         assert_eq!(check("start=-9&end=2"), Ok(Some((0, 2))));
-        for all in ["", "start=1", "end=2", "mode=blocks", "q=%20", "q={}", "q={true}"] {
+        for all in ["", "start=1", "end=2", "mode=blocks"] {
             assert_eq!(check(all), Ok(None), "{all}");
         }
         for (query, error) in [
@@ -134,11 +118,8 @@ mod tests {
             ("mode=some", "invalid value for mode some"),
             ("blockStart=x", "invalid value for blockstart: invalid UUID \"x\""),
             ("blockEnd=x", "invalid value for blockEnd: invalid UUID \"x\""),
-            ("q={}%26%26{}", "invalid TraceQL filter: only a single spanset filter is supported"),
-            ("q={name=%22a%22}", "filtering the spans of a trace is not implemented yet"),
         ] {
             assert_eq!(check(query), Err(error.to_string()), "{query}");
         }
-        assert!(check("q={").is_err_and(|error| error.starts_with("invalid TraceQL filter: parse error at")));
     }
 }

@@ -12,6 +12,8 @@ mod generating;
 pub mod health;
 mod listeners;
 mod metrics;
+mod overrides;
+mod query_metrics;
 mod receivers;
 pub mod storage;
 
@@ -19,24 +21,28 @@ use crate::api::{ApiConfig, ApiState, BuildInfo, FlushError, Readiness, StatusPa
 use crate::compactor::{Compactor, CompactorConfig, Surroundings};
 use crate::config::Config;
 use crate::distributor::Distributor;
-use crate::frontend::{Frontend, MetricsLimits};
+use crate::distributor::limited::Limited;
+use crate::frontend::{Frontend, FrontendConfig, MetricsLimits};
 use crate::generator::Generator;
 use crate::ingester::{Ingester, IngesterConfig, Recovered};
 use crate::model::TenantId;
+use crate::overrides::Overrides;
 use crate::runtime::serve::{ServeOptions, serve};
 use crate::store::spool::Mover;
 use crate::store::{BlockLists, Store, poll};
-use crate::telemetry::registry::Metrics;
+use crate::telemetry::process;
+use crate::telemetry::registry::{Durations, Metrics};
 use adapters::{InProcessRecent, InProcessTarget};
 use anyhow::Context;
 use data_dir::DataDirLock;
 use listeners::Listeners;
+use regex::RegexSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 /// A server that is ready to run: its listeners are bound and its data is loaded.
@@ -50,6 +56,9 @@ pub struct App {
     compactor: Arc<Compactor>,
     generator: Arc<Generator>,
     recovered: Recovered,
+    overrides: Arc<Overrides>,
+    /// Told by `/shutdown`.
+    shutdown: Arc<Notify>,
     readiness: watch::Sender<Readiness>,
     wal_dir: PathBuf,
     /// Held for the life of the process.
@@ -59,6 +68,7 @@ pub struct App {
 impl App {
     /// Binds, locks, loads and replays.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let overrides = overrides::start(&config)?;
         let listeners = Listeners::bind(&config).await?;
         let wal_dir = data_dir::wal_dir(&config.storage)?;
         let lock = DataDirLock::take(&wal_dir)?;
@@ -69,8 +79,10 @@ impl App {
         let (ingester, recovered) =
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
-        let distributor = Distributor::new(Arc::new(InProcessTarget(Arc::clone(&ingester)))).with_logs(config.distributor.span_logs);
-        let compactor = Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&config, &ingester));
+        let target = Arc::new(InProcessTarget(Arc::clone(&ingester)));
+        let limited = Limited::new(target, Arc::clone(&overrides), config.distributor.retry_after);
+        let distributor = Distributor::new(Arc::new(limited)).with_logs(config.distributor.span_logs);
+        let compactor = Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&overrides, &ingester));
         let generator = generating::generator(&config, &ingester, &wal_dir)?;
         let (readiness, _) = watch::channel(Readiness::Starting);
         Ok(App {
@@ -83,6 +95,8 @@ impl App {
             compactor,
             generator,
             recovered,
+            overrides,
+            shutdown: Arc::default(),
             readiness,
             wal_dir,
             _lock: lock,
@@ -116,9 +130,9 @@ impl App {
 
     /// Serves until `shutdown` resolves, then stops in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let state = Arc::new(self.api_state());
-        let App { config, listeners, ingester, distributor, store, blocks, compactor, generator, readiness, .. } = self;
-        let generating = generating::start(&generator)?;
+        let state = Arc::new(self.api_state()?);
+        let App { config, listeners, ingester, distributor, store, blocks, compactor, generator, overrides, readiness, .. } = self;
+        let (asked_to_stop, generating) = (self.shutdown, generating::start(&generator)?);
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
         let Listeners { http, grpc, receivers, udp_receivers } = listeners;
         let receivers = receivers::start(&config, &distributor, receivers, udp_receivers, &stop_receivers);
@@ -132,11 +146,15 @@ impl App {
         let mover = Mover::new(store.clone(), Arc::clone(&blocks), config.ingester.complete_block_timeout);
         let moving = tokio::spawn(mover.clone().run(stop_flusher.subscribe()));
         tokio::spawn(poll::run(blocks, store, config.storage.blocklist_poll, stop_flusher.subscribe()));
+        tokio::spawn(overrides::run(overrides, config.clone(), stop_flusher.subscribe()));
         let compacting = tokio::spawn(compactor.run(stop_compactor.subscribe()));
         readiness.send_replace(Readiness::Ready);
         tracing::info!("Conmoto started");
 
-        shutdown.await;
+        let flush_at_end = tokio::select! {
+            () = shutdown => config.ingester.flush_all_on_shutdown,
+            () = asked_to_stop.notified() => true,
+        };
         tracing::info!("shutting down");
         readiness.send_replace(Readiness::Stopping);
         tokio::time::sleep(config.shutdown_delay).await;
@@ -157,7 +175,7 @@ impl App {
         if moving.await.is_err() {
             tracing::error!("the task that moves blocks to the bucket had ended before; the blocks are on local disk");
         }
-        if config.ingester.flush_all_on_shutdown {
+        if flush_at_end {
             flush_on_shutdown(&ingester, &mover).await;
         }
         ingester.wal().close().await.context("could not close the write-ahead log")?;
@@ -165,25 +183,32 @@ impl App {
         Ok(())
     }
 
-    fn api_state(&self) -> ApiState {
+    fn api_state(&self) -> anyhow::Result<ApiState> {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
         let (compactor, distributor, generator) = (Arc::clone(&self.compactor), self.distributor.clone(), Arc::clone(&self.generator));
+        let frontend = Arc::new(Frontend::new(recent, frontend_config(&self.config)));
+        let (asked, overrides) = (Arc::clone(&frontend), Arc::clone(&self.overrides));
         let readings = move || {
             compactor.measure();
             let mut readings = metrics::readings(&ingester, &store, &blocks, compactor.instruments());
             readings.push(metrics::discarded_spans(distributor.discards()));
             readings.extend(generating::readings(&generator));
+            readings.extend(query_metrics::readings(&asked, &overrides));
+            readings.extend(process::readings());
             readings
         };
-        let metrics = Metrics::new(Box::new(readings));
+        let durations = Durations::default();
+        let metrics = Metrics::new(Box::new(readings)).with("tempo_request_duration_seconds", "Time until an answer begins", &durations);
         let services = self.readiness.subscribe();
-        ApiState {
+        Ok(ApiState {
             config: api_config(&self.config),
-            frontend: Arc::new(
-                Frontend::new(recent, cores, self.config.query.query_timeout).limiting_metrics(metrics_limits(&self.config)),
-            ),
+            overrides: Arc::clone(&self.overrides),
+            frontend,
+            durations,
+            // Each pattern was looked at when the configuration was read; together they may still be too large.
+            denied_urls: RegexSet::new(&self.config.query.url_deny_list).context("query_frontend.url_deny_list")?,
+            shutdown: Arc::clone(&self.shutdown),
             generator: Arc::clone(&self.generator),
             readiness: self.readiness.subscribe(),
             flush: flush(Arc::clone(&self.ingester)),
@@ -193,7 +218,7 @@ impl App {
                 config: format!("{:#?}\n", self.config),
                 services: Arc::new(move || vec![("all".to_string(), format!("{:?}", *services.borrow()))]),
             },
-        }
+        })
     }
 }
 
@@ -268,16 +293,20 @@ fn compactor_config(config: &Config) -> CompactorConfig {
     }
 }
 
-/// Bounds of metrics queries.
-fn metrics_limits(config: &Config) -> MetricsLimits {
-    MetricsLimits { max_exemplars: config.query.max_exemplars, max_series: config.query.max_response_series }
-}
-
-fn surroundings(config: &Config, ingester: &Arc<Ingester>) -> Surroundings {
-    let (ingester, retention) = (Arc::clone(ingester), config.retention.block_retention);
+fn surroundings(overrides: &Arc<Overrides>, ingester: &Arc<Ingester>) -> Surroundings {
+    let (ingester, overrides) = (Arc::clone(ingester), Arc::clone(overrides));
     Surroundings {
         is_quiet: Box::new(move |tenant| ingester.existing_head(tenant).is_none_or(|head| head.bytes() == 0)),
-        retention: Box::new(move |_| retention),
+        retention: Box::new(move |tenant| overrides.limits_for(tenant).block_retention),
+    }
+}
+
+fn frontend_config(config: &Config) -> FrontendConfig {
+    FrontendConfig {
+        max_concurrent: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+        timeout: config.query.query_timeout,
+        max_waiting: config.query.max_outstanding_per_tenant,
+        metrics: MetricsLimits { max_exemplars: config.query.max_exemplars, max_series: config.query.max_response_series },
     }
 }
 
@@ -287,15 +316,16 @@ fn api_config(config: &Config) -> ApiConfig {
         http_path_prefix: config.server.http_path_prefix.clone(),
         http_api_prefix: config.http_api_prefix.clone(),
         multitenancy_enabled: config.multitenancy_enabled,
+        multi_tenant_queries_enabled: query.multi_tenant_queries_enabled,
         stream_over_http_enabled: config.stream_over_http_enabled,
         default_result_limit: query.default_result_limit,
         max_result_limit: query.max_result_limit,
         default_spans_per_span_set: query.default_spans_per_span_set,
         max_spans_per_span_set: query.max_spans_per_span_set,
-        max_search_duration: query.max_search_duration,
+        max_metrics_intervals: query.max_metrics_intervals,
         max_query_expression_size_bytes: query.max_query_expression_size_bytes,
         query_end_cutoff: query.query_end_cutoff,
-        max_bytes_per_trace: query.max_bytes_per_trace,
+        api_timeout: query.api_timeout,
         ..ApiConfig::default()
     }
 }

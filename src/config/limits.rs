@@ -1,17 +1,63 @@
 //! The write path, retention and the query API: times, sizes and limits.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::distributor::SpanLogs;
 
 /// What is done to spans before they are kept ("spec/config.md §6").
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DistributorConfig {
     /// Longest attribute key or value in bytes; longer ones are cut. `None` (default) keeps them whole, where Tempo cuts at
     /// 2048 (`distributor.max_attribute_bytes`, 0 = unlimited).
     pub max_attribute_bytes: Option<usize>,
     /// Spans that are logged, for debugging; none by default (`distributor.log_received_spans`, `log_discarded_spans`).
     pub span_logs: SpanLogs,
+    /// When a sender is told to come again that was refused for its rate, default 5 s; zero tells nothing
+    /// (`distributor.retry_after_on_resource_exhausted`).
+    pub retry_after: Duration,
+}
+
+impl Default for DistributorConfig {
+    fn default() -> Self {
+        DistributorConfig { max_attribute_bytes: None, span_logs: SpanLogs::default(), retry_after: Duration::from_secs(5) }
+    }
+}
+
+/// What a tenant may send ("spec/config.md §11").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngestionConfig {
+    /// Bytes of OTLP protobuf per second; `None` (default) for no bound, where Tempo has 30000000
+    /// (`overrides.defaults.ingestion.rate_limit_bytes`, 0 = unlimited).
+    pub rate_limit_bytes: Option<u64>,
+    /// Bytes at once; `None` (default) for those of a second (`overrides.defaults.ingestion.burst_size_bytes`).
+    pub burst_size_bytes: Option<u64>,
+    /// Whether a sender over its rate is told when to come again, default true
+    /// (`overrides.defaults.ingestion.retry_info_enabled`).
+    pub retry_info_enabled: bool,
+}
+
+impl Default for IngestionConfig {
+    fn default() -> Self {
+        IngestionConfig { rate_limit_bytes: None, burst_size_bytes: None, retry_info_enabled: true }
+    }
+}
+
+/// Where the limits of single tenants are ("spec/config.md §11").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverridesConfig {
+    /// A file with an entry for each tenant that differs (`overrides.per_tenant_override_config`).
+    pub file: Option<PathBuf>,
+    /// How often that file is read again, default 10 s (`overrides.per_tenant_override_period`).
+    pub period: Duration,
+    /// Whether `${VARIABLE}` is expanded in it (`-config.expand-env`).
+    pub expand_env: bool,
+}
+
+impl Default for OverridesConfig {
+    fn default() -> Self {
+        OverridesConfig { file: None, period: Duration::from_secs(10), expand_env: false }
+    }
 }
 
 /// How recent traces become blocks ("spec/config.md §7").
@@ -114,6 +160,10 @@ pub struct QueryConfig {
     pub max_result_limit: Option<usize>,
     /// Longest time range of a search, default 168 h; `None` for no bound (`search.max_duration: 0`).
     pub max_search_duration: Option<Duration>,
+    /// Longest time range of a metrics query, default 24 h; `None` for no bound (`metrics.max_duration: 0`).
+    pub max_metrics_duration: Option<Duration>,
+    /// Most buckets of a metrics query, default 10000; 0 for no bound (`metrics.max_intervals`).
+    pub max_metrics_intervals: u64,
     /// Spans per span set when a search names no `spss`, default 3 (`search.default_spans_per_span_set`).
     pub default_spans_per_span_set: usize,
     /// Largest `spss` that a search may name, default 100; `None` for no bound (`search.max_spans_per_span_set: 0`).
@@ -128,6 +178,22 @@ pub struct QueryConfig {
     pub max_response_series: usize,
     /// How long a search, a metrics query or a query for tags may take, default 30 s (`querier.search.query_timeout`).
     pub query_timeout: Duration,
+    /// Patterns of URLs that are refused; default none (`url_deny_list`).
+    pub url_deny_list: Vec<String>,
+    /// How long a request over HTTP may take, default 0: no bound of its own (`api_timeout`).
+    pub api_timeout: Duration,
+    /// Whether a query may name several tenants, `a|b`; default true (`multi_tenant_queries_enabled`).
+    pub multi_tenant_queries_enabled: bool,
+    /// Most queries of a tenant that wait for their turn, default 2000; 0 means no bound (`max_outstanding_per_tenant`).
+    pub max_outstanding_per_tenant: usize,
+    /// Most bytes of names or values in an answer about tags; `None` (default) for no bound, where Tempo cuts off in silence at
+    /// 1000000 (`overrides.defaults.read.max_bytes_per_tag_values_query`, 0 = unlimited).
+    pub max_bytes_per_tag_values: Option<u64>,
+    /// Largest number of alternatives in a filter of tags, default 100; `None` for no bound
+    /// (`overrides.defaults.read.max_condition_groups_per_tag_query`).
+    pub max_condition_groups: Option<usize>,
+    /// Whether searches write trace ids with all their zeros, default false (`overrides.defaults.read.left_pad_trace_ids`).
+    pub left_pad_trace_ids: bool,
     /// Largest trace in bytes that is taken in and given out, default 5000000; `None` for no bound
     /// (`overrides.defaults.global.max_bytes_per_trace: 0`).
     pub max_bytes_per_trace: Option<u64>,
@@ -139,6 +205,8 @@ impl Default for QueryConfig {
             default_result_limit: 20,
             max_result_limit: Some(262_144),
             max_search_duration: Some(Duration::from_secs(168 * 3600)),
+            max_metrics_duration: Some(Duration::from_secs(24 * 3600)),
+            max_metrics_intervals: 10_000,
             default_spans_per_span_set: 3,
             max_spans_per_span_set: Some(100),
             max_query_expression_size_bytes: 131_072,
@@ -146,6 +214,13 @@ impl Default for QueryConfig {
             max_exemplars: 100,
             max_response_series: 0,
             query_timeout: Duration::from_secs(30),
+            url_deny_list: Vec::new(),
+            api_timeout: Duration::ZERO,
+            multi_tenant_queries_enabled: true,
+            max_outstanding_per_tenant: 2000,
+            max_bytes_per_tag_values: None,
+            max_condition_groups: Some(100),
+            left_pad_trace_ids: false,
             max_bytes_per_trace: Some(5_000_000),
         }
     }

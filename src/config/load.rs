@@ -57,6 +57,7 @@ pub fn load(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Loa
         read_file(path, flags.expand_env.then_some(env), &mut draft, &mut report)?;
         draft.settle(&mut report);
     }
+    draft.config.overrides.expand_env = flags.expand_env;
     flags.apply(&mut draft, &mut report)?;
     draft.settle(&mut report);
     let config = draft.finish(flags.config_file.is_some(), &mut report)?;

@@ -21,6 +21,7 @@ mod flags;
 mod keys;
 mod limits;
 mod load;
+mod overrides;
 mod receivers;
 mod scalar;
 mod schema;
@@ -36,8 +37,9 @@ use std::time::Duration;
 pub use address::ListenAddress;
 pub use error::ConfigError;
 pub use flags::usage;
-pub use limits::{CompactionConfig, DistributorConfig, IngesterConfig, QueryConfig, RetentionConfig};
+pub use limits::{CompactionConfig, DistributorConfig, IngesterConfig, IngestionConfig, OverridesConfig, QueryConfig, RetentionConfig};
 pub use load::{Command, Loaded, load};
+pub use overrides::load_tenants;
 pub use receivers::{GrpcReceiver, HttpReceiver, Receivers, UdpReceiver, ZipkinReceiver};
 pub use server::{LogFormat, LogLevel, ServerConfig};
 pub use storage::{Backend, StorageConfig};
@@ -69,6 +71,10 @@ pub struct Config {
     pub receivers: Receivers,
     /// What is done to spans before they are kept.
     pub distributor: DistributorConfig,
+    /// What a tenant may send.
+    pub ingestion: IngestionConfig,
+    /// Where the limits of single tenants are.
+    pub overrides: OverridesConfig,
     /// How recent traces become blocks.
     pub ingester: IngesterConfig,
     /// Where blocks and the write-ahead log are.
@@ -95,6 +101,8 @@ impl Default for Config {
             server: ServerConfig::default(),
             receivers: Receivers::default(),
             distributor: DistributorConfig::default(),
+            ingestion: IngestionConfig::default(),
+            overrides: OverridesConfig::default(),
             ingester: IngesterConfig::default(),
             storage: StorageConfig::default(),
             compaction: CompactionConfig::default(),

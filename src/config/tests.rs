@@ -210,7 +210,8 @@ fn generation_1() {
     assert_eq!(config.storage.blocklist_poll, seconds(240));
     assert_eq!(config.storage.bloom_false_positive, 0.05);
     assert_eq!(config.storage.backend, Backend::Azure);
-    for start in ["search_enabled", "metrics_generator_enabled", "storage.trace.block.version", "overrides.per_tenant_override_config"] {
+    assert_eq!(config.overrides.file.as_deref(), Some(Path::new("/conf/overrides.yaml")));
+    for start in ["search_enabled", "metrics_generator_enabled", "storage.trace.block.version"] {
         assert!(loaded.notes.iter().any(|note| note.starts_with(start)), "{start}: {:?}", loaded.notes);
     }
 }

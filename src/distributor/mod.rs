@@ -13,6 +13,8 @@ mod tests;
 pub use discards::{DiscardReason, Discards};
 pub use span_log::SpanLog;
 
+pub mod limited;
+
 use crate::columns::validate::{Refusal, Validated, validate};
 use crate::model::TenantId;
 use crate::runtime::offload::offload;

@@ -1,25 +1,35 @@
 //! One user query becomes work on a moment of head and blocks, then one answer.
 //!
 //! Queries compute and wait for storage, so they run on threads that may block; a bounded number of them at once, so that
-//! ingest keeps its share of the machine. A caller that goes away before its query starts costs nothing; one that goes away later
+//! ingest keeps its share of the machine, and tenants take turns ([`turns`]). A caller that goes away before its query starts costs nothing; one that goes away later
 //! ends it before its next unit of work, and so does the end of the time that a query has.
+
+mod caller;
+mod instruments;
+mod turns;
 
 use crate::model::trace::combine;
 use crate::model::{TenantId, TimeRange, TraceId};
 use crate::proto::otlp::ResourceSpans;
 use crate::proto::tempopb;
 use crate::querier::budget::Budget;
+use crate::querier::search::Watcher;
 use crate::querier::trace_by_id::TracePieces;
 use crate::querier::{RecentSource, Snapshot, metrics, search, tags, trace_by_id};
 use crate::traceql::ast::Attribute;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Semaphore;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use turns::Turns;
 
 pub use crate::querier::QueryError;
 pub use crate::querier::metrics::{Limits as MetricsLimits, MetricsParams};
+pub use crate::querier::progress::Progress;
 pub use crate::querier::search::SearchParams;
 pub use crate::querier::tags::{ScopeTags, TagParams};
+pub use crate::querier::trace_filter::{SpanKeys, matching_spans};
+pub use caller::{Caller, Tenants};
+pub use instruments::{FrontendInstruments, Operation};
 
 /// A trace with what it cost to find it.
 #[derive(Clone, Debug, Default)]
@@ -40,109 +50,211 @@ pub fn partial_message(num_unreadable: usize) -> String {
     }
 }
 
+/// How many queries run and wait, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrontendConfig {
+    /// Scans that compute at once, and as many lookups of traces by id; at least one.
+    pub max_concurrent: usize,
+    /// How long a scan may take, the wait for its turn included; zero means no bound (`querier.search.query_timeout`).
+    pub timeout: Duration,
+    /// Most queries of a tenant that wait; 0 means no bound (`query_frontend.max_outstanding_per_tenant`).
+    pub max_waiting: usize,
+    /// Bounds of metrics queries.
+    pub metrics: MetricsLimits,
+}
+
+impl Default for FrontendConfig {
+    fn default() -> Self {
+        FrontendConfig { max_concurrent: 1, timeout: Duration::from_secs(30), max_waiting: 2000, metrics: MetricsLimits::default() }
+    }
+}
+
 /// Answers queries over everything that is stored.
 pub struct Frontend {
     recent: Arc<dyn RecentSource>,
     /// For queries that scan.
-    scans: Arc<Semaphore>,
+    scans: Arc<Turns>,
     /// For traces by id, which must not wait behind scans.
-    lookups: Arc<Semaphore>,
-    /// How long a scan may take.
+    lookups: Arc<Turns>,
     timeout: Duration,
     metrics_limits: MetricsLimits,
+    instruments: FrontendInstruments,
 }
 
 impl Frontend {
-    /// A frontend over recent data and its blocks; `max_concurrent` scans and as many lookups compute at once, at least one. A scan
-    /// that takes longer than `timeout`, the wait for its turn included, ends with an error; zero means no bound.
-    pub fn new(recent: Arc<dyn RecentSource>, max_concurrent: usize, timeout: Duration) -> Self {
-        let permits = || Arc::new(Semaphore::new(max_concurrent.max(1)));
-        Frontend { recent, scans: permits(), lookups: permits(), timeout, metrics_limits: MetricsLimits::default() }
-    }
-
-    /// The same with other bounds of metrics queries.
-    pub fn limiting_metrics(self, metrics_limits: MetricsLimits) -> Self {
-        Frontend { metrics_limits, ..self }
+    /// A frontend over recent data and its blocks.
+    pub fn new(recent: Arc<dyn RecentSource>, config: FrontendConfig) -> Self {
+        let turns = || Turns::new(config.max_concurrent, config.max_waiting);
+        Frontend {
+            recent,
+            scans: turns(),
+            lookups: turns(),
+            timeout: config.timeout,
+            metrics_limits: config.metrics,
+            instruments: FrontendInstruments::default(),
+        }
     }
 
     /// The whole trace, from head and blocks; blocks outside `range` are left out.
-    pub async fn find_trace(&self, tenant: &TenantId, id: TraceId, range: Option<TimeRange>) -> Result<FoundTrace, QueryError> {
-        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
-        compute(&self.lookups, move || {
-            loop {
-                let found_recently = recent.find_trace(&tenant, &id);
-                let blocks = Arc::clone(&found_recently.blocks);
-                let found = trace_by_id::find_trace(found_recently, &id, range);
-                if recent.leave_out_damaged(&tenant, &blocks) {
-                    continue;
-                }
-                let TracePieces { pieces, inspected_bytes } = found?;
-                return Ok(FoundTrace { resource_spans: combine(pieces), inspected_bytes, num_unreadable: recent.num_unreadable(&tenant) });
+    pub async fn find_trace(&self, caller: &Caller, id: TraceId, range: Option<TimeRange>) -> Result<FoundTrace, QueryError> {
+        let (recent, tenants) = (Arc::clone(&self.recent), caller.tenants.clone());
+        let found = compute(&self.lookups, &caller.tenants, move || {
+            let (mut pieces, mut inspected_bytes) = (Vec::new(), 0);
+            for tenant in tenants.iter() {
+                let found = find_pieces(&*recent, tenant, &id, range)?;
+                pieces.extend(found.pieces);
+                inspected_bytes += found.inspected_bytes;
             }
-        })
-        .await
+            Ok(FoundTrace { resource_spans: combine(pieces), inspected_bytes, num_unreadable: num_unreadable(&*recent, &tenants) })
+        });
+        self.counted(caller, Operation::Traces, found.await)
     }
 
     /// Traces that match, newest first.
-    pub async fn search(&self, tenant: &TenantId, params: SearchParams) -> Result<tempopb::SearchResponse, QueryError> {
-        self.scan(tenant, move |snapshot| search::search(snapshot, &params)).await
+    pub async fn search(&self, caller: &Caller, params: SearchParams) -> Result<tempopb::SearchResponse, QueryError> {
+        let found = self.scan(caller, move |snapshot| search::search(snapshot, &params)).await;
+        self.counted(caller, Operation::Search, found)
+    }
+
+    /// As [`search`](Self::search). While it goes on, what it finds is sent to `partial`, newest first and every half second at most.
+    pub async fn search_streamed(
+        &self,
+        caller: &Caller,
+        params: SearchParams,
+        partial: mpsc::Sender<tempopb::SearchResponse>,
+    ) -> Result<tempopb::SearchResponse, QueryError> {
+        let ask = move |snapshot: &Snapshot| search::search_watched(snapshot, &params, &mut Rhythm::of(partial.clone()));
+        let found = self.scan(caller, ask).await;
+        self.counted(caller, Operation::Search, found)
     }
 
     /// The series of a metrics query over a range.
-    pub async fn metrics_range(&self, tenant: &TenantId, params: MetricsParams) -> Result<tempopb::QueryRangeResponse, QueryError> {
+    pub async fn metrics_range(&self, caller: &Caller, params: MetricsParams) -> Result<tempopb::QueryRangeResponse, QueryError> {
         let limits = self.metrics_limits;
-        let mut response =
-            self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_range_response())).await?;
-        tell_partial(self.num_unreadable(tenant), &mut response.status, &mut response.message);
+        let found = self.scan(caller, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_range_response())).await;
+        let mut response = self.counted(caller, Operation::Metrics, found)?;
+        tell_partial(self.num_unreadable(&caller.tenants), &mut response.status, &mut response.message);
         Ok(response)
     }
 
     /// The values of a metrics query with one bucket.
-    pub async fn metrics_instant(&self, tenant: &TenantId, params: MetricsParams) -> Result<tempopb::QueryInstantResponse, QueryError> {
+    pub async fn metrics_instant(&self, caller: &Caller, params: MetricsParams) -> Result<tempopb::QueryInstantResponse, QueryError> {
         let limits = self.metrics_limits;
-        let mut response =
-            self.scan(tenant, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_instant_response())).await?;
-        tell_partial(self.num_unreadable(tenant), &mut response.status, &mut response.message);
+        let found = self.scan(caller, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_instant_response())).await;
+        let mut response = self.counted(caller, Operation::Metrics, found)?;
+        tell_partial(self.num_unreadable(&caller.tenants), &mut response.status, &mut response.message);
         Ok(response)
     }
 
     /// Attribute names by scope; without the intrinsics, which are the API's constant.
-    pub async fn tag_names(&self, tenant: &TenantId, params: TagParams) -> Result<Vec<ScopeTags>, QueryError> {
-        self.scan(tenant, move |snapshot| tags::tag_names(snapshot, &params)).await
+    pub async fn tag_names(&self, caller: &Caller, params: TagParams) -> Result<Vec<ScopeTags>, QueryError> {
+        let found = self.scan(caller, move |snapshot| tags::tag_names(snapshot, &params)).await;
+        self.counted(caller, Operation::Metadata, found)
     }
 
     /// Typed values of an attribute or intrinsic, sorted by type and text.
-    pub async fn tag_values(&self, tenant: &TenantId, tag: &Attribute, params: TagParams) -> Result<Vec<tempopb::TagValue>, QueryError> {
+    pub async fn tag_values(&self, caller: &Caller, tag: &Attribute, params: TagParams) -> Result<Vec<tempopb::TagValue>, QueryError> {
         let tag = tag.clone();
-        self.scan(tenant, move |snapshot| tags::tag_values(snapshot, &tag, &params)).await
+        let found = self.scan(caller, move |snapshot| tags::tag_values(snapshot, &tag, &params)).await;
+        self.counted(caller, Operation::Metadata, found)
     }
 
-    /// Blocks of a tenant that cannot be read: what was answered just now may lack their spans.
-    pub fn num_unreadable(&self, tenant: &TenantId) -> usize {
-        self.recent.num_unreadable(tenant)
+    /// Blocks of the tenants that cannot be read: what was answered just now may lack their spans.
+    pub fn num_unreadable(&self, tenants: &Tenants) -> usize {
+        num_unreadable(&*self.recent, tenants)
+    }
+
+    /// Queries that wait for their turn.
+    pub fn num_waiting(&self) -> usize {
+        self.scans.num_waiting() + self.lookups.num_waiting()
+    }
+
+    /// What has been asked so far.
+    pub fn instruments(&self) -> &FrontendInstruments {
+        &self.instruments
+    }
+
+    fn counted<T>(&self, caller: &Caller, operation: Operation, result: Result<T, QueryError>) -> Result<T, QueryError> {
+        self.instruments.count(caller, operation, &result);
+        result
     }
 
     /// Asks a moment of head and blocks within the time that a query has; stops early when the caller goes away. If a block turns out
     /// to be damaged, the rest is asked again without it.
     async fn scan<T: Send + 'static>(
         &self,
-        tenant: &TenantId,
+        caller: &Caller,
         ask: impl Fn(&Snapshot) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, QueryError> {
-        let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
-        let budget = if self.timeout.is_zero() { Budget::default() } else { Budget::starting_now(self.timeout) };
+        let (recent, tenants) = (Arc::clone(&self.recent), caller.tenants.clone());
+        let mut budget = if self.timeout.is_zero() { Budget::default() } else { Budget::starting_now(self.timeout) };
+        budget.progress = caller.progress.clone();
         let _caller = budget.abandoned_on_drop();
-        compute(&self.scans, move || {
+        compute(&self.scans, &caller.tenants, move || {
             loop {
                 budget.check()?;
-                let snapshot = Snapshot { budget: budget.clone(), ..recent.snapshot(&tenant) };
+                let snapshot = Snapshot { budget: budget.clone(), ..snapshot_of(&*recent, &tenants)? };
+                budget.progress.begin(&snapshot);
                 let answer = ask(&snapshot);
-                if !recent.leave_out_damaged(&tenant, &snapshot.blocks) {
+                let left_out = |tenant: &TenantId| recent.leave_out_damaged(tenant, &snapshot.blocks);
+                // Each tenant's list has to be told, so that this must not stop at the first.
+                if tenants.iter().filter(|tenant| left_out(tenant)).count() == 0 {
                     return answer;
                 }
             }
         })
         .await
+    }
+}
+
+/// One moment of each tenant.
+fn snapshot_of(recent: &dyn RecentSource, tenants: &Tenants) -> Result<Snapshot, QueryError> {
+    match tenants.single() {
+        Some(tenant) => Ok(recent.snapshot(tenant)),
+        None => Snapshot::joined(tenants.iter().map(|tenant| recent.snapshot(tenant)).collect()),
+    }
+}
+
+/// What one tenant has of a trace. If a block turns out to be damaged, the rest is asked again without it.
+fn find_pieces(recent: &dyn RecentSource, tenant: &TenantId, id: &TraceId, range: Option<TimeRange>) -> Result<TracePieces, QueryError> {
+    loop {
+        let found_recently = recent.find_trace(tenant, id);
+        let blocks = Arc::clone(&found_recently.blocks);
+        let found = trace_by_id::find_trace(found_recently, id, range);
+        if !recent.leave_out_damaged(tenant, &blocks) {
+            return found;
+        }
+    }
+}
+
+fn num_unreadable(recent: &dyn RecentSource, tenants: &Tenants) -> usize {
+    tenants.iter().map(|tenant| recent.num_unreadable(tenant)).sum()
+}
+
+/// How often partial results are sent at most (spec/query-api.md §7).
+pub const RHYTHM: Duration = Duration::from_millis(500);
+
+/// Passes partial results on every now and then.
+struct Rhythm {
+    partial: mpsc::Sender<tempopb::SearchResponse>,
+    due: Instant,
+}
+
+impl Rhythm {
+    fn of(partial: mpsc::Sender<tempopb::SearchResponse>) -> Self {
+        Rhythm { partial, due: Instant::now() + RHYTHM }
+    }
+}
+
+impl Watcher for Rhythm {
+    fn is_due(&mut self) -> bool {
+        Instant::now() >= self.due && self.partial.capacity() > 0
+    }
+
+    fn tell(&mut self, partial: tempopb::SearchResponse) {
+        self.due = Instant::now() + RHYTHM;
+        // A client that does not read gets everything with the complete answer.
+        let _ = self.partial.try_send(partial);
     }
 }
 
@@ -156,13 +268,13 @@ fn tell_partial(num_unreadable: usize, status: &mut i32, message: &mut String) {
     }
 }
 
-/// Does work on a thread that may block, once there is a permit.
+/// Does work on a thread that may block, once it is the tenant's turn.
 async fn compute<T: Send + 'static>(
-    permits: &Arc<Semaphore>,
+    turns: &Arc<Turns>,
+    tenants: &Tenants,
     work: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
 ) -> Result<T, QueryError> {
-    let gone = |_| QueryError::Internal("the server is shutting down".to_string());
-    let permit = Arc::clone(permits).acquire_owned().await.map_err(gone)?;
+    let permit = turns.take(&tenants.to_string()).await?;
     let run = move || {
         let result = work();
         drop(permit);

@@ -1,6 +1,7 @@
 //! How long a query may take, and whether anybody still waits for it.
 
 use super::QueryError;
+use super::progress::Progress;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -10,13 +11,15 @@ use std::time::{Duration, Instant};
 pub struct Budget {
     deadline: Option<(Instant, Duration)>,
     is_abandoned: Arc<AtomicBool>,
+    /// Where the query tells how far it has come.
+    pub progress: Progress,
 }
 
 impl Budget {
     /// A query that begins now and may take this long.
     pub fn starting_now(timeout: Duration) -> Self {
         let deadline = Instant::now().checked_add(timeout).map(|end| (end, timeout));
-        Budget { deadline, is_abandoned: Arc::default() }
+        Budget { deadline, ..Budget::default() }
     }
 
     /// Marks the query as abandoned when the guard is dropped.

@@ -141,7 +141,7 @@ impl JoinedTrees {
 impl<'u, 's> JoinedTraces<'u, 's> {
     /// Of a snapshot.
     pub fn of(units: &'u Units<'s>) -> Self {
-        let split = units.snapshot().blocks.iter().flat_map(|block| block.split()).copied().collect();
+        let split = units.snapshot().blocks.iter().flat_map(|block| block.split()).chain(units.snapshot().shared.iter()).copied().collect();
         JoinedTraces { units, split, infos: OnceCell::new(), trees: OnceCell::new() }
     }
 

@@ -14,6 +14,7 @@ mod facts;
 mod forest;
 mod kept;
 pub mod metrics;
+pub mod progress;
 mod results;
 mod rows;
 pub mod search;
@@ -22,6 +23,7 @@ pub mod tags;
 #[cfg(test)]
 mod tests;
 pub mod trace_by_id;
+pub mod trace_filter;
 mod unit;
 
 use crate::block::reader::{Block, BlockError};
@@ -41,8 +43,40 @@ pub struct Snapshot {
     pub chunks: Vec<Arc<Chunk>>,
     /// Blocks.
     pub blocks: Arc<Vec<Arc<Block>>>,
+    /// Traces that blocks of several tenants have, if several are asked.
+    pub shared: Arc<[TraceId]>,
     /// What the query may cost.
     pub budget: Budget,
+}
+
+impl Snapshot {
+    /// What several tenants have at one moment each, as if they were one. Waits for the store.
+    pub fn joined(snapshots: Vec<Snapshot>) -> Result<Snapshot, QueryError> {
+        let shared = shared_traces(&snapshots)?;
+        let mut joined = Snapshot { shared: shared.into(), ..Snapshot::default() };
+        let mut blocks = Vec::new();
+        for snapshot in snapshots {
+            joined.chunks.extend(snapshot.chunks);
+            blocks.extend(snapshot.blocks.iter().cloned());
+        }
+        joined.blocks = Arc::new(blocks);
+        Ok(joined)
+    }
+}
+
+/// Ids that blocks of more than one of the snapshots have; nothing lists them as split.
+fn shared_traces(snapshots: &[Snapshot]) -> Result<Vec<TraceId>, QueryError> {
+    let mut ids: Vec<(TraceId, usize)> = Vec::new();
+    for (owner, snapshot) in snapshots.iter().enumerate() {
+        for block in snapshot.blocks.iter() {
+            ids.extend(block.index()?.sorted().map(|(id, _)| (id, owner)));
+        }
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    let mut shared: Vec<TraceId> = ids.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[0].0).collect();
+    shared.dedup();
+    Ok(shared)
 }
 
 /// Recent spans of a trace, and the blocks to look for more in.
@@ -88,6 +122,9 @@ pub enum QueryError {
     /// The query took too long: HTTP 504.
     #[error("the query took longer than {}: ask for a shorter range or a more selective filter (querier.search.query_timeout)", gofmt::duration(.0.as_nanos() as i64))]
     TimedOut(Duration),
+    /// Too many queries of the tenant wait already: HTTP 429, gRPC ResourceExhausted.
+    #[error("job queue full")]
+    QueueFull,
     /// Nobody waits for the answer any more: HTTP 499, seen by nobody.
     #[error("context canceled")]
     Abandoned,

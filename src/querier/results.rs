@@ -17,20 +17,19 @@ use std::sync::Arc;
 const NO_ROOT: &str = "<root span not yet received>";
 
 /// The answer under construction.
-pub(super) struct Results<'u, 's> {
-    search: Search<'u, 's>,
+pub(super) struct Results<'r, 'u, 's> {
+    search: &'r Search<'u, 's>,
     answer: Option<Answer>,
-    traces: Vec<(TraceId, FoundTrace)>,
+    traces: Vec<(TraceId, &'r FoundTrace)>,
 }
 
 /// Where a shown span goes: trace, spanset, position.
 type Place = (usize, usize, usize);
 
-impl<'u, 's> Results<'u, 's> {
-    /// Of a search that has run.
-    pub fn of(mut search: Search<'u, 's>, params: &SearchParams) -> Result<Self, QueryError> {
+impl<'r, 'u, 's> Results<'r, 'u, 's> {
+    /// Of traces that a search has found.
+    pub fn of(search: &'r Search<'u, 's>, params: &SearchParams, traces: Vec<(TraceId, &'r FoundTrace)>) -> Result<Self, QueryError> {
         let answer = params.query.as_ref().map(Answer::compile).transpose()?;
-        let traces = search.take_found();
         Ok(Results { search, answer, traces })
     }
 

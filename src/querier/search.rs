@@ -34,8 +34,38 @@ pub struct SearchParams {
     pub range: TimeRange,
 }
 
+/// Takes what a search has found while it goes on.
+pub trait Watcher {
+    /// Whether it wants something now.
+    fn is_due(&mut self) -> bool;
+
+    /// Traces that were found since it was told last, newest first, and how far the search has come.
+    fn tell(&mut self, partial: tempopb::SearchResponse);
+}
+
+/// Nobody watches.
+struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn is_due(&mut self) -> bool {
+        false
+    }
+
+    fn tell(&mut self, _: tempopb::SearchResponse) {}
+}
+
 /// Runs a search. Waits for the store and computes.
 pub fn search(snapshot: &Snapshot, params: &SearchParams) -> Result<tempopb::SearchResponse, QueryError> {
+    search_watched(snapshot, params, &mut Unwatched)
+}
+
+/// Runs a search and tells what it finds on the way. A trace that is told of is in the answer, with the same content, unless traces
+/// that were cut in two push it out.
+pub fn search_watched(
+    snapshot: &Snapshot,
+    params: &SearchParams,
+    watcher: &mut dyn Watcher,
+) -> Result<tempopb::SearchResponse, QueryError> {
     let pipeline = match &params.query {
         Some(query) => Pipeline::compile(query)?,
         None => Pipeline::everything(),
@@ -45,9 +75,10 @@ pub fn search(snapshot: &Snapshot, params: &SearchParams) -> Result<tempopb::Sea
     let matches = Matches::of(&joined, &pipeline);
     let mut search = Search::new(&matches, &joined, &pipeline, params);
     if pipeline.can_match() {
-        search.run()?;
+        search.run(&mut Told { watcher, params, ids: HashSet::new() })?;
     }
-    Results::of(search, params)?.response()
+    let found = search.ranked(0);
+    Results::of(&search, params, found)?.response()
 }
 
 /// A trace of the answer: earlier is better.
@@ -82,6 +113,13 @@ type Mask = u64;
 
 fn bit(filter: usize) -> Mask {
     1 << filter.min(Mask::BITS as usize - 1)
+}
+
+/// A watcher with what it has been told.
+struct Told<'w> {
+    watcher: &'w mut dyn Watcher,
+    params: &'w SearchParams,
+    ids: HashSet<TraceId>,
 }
 
 /// A trace that has to be joined before it can be judged.
@@ -142,19 +180,34 @@ impl<'u, 's> Search<'u, 's> {
         }
     }
 
-    fn run(&mut self) -> Result<(), QueryError> {
+    fn run(&mut self, told: &mut Told<'_>) -> Result<(), QueryError> {
         for unit in self.units.chunk_ids().collect::<Vec<_>>() {
             self.search_chunk(unit)?;
         }
         self.judge_candidates()?;
         for unit in self.units.groups_newest_first(&self.range) {
-            if self.is_beaten(self.units.newest_start(unit)) {
+            let newest = self.units.newest_start(unit);
+            if self.is_beaten(newest) {
                 break;
+            }
+            if told.watcher.is_due() {
+                self.tell(newest, told)?;
             }
             self.search_group(unit)?;
         }
         self.search_split()?;
         self.judge_candidates()
+    }
+
+    /// Tells of the traces that start after all that is still to be searched.
+    fn tell(&self, newest_left: u64, told: &mut Told<'_>) -> Result<(), QueryError> {
+        let mut found = self.ranked(newest_left.saturating_add(1));
+        found.retain(|(id, _)| told.ids.insert(*id));
+        let mut partial = Results::of(self, told.params, found)?.response()?;
+        let progress = self.units.snapshot().budget.progress.metrics();
+        partial.metrics = Some(tempopb::SearchMetrics { inspected_spans: self.num_inspected() as u64, ..progress });
+        told.watcher.tell(partial);
+        Ok(())
     }
 
     /// True if a trace that starts at `start` at the latest cannot enter the answer any more.
@@ -339,10 +392,11 @@ impl<'u, 's> Search<'u, 's> {
         Ok(())
     }
 
-    /// The traces of the answer, best first.
-    pub fn take_found(&mut self) -> Vec<(TraceId, FoundTrace)> {
-        let ranked = std::mem::take(&mut self.best).into_sorted_vec();
-        ranked.into_iter().filter_map(|ranked| Some((ranked.id, self.found.remove(&ranked.id)?))).collect()
+    /// The traces of the answer that start at `from` or later, best first.
+    fn ranked(&self, from: u64) -> Vec<(TraceId, &FoundTrace)> {
+        let mut ranked: Vec<&Ranked> = self.best.iter().filter(|ranked| ranked.start.0 >= from).collect();
+        ranked.sort_unstable();
+        ranked.into_iter().filter_map(|ranked| Some((ranked.id, self.found.get(&ranked.id)?))).collect()
     }
 
     /// Number of spans that were looked at.

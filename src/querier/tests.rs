@@ -1,6 +1,6 @@
 //! Answers do not depend on catalogues.
 
-use super::search::{SearchParams, search};
+use super::search::{SearchParams, Watcher, search, search_watched};
 use super::tags::{TagParams, tag_names, tag_values};
 use super::unit::Units;
 use super::{QueryError, Snapshot};
@@ -11,12 +11,14 @@ use crate::block::schema::CATALOGUE_FILE;
 use crate::block::{BlockInput, NewBlock, write_block};
 use crate::columns::Chunk;
 use crate::model::{BlockId, TenantId, TimeRange, UnixNanos};
+use crate::proto::tempopb::{SearchResponse, TraceSearchMetadata};
 use crate::traceql::ast::{Attribute, Body, FieldExpr, Intrinsic, Pipeline, Query, Scope, SpansetExpr, Stage};
 use crate::traceql::eval::Filter;
 use crate::traceql::eval::tests::random::{chunk_of, expression, origins};
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What becomes of a block's catalogue.
@@ -87,6 +89,20 @@ fn shown<T: std::fmt::Debug>(result: Result<T, QueryError>) -> Result<String, St
     result.map(|answer| format!("{answer:?}")).map_err(|error| error.to_string())
 }
 
+/// Wants to know everything at once.
+#[derive(Default)]
+struct Eager(Vec<SearchResponse>);
+
+impl Watcher for Eager {
+    fn is_due(&mut self) -> bool {
+        true
+    }
+
+    fn tell(&mut self, partial: SearchResponse) {
+        self.0.push(partial);
+    }
+}
+
 /// The expression about events where it is about spans.
 fn of_events(expression: &FieldExpr) -> FieldExpr {
     let boxed = |operand: &FieldExpr| Box::new(of_events(operand));
@@ -98,6 +114,31 @@ fn of_events(expression: &FieldExpr) -> FieldExpr {
         FieldExpr::IsNil(operand) => FieldExpr::IsNil(boxed(operand)),
         FieldExpr::NotNil(operand) => FieldExpr::NotNil(boxed(operand)),
         FieldExpr::Binary { op, left, right } => FieldExpr::Binary { op: *op, left: boxed(left), right: boxed(right) },
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn what_is_told_on_the_way_is_in_the_answer(data in vec(origins(), 1..4), filter in expression(), limit in 1usize..5) {
+        let chunks: Vec<Chunk> = data.into_iter().map(chunk_of).collect();
+        let snapshot = snapshot(&chunks, Form::AsWritten);
+        let params = SearchParams { query: Some(query(&filter)), limit, spans_per_span_set: 3, range: TimeRange::ALL };
+        let mut eager = Eager::default();
+        // Expressions that cannot be evaluated are tested elsewhere.
+        let Ok(answer) = search_watched(&snapshot, &params, &mut eager) else { return Ok(()) };
+        // As text, where what is no number equals itself.
+        let text = |trace: &TraceSearchMetadata| format!("{trace:?}");
+        let answer: Vec<String> = answer.traces.iter().map(text).collect();
+        let unwatched = search(&snapshot, &params).expect("as before").traces;
+        prop_assert_eq!(&answer, &unwatched.iter().map(text).collect::<Vec<_>>());
+        let told: Vec<_> = eager.0.into_iter().flat_map(|partial| partial.traces).collect();
+        let ids: HashSet<_> = told.iter().map(|trace| trace.trace_id.clone()).collect();
+        prop_assert_eq!(ids.len(), told.len(), "told once");
+        for trace in told.iter().filter(|told| unwatched.iter().any(|trace| trace.trace_id == told.trace_id)) {
+            prop_assert!(answer.contains(&text(trace)), "what is told does not change: {:?}", trace);
+        }
     }
 }
 

@@ -119,6 +119,7 @@ impl<'s> Units<'s> {
 
     /// An error once the query has used up its time; to be asked before each unit.
     pub fn check_budget(&self) -> Result<(), QueryError> {
+        self.snapshot.budget.progress.count_unit();
         self.snapshot.budget.check()
     }
 

@@ -3,7 +3,9 @@
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
 use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::fmt;
 
@@ -72,6 +74,28 @@ impl EncodeLabelSet for Labels<'_> {
     }
 }
 
+/// How long something took, by labels; cheap to clone, all clones are one.
+#[derive(Clone, Debug)]
+pub struct Durations(Family<Vec<(&'static str, String)>, Histogram, fn() -> Histogram>);
+
+impl Default for Durations {
+    fn default() -> Self {
+        Durations(Family::new_with_constructor(histogram))
+    }
+}
+
+/// The classic buckets of Tempo's request durations, seconds (spec/operations.md §6.1).
+fn histogram() -> Histogram {
+    Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0])
+}
+
+impl Durations {
+    /// Counts one that took so many seconds. Labels must come from a bounded set.
+    pub fn observe(&self, labels: Vec<(&'static str, String)>, seconds: f64) {
+        self.0.get_or_create(&labels).observe(seconds);
+    }
+}
+
 /// The registry of the process.
 pub struct Metrics {
     registry: Registry,
@@ -83,6 +107,12 @@ impl Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Readings(read)));
         Metrics { registry }
+    }
+
+    /// The same registry with durations, too.
+    pub fn with(mut self, name: &'static str, help: &'static str, durations: &Durations) -> Self {
+        self.registry.register(name, help, durations.0.clone());
+        self
     }
 
     /// The text of `/metrics`, in OpenMetrics form.
@@ -111,5 +141,19 @@ mod tests {
         assert!(text.contains("# TYPE spans counter\nspans_total{tenant=\"a\\\"b\"} 3.0\n"), "{text}");
         assert!(text.contains("# TYPE held gauge\nheld{} 1.5\n"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn durations_are_written_with_their_buckets() {
+        let durations = Durations::default();
+        let metrics = Metrics::new(Box::new(Vec::new)).with("took_seconds", "Time", &durations);
+        durations.observe(vec![("route", "a".to_string())], 0.2);
+        durations.observe(vec![("route", "a".to_string())], 0.003);
+        let text = metrics.text();
+        for line in
+            ["took_seconds_sum{route=\"a\"} 0.203", "took_seconds_bucket{le=\"0.1\",route=\"a\"} 1", "took_seconds_count{route=\"a\"} 2"]
+        {
+            assert!(text.contains(line), "{line}: {text}");
+        }
     }
 }

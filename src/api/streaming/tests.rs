@@ -2,10 +2,13 @@ use super::super::health::{HealthCheckRequest, HealthCheckResponse};
 use super::super::test_support::state;
 use super::super::{ApiConfig, Readiness, grpc_router};
 use super::*;
-use crate::proto::tempopb::TraceSearchMetadata;
 use crate::proto::tempopb::streaming_querier_client::StreamingQuerierClient;
+use crate::proto::tempopb::{SearchMetrics, TraceSearchMetadata};
 use axum::Router;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio_stream::StreamExt;
 use tonic::Code;
 use tonic_prost::ProstCodec;
 
@@ -80,7 +83,7 @@ fn packets_stay_within_their_size() {
     let trace = |n: usize| TraceSearchMetadata { root_trace_name: "x".repeat(n), ..TraceSearchMetadata::default() };
     let sizes = |traces: Vec<TraceSearchMetadata>| -> Vec<usize> {
         let message = |traces| SearchResponse { traces, metrics: None };
-        let messages: Vec<_> = futures_of(packets(traces, Message::encoded_len, message));
+        let messages = packets(traces, Message::encoded_len, message);
         assert!(messages.iter().all(|message| message.encoded_len() <= MAX_PACKET_BYTES || message.traces.len() == 1));
         messages.iter().map(|message| message.traces.len()).collect()
     };
@@ -90,16 +93,50 @@ fn packets_stay_within_their_size() {
     assert_eq!(sizes(vec![trace(10), trace(2_000_000), trace(10)]), [1, 1, 1]);
 }
 
-/// The messages of a stream that never waits.
-fn futures_of<T>(response: Response<Packets<T>>) -> Vec<T> {
-    let mut stream = response.into_inner();
-    let (items, _) = tokio_stream::Stream::size_hint(&stream);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let mut next = || match tokio_stream::Stream::poll_next(std::pin::Pin::new(&mut stream), &mut context) {
-        std::task::Poll::Ready(Some(Ok(item))) => item,
-        _ => unreachable!("a list of messages"),
+/// A search that takes as long and says how often it was asked.
+fn slow(takes: Duration, ended: Arc<AtomicBool>) -> Response<Packets<SearchResponse>> {
+    struct Ended(Arc<AtomicBool>);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            self.0.store(true, Relaxed);
+        }
+    }
+    let metrics =
+        |jobs| SearchResponse { metrics: Some(SearchMetrics { completed_jobs: jobs, ..Default::default() }), ..Default::default() };
+    let ended = Ended(ended);
+    let work = async move {
+        let _ended = ended;
+        tokio::time::sleep(takes).await;
+        Ok(vec![metrics(100)])
     };
-    (0..items).map(|_| next()).collect()
+    let mut asked = 0;
+    let under_way = move || {
+        asked += 1;
+        metrics(asked)
+    };
+    stream(work, under_way)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_query_tells_how_far_it_is() {
+    for (takes, jobs) in [(RHYTHM / 2, vec![100]), (RHYTHM * 5 / 2, vec![1, 2, 100])] {
+        let mut stream = slow(takes, Arc::default()).into_inner();
+        let mut told = Vec::new();
+        while let Some(message) = stream.next().await {
+            told.push(message.expect("no error").metrics.expect("always there").completed_jobs);
+        }
+        assert_eq!(told, jobs);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_away_ends_its_query() {
+    let ended = Arc::new(AtomicBool::new(false));
+    let mut stream = slow(Duration::from_secs(3600), Arc::clone(&ended)).into_inner();
+    assert!(stream.next().await.is_some() && !ended.load(Relaxed));
+    drop(stream);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(ended.load(Relaxed));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-use super::super::test_support::state;
+use super::super::test_support::{caller, state};
 use super::*;
 
 fn names(scope: &str, limit: u32) -> NamesQuery {
@@ -7,7 +7,7 @@ fn names(scope: &str, limit: u32) -> NamesQuery {
 
 async fn intrinsics_of(scope: &str, limit: u32) -> usize {
     let state = state(ApiConfig::default());
-    let response = names(scope, limit).version_2(&state, &TenantId::single()).await.expect("names");
+    let response = names(scope, limit).version_2(&state, &caller()).await.expect("names");
     response.scopes.iter().map(|scope| scope.tags.len()).sum()
 }
 
@@ -20,7 +20,7 @@ async fn intrinsic_names_come_without_scope_or_with_their_own() {
     }
     let state = state(ApiConfig::default());
     for (scope, number) in [("", 0), ("intrinsic", 25)] {
-        let response = names(scope, 0).version_1(&state, &TenantId::single()).await.expect("names");
+        let response = names(scope, 0).version_1(&state, &caller()).await.expect("names");
         assert_eq!(response.tag_names.len(), number);
     }
     assert!(NamesQuery::new("Span", TagFilter::default()).is_err());
@@ -43,7 +43,8 @@ fn bad_limits_are_ignored_for_names_only() {
         let request = QueryRequest {
             params: Params::of(&format!("/x?{query}").parse().expect("a URI")),
             format: Format::Json,
-            tenant: Ok(TenantId::single()),
+            caller: Ok(caller()),
+            config: ApiConfig::default(),
             argument: "a".to_string(),
         };
         assert_eq!(ValuesQuery::of_params(&request, true).expect_err("refused").to_string(), error);
@@ -75,7 +76,7 @@ async fn some_values_are_always_the_same() {
         ("name", ""),
     ] {
         let query = ValuesQuery::new(tag, TagFilter::default()).expect("a name");
-        let response = query.version_2(&state, &TenantId::single()).await.expect("values");
+        let response = query.version_2(&state, &caller()).await.expect("values");
         let words: Vec<&str> = response.tag_values.iter().map(|value| value.value.as_str()).collect();
         assert_eq!(words.join(" "), values);
         assert!(response.tag_values.iter().all(|value| value.r#type == "keyword"));

@@ -111,3 +111,11 @@ fn long_ranges_are_refused() {
     assert_eq!(check(996_399, 1_000_000), Err(text.to_string()));
     assert_eq!(RangeArgs::check_length(&TimeRange::ALL, &rules(0)), Ok(()));
 }
+
+#[test]
+fn dates_of_days() {
+    for (days, text) in [(0, (1970, 1, 1)), (59, (1970, 3, 1)), (789, (1972, 2, 29)), (20_778, (2026, 11, 21)), (20_818, (2026, 12, 31))] {
+        assert_eq!(date(days), text);
+        assert_eq!(days_since_epoch(text.0, text.1, text.2), days as i64);
+    }
+}

@@ -15,6 +15,8 @@ mod storage;
 mod tls;
 mod write;
 
+pub(super) use overrides::{DEFAULTS as TENANT, OVERRIDES as TENANT_FLAT};
+
 use super::draft::Draft;
 use super::schema::{Key, Table, When};
 

@@ -4,9 +4,10 @@
 use super::limit;
 use crate::config::draft::Draft;
 use crate::config::schema::{Action, Key, Table, When};
+use std::path::PathBuf;
 
 /// Limits of all tenants, and where those of single tenants are.
-pub(super) static OVERRIDES: Table<Draft> = Table::new(
+pub(in crate::config) static OVERRIDES: Table<Draft> = Table::new(
     "overrides.Config",
     &[
         flat("ingestion_rate_strategy", "overrides.defaults.ingestion.rate_strategy"),
@@ -147,10 +148,18 @@ pub(super) static OVERRIDES: Table<Draft> = Table::new(
         legacy("search_tags_allow_list"),
         legacy("max_search_bytes_per_trace"),
         Key::section("defaults", &DEFAULTS),
-        Key::new("per_tenant_override_config", Action::Ignore).note(When::Set, "limits of single tenants are not read yet"),
+        Key::text("per_tenant_override_config", |draft, path| {
+            draft.config.overrides.file = (!path.is_empty()).then(|| PathBuf::from(path));
+            Ok(())
+        }),
+        Key::duration("per_tenant_override_period", |draft, period| {
+            if !period.is_zero() {
+                draft.config.overrides.period = period;
+            }
+        }),
         Key::section("user_configurable_overrides", &USER_CONFIGURABLE),
     ],
-    &["per_tenant_override_period", "enable_legacy_overrides"],
+    &["enable_legacy_overrides"],
 );
 
 /// A key of the flat form that is a name for one of the scoped form.
@@ -168,7 +177,8 @@ const DEPRECATED: &str = "the flat form of overrides is deprecated: write it und
 static USER_CONFIGURABLE: Table<Draft> =
     Table::new("overrides.UserConfigurableOverridesConfig", &[Key::not_yet("enabled")], &["poll_interval", "client", "api"]);
 
-static DEFAULTS: Table<Draft> = Table::new(
+/// The limits of all tenants, and those of a tenant's entry.
+pub(in crate::config) static DEFAULTS: Table<Draft> = Table::new(
     "overrides.Overrides",
     &[
         Key::section("ingestion", &INGESTION),
@@ -186,8 +196,9 @@ static DEFAULTS: Table<Draft> = Table::new(
 static INGESTION: Table<Draft> = Table::new(
     "overrides.IngestionOverrides",
     &[
-        Key::not_yet("rate_limit_bytes"),
-        Key::not_yet("burst_size_bytes"),
+        Key::count("rate_limit_bytes", |draft, bytes| draft.config.ingestion.rate_limit_bytes = (bytes > 0).then_some(bytes)),
+        Key::count("burst_size_bytes", |draft, bytes| draft.config.ingestion.burst_size_bytes = (bytes > 0).then_some(bytes)),
+        Key::bool("retry_info_enabled", |draft, on| draft.config.ingestion.retry_info_enabled = on),
         Key::not_yet("max_traces_per_user"),
         Key::not_yet("max_global_traces_per_user"),
         Key::not_yet("artificial_delay"),
@@ -198,7 +209,7 @@ static INGESTION: Table<Draft> = Table::new(
             }
         }),
     ],
-    &["rate_strategy", "retry_info_enabled", "tenant_shard_size"],
+    &["rate_strategy", "tenant_shard_size"],
 );
 
 static READ: Table<Draft> = Table::new(
@@ -210,19 +221,20 @@ static READ: Table<Draft> = Table::new(
                 draft.config.query.max_search_duration = Some(range);
             }
         }),
-        Key::not_yet("max_bytes_per_tag_values_query"),
+        Key::count("max_bytes_per_tag_values_query", |draft, bytes| {
+            draft.config.query.max_bytes_per_tag_values = (bytes > 0).then_some(bytes);
+        }),
         Key::not_yet("max_blocks_per_tag_values_query"),
-        Key::not_yet("max_condition_groups_per_tag_query"),
-        Key::not_yet("max_metrics_duration"),
+        Key::count("max_condition_groups_per_tag_query", |draft, count| draft.config.query.max_condition_groups = limit(count)),
+        // As above: query_frontend.metrics.max_duration holds.
+        Key::duration("max_metrics_duration", |draft, range| {
+            if !range.is_zero() {
+                draft.config.query.max_metrics_duration = Some(range);
+            }
+        }),
+        Key::bool("left_pad_trace_ids", |draft, on| draft.config.query.left_pad_trace_ids = on),
     ],
-    &[
-        "engine_bytes_tracking",
-        "left_pad_trace_ids",
-        "metrics_spanonly_fetch",
-        "span_pruning_awareness",
-        "span_pruning_enabled",
-        "unsafe_query_hints",
-    ],
+    &["engine_bytes_tracking", "metrics_spanonly_fetch", "span_pruning_awareness", "span_pruning_enabled", "unsafe_query_hints"],
 );
 
 static COMPACTION: Table<Draft> = Table::new(

@@ -2,7 +2,8 @@
 
 use super::{limit, size};
 use crate::config::draft::Draft;
-use crate::config::schema::{Action, Key, Table, When};
+use crate::config::schema::{Action, Key, Report, Table, When, mismatch};
+use crate::config::yaml::{Node, Problem, Value};
 
 /// Runs jobs in Tempo; here nothing of it has a counterpart yet.
 pub(super) static QUERIER: Table<Draft> = Table::new(
@@ -47,13 +48,15 @@ pub(super) static FRONTEND: Table<Draft> = Table::new(
     &[
         Key::count("max_query_expression_size_bytes", |draft, bytes| draft.config.query.max_query_expression_size_bytes = size(bytes)),
         Key::duration("query_end_cutoff", |draft, cutoff| draft.config.query.query_end_cutoff = cutoff),
+        Key::count("max_outstanding_per_tenant", |draft, count| draft.config.query.max_outstanding_per_tenant = size(count)),
+        Key::bool("multi_tenant_queries_enabled", |draft, on| draft.config.query.multi_tenant_queries_enabled = on),
         Key::section("search", &FRONTEND_SEARCH),
         Key::section("trace_by_id", &FRONTEND_TRACE_BY_ID),
         Key::section("metrics", &FRONTEND_METRICS),
         Key::section("mcp_server", &MCP_SERVER),
         Key::not_yet("log_query_request_headers"),
-        Key::not_yet("url_deny_list"),
-        Key::not_yet("api_timeout"),
+        Key::new("url_deny_list", Action::Custom(read_deny_list)),
+        Key::duration("api_timeout", |draft, timeout| draft.config.query.api_timeout = timeout),
         Key::new("rf1_after", Action::Ignore).warning(When::Set, "is deprecated and ignored"),
     ],
     &[
@@ -66,9 +69,7 @@ pub(super) static FRONTEND: Table<Draft> = Table::new(
         "max_batch_size",
         "max_body_size",
         "max_grpc_streaming_packet_size",
-        "max_outstanding_per_tenant",
         "max_retries",
-        "multi_tenant_queries_enabled",
         "port",
         "querier_forget_delay",
         "query_shards",
@@ -80,6 +81,25 @@ pub(super) static FRONTEND: Table<Draft> = Table::new(
         "weights",
     ],
 );
+
+/// A list of patterns.
+fn read_deny_list(draft: &mut Draft, node: &Node, report: &mut Report) {
+    let items = match &node.value {
+        Value::Null => &[][..],
+        Value::Seq(items) => items,
+        _ => return report.problems.push(mismatch(node, "[]string")),
+    };
+    draft.config.query.url_deny_list.clear();
+    for item in items {
+        match &item.value {
+            Value::Scalar { text, .. } => match regex::Regex::new(text) {
+                Ok(_) => draft.config.query.url_deny_list.push(text.clone()),
+                Err(error) => report.problems.push(Problem::new(item.line, format!("query_frontend.url_deny_list: {error}"))),
+            },
+            _ => report.problems.push(mismatch(item, "string")),
+        }
+    }
+}
 
 static FRONTEND_SEARCH: Table<Draft> = Table::new(
     "frontend.SearchConfig",
@@ -126,13 +146,13 @@ static FRONTEND_METRICS: Table<Draft> = Table::new(
     &[
         Key::count("max_exemplars", |draft, most| draft.config.query.max_exemplars = size(most)),
         Key::count("max_response_series", |draft, most| draft.config.query.max_response_series = size(most)),
+        Key::duration("max_duration", |draft, range| draft.config.query.max_metrics_duration = (!range.is_zero()).then_some(range)),
+        Key::count("max_intervals", |draft, count| draft.config.query.max_metrics_intervals = count),
     ],
     &[
         "concurrent_jobs",
         "duration_slo",
         "interval",
-        "max_duration",
-        "max_intervals",
         "query_backend_after",
         "streaming_shards",
         "target_bytes_per_job",

@@ -15,6 +15,7 @@ pub(super) static DISTRIBUTOR: Table<Draft> = Table::new(
         Key::new("receivers", Action::Custom(receivers::read)),
         Key::alias("max_span_attr_byte", "distributor.max_attribute_bytes"),
         Key::count("max_attribute_bytes", |draft, bytes| draft.config.distributor.max_attribute_bytes = limit(bytes)),
+        Key::duration("retry_after_on_resource_exhausted", |draft, delay| draft.config.distributor.retry_after = delay),
         Key::bool("log_received_traces", |draft: &mut Draft, on| draft.config.distributor.span_logs.received.enabled = on)
             .warning(When::Set, DEBUGGING_ONLY),
         Key::section("log_received_spans", &LOG_RECEIVED_SPANS),
@@ -25,15 +26,7 @@ pub(super) static DISTRIBUTOR: Table<Draft> = Table::new(
         Key::not_yet("artificial_delay"),
         Key::not_yet("search_tags_deny_list"),
     ],
-    &[
-        "extend_writes",
-        "ingester_write_path_enabled",
-        "kafka_config",
-        "kafka_write_path_enabled",
-        "override_ring_key",
-        "retry_after_on_resource_exhausted",
-        "ring",
-    ],
+    &["extend_writes", "ingester_write_path_enabled", "kafka_config", "kafka_write_path_enabled", "override_ring_key", "ring"],
 );
 
 static LOG_RECEIVED_SPANS: Table<Draft> = Table::new(

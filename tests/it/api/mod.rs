@@ -1,5 +1,10 @@
-//! The forms of answers.
+//! The forms of answers, who may ask what, and the clients that ask.
 
+mod clients;
+mod compat;
 mod forms;
+mod limits;
 mod page;
 mod streaming;
+mod strict;
+mod tenants;

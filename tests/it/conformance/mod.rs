@@ -4,6 +4,7 @@ mod compare;
 mod normalise;
 mod queries;
 mod receivers;
+mod wire;
 
 use flate2::read::GzDecoder;
 use serde_json::Value;

@@ -8,6 +8,7 @@ pub mod jaeger;
 pub mod opencensus;
 pub mod rng;
 pub mod server;
+pub mod stock;
 
 use std::time::{Duration, Instant};
 

@@ -249,6 +249,11 @@ impl Server {
         self.process.wait();
     }
 
+    /// Waits for its end.
+    pub fn wait(&self) -> ExitStatus {
+        self.process.wait()
+    }
+
     /// Asks it to stop and waits for its end.
     pub fn terminate(&self) -> ExitStatus {
         self.process.terminate();
