@@ -3,6 +3,7 @@
 use conmoto::app::App;
 use conmoto::config::{Command, Loaded, load, usage};
 use conmoto::model::TenantId;
+use conmoto::runtime::failpoints::Failpoints;
 use conmoto::telemetry::logging;
 use std::process::ExitCode;
 
@@ -78,7 +79,7 @@ async fn run(loaded: Loaded, with_demo: bool) -> anyhow::Result<()> {
         let address = address.map(|address| format!("{}:{}", address.host, address.port)).unwrap_or_default();
         tracing::warn!(receiver = name, address, "this receiver is configured but not served yet");
     }
-    let app = App::start(loaded.config).await?;
+    let app = App::start(loaded.config, failpoints()?).await?;
     println!("{}", app.banner());
     let demo = with_demo.then(|| tokio::spawn(conmoto::demo::run(app.distributor(), TenantId::single())));
     app.run(async {
@@ -88,6 +89,14 @@ async fn run(loaded: Loaded, with_demo: bool) -> anyhow::Result<()> {
         }
     })
     .await
+}
+
+/// Where tests of crashes have this process die; nowhere without the variable.
+fn failpoints() -> anyhow::Result<Failpoints> {
+    match std::env::var("CONMOTO_FAILPOINT") {
+        Ok(text) => Failpoints::parse(&text).map_err(|error| anyhow::anyhow!("CONMOTO_FAILPOINT: {error}")),
+        Err(_) => Ok(Failpoints::default()),
+    }
 }
 
 /// Resolves on SIGINT or SIGTERM.

@@ -15,15 +15,17 @@ pub mod storage;
 
 use crate::api::{ApiConfig, ApiState, BuildInfo, FlushError, Readiness, StatusPages, grpc_router, http_router};
 use crate::compactor::{Compactor, CompactorConfig, Surroundings};
-use crate::config::Config;
+use crate::config::{Config, StorageConfig, WalFsync};
 use crate::distributor::Distributor;
 use crate::frontend::Frontend;
+use crate::ingester::wal::{Options, SyncMode};
 use crate::ingester::{Ingester, IngesterConfig, Recovered};
 use crate::model::TenantId;
 use crate::receiver::otlp_grpc::{self, OtlpGrpc};
 use crate::receiver::otlp_http::{self, OtlpHttp};
 use crate::receiver::tenant::Tenancy;
 use crate::receiver::zipkin_http::{self, ZipkinHttp};
+use crate::runtime::failpoints::Failpoints;
 use crate::runtime::serve::{Router, ServeOptions, serve};
 use crate::store::spool::Mover;
 use crate::store::{BlockLists, Store, poll};
@@ -56,15 +58,15 @@ pub struct App {
 }
 
 impl App {
-    /// Binds, locks, loads and replays.
-    pub async fn start(config: Config) -> anyhow::Result<Self> {
+    /// Binds, locks, loads and replays. The process dies where `failpoints` say.
+    pub async fn start(config: Config, failpoints: Failpoints) -> anyhow::Result<Self> {
         let listeners = Listeners::bind(&config).await?;
         let wal_dir = data_dir::wal_dir(&config.storage)?;
         let lock = DataDirLock::take(&wal_dir)?;
-        let store = storage::open(&config, &wal_dir).await?;
+        let store = storage::open(&config, &wal_dir).await?.with_failpoints(failpoints.clone());
         let blocks = Arc::new(BlockLists::default());
         let num_blocks = blocks.load(&store).await.context("could not read the list of blocks")?;
-        let settings = ingester_config(&config, wal_dir.clone());
+        let settings = ingester_config(&config, wal_dir.clone(), failpoints);
         let (ingester, recovered) =
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
@@ -244,15 +246,25 @@ fn receiver_routers(config: &Config, bound: Vec<Bound>, distributor: &Distributo
 /// load (shared/design.md §7); encoding a block and what arrives meanwhile take the rest.
 const DEFAULT_HEAD_BYTES: u64 = 72 << 20;
 
-fn ingester_config(config: &Config, wal_dir: PathBuf) -> IngesterConfig {
+fn ingester_config(config: &Config, wal_dir: PathBuf, failpoints: Failpoints) -> IngesterConfig {
     let budget = config.memory_limit_bytes.map_or(DEFAULT_HEAD_BYTES, |bytes| bytes / 4);
     IngesterConfig {
         wal_dir,
+        wal: wal_options(&config.storage, failpoints),
         max_trace_idle: config.ingester.max_trace_idle,
         max_block_duration: config.ingester.max_block_duration,
         max_head_bytes: usize::try_from(config.ingester.max_block_bytes.min(budget)).unwrap_or(usize::MAX),
         check_period: config.ingester.flush_check_period,
     }
+}
+
+fn wal_options(storage: &StorageConfig, failpoints: Failpoints) -> Options {
+    let sync = match storage.wal_fsync {
+        WalFsync::Group => SyncMode::Group,
+        WalFsync::Interval => SyncMode::Interval(storage.wal_fsync_interval),
+        WalFsync::None => SyncMode::None,
+    };
+    Options { segment_bytes: storage.wal_segment_bytes, sync, failpoints }
 }
 
 fn compactor_config(config: &Config) -> CompactorConfig {

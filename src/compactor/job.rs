@@ -66,6 +66,7 @@ impl Compactor {
         let parts = Some(self.store.parts());
         let write = move || {
             let is_cancelled = || compactor.is_stopping.load(Relaxed);
+            compactor.store.failpoints().hit("compact.cut");
             let mut merged = merge_blocks(&MergeInput { id, tenant: &tenant, inputs: &inputs, sink: &sink, is_cancelled: &is_cancelled })?;
             merged.meta.split = traces_split(&compactor.blocks.of(&tenant), &inputs);
             let files = Arc::new(files);

@@ -39,7 +39,7 @@ pub use limits::{CompactionConfig, DistributorConfig, IngesterConfig, QueryConfi
 pub use load::{Command, Loaded, load};
 pub use receivers::{GrpcReceiver, HttpReceiver, Receivers};
 pub use server::{LogFormat, LogLevel, ServerConfig};
-pub use storage::{Backend, StorageConfig};
+pub use storage::{Backend, StorageConfig, WalFsync};
 pub use yaml::Problem;
 
 /// Every setting that the server uses. Plain data: built by [`load`], or by `Config::default()` in tests.

@@ -41,6 +41,8 @@ pub use recovery::{OpenError, Recovered};
 pub struct IngesterConfig {
     /// Where the WAL lies.
     pub wal_dir: std::path::PathBuf,
+    /// How it is written.
+    pub wal: wal::Options,
     /// A trace without new spans for this long may leave the head.
     pub max_trace_idle: Duration,
     /// A head whose oldest span arrived this long ago is cut.

@@ -1,5 +1,6 @@
 //! How work runs: listeners and their connections, and computing that must not hold up the event loop.
 
 pub mod directories;
+pub mod failpoints;
 pub mod offload;
 pub mod serve;

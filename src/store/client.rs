@@ -10,6 +10,7 @@ use crate::block::parts::PartCache;
 use crate::block::schema::META_FILE;
 use crate::model::{BlockId, TenantId};
 use crate::runtime::directories::create_durably;
+use crate::runtime::failpoints::Failpoints;
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -67,6 +68,8 @@ pub struct Store {
     remote: Option<Arc<Remote>>,
     /// Parts of the blocks in here that are kept in memory.
     parts: Arc<PartCache>,
+    /// Where a test has the process die.
+    failpoints: Failpoints,
 }
 
 /// What belongs to a bucket.
@@ -101,7 +104,7 @@ impl Store {
         let failed = |source| StoreError::Directory { path: directory.to_path_buf(), source };
         create_durably(directory).map_err(failed)?;
         let objects = LocalFileSystem::new_with_prefix(directory).map_err(|error| failed(std::io::Error::other(error)))?;
-        Ok(Store { objects: Arc::new(objects.with_fsync(true)), root: Some(directory.to_path_buf()), remote: None, parts: default_parts() })
+        Ok(Store { objects: Arc::new(objects.with_fsync(true)), root: Some(directory.to_path_buf()), remote: None, parts: default_parts(), failpoints: Failpoints::default() })
     }
 
     /// Blocks in a bucket. New ones are written to `directory` first, which is made if it is missing; up to `cache_bytes` of
@@ -118,12 +121,22 @@ impl Store {
             labels,
             part_bytes,
         };
-        Ok(Store { objects, root: None, remote: Some(Arc::new(remote)), parts: default_parts() })
+        Ok(Store { objects, root: None, remote: Some(Arc::new(remote)), parts: default_parts(), failpoints: Failpoints::default() })
     }
 
     /// Keeps up to so many bytes of what queries need of blocks before they read columns.
     pub fn with_part_bytes(self, max_bytes: u64) -> Self {
         Store { parts: Arc::new(PartCache::new(max_bytes)), ..self }
+    }
+
+    /// Dies where a test says, and so do those who ask [`failpoints`](Self::failpoints).
+    pub fn with_failpoints(self, failpoints: Failpoints) -> Self {
+        Store { failpoints, ..self }
+    }
+
+    /// Where a test has the process die while blocks are written, moved or deleted.
+    pub fn failpoints(&self) -> &Failpoints {
+        &self.failpoints
     }
 
     /// Where parts of blocks are kept.

@@ -28,7 +28,7 @@ fn payload(number: u32) -> Vec<u8> {
 }
 
 fn open(files: &FaultyFiles, report: &ReplayReport) -> Wal {
-    let options = Options { segment_bytes: 800, sync: SyncMode::Group };
+    let options = Options { segment_bytes: 800, ..Options::default() };
     Wal::open_with(Arc::new(files.clone()), DIR.into(), options, report.start()).expect("no faults")
 }
 
@@ -121,7 +121,7 @@ fn a_torn_tail_is_cut_and_the_log_goes_on() {
 #[test]
 fn what_a_kill_left_in_the_page_cache_is_durable_after_replay() {
     let files = FaultyFiles::new(1);
-    let options = Options { segment_bytes: 1 << 20, sync: SyncMode::None };
+    let options = Options { segment_bytes: 1 << 20, sync: SyncMode::None, ..Options::default() };
     let wal = Wal::open_with(Arc::new(files.clone()), DIR.into(), options, ReplayReport::default().start()).expect("no faults");
     block_on(wal.append(Frame::encode(&TenantId::single(), b"unsynced").expect("small"))).expect("no faults");
     assert_eq!(replay_all(&files).1.len(), 1);
