@@ -4,6 +4,7 @@ use super::http::{self, Response};
 use super::until;
 use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,6 +12,9 @@ use tempfile::TempDir;
 
 /// Log lines with one of these levels fail a test that does not expect them.
 const BAD_LEVELS: [&str; 2] = ["level=warn ", "level=error "];
+
+/// The signal of a process that aborts.
+const SIGABRT: i32 = 6;
 
 /// Listening everywhere on free ports, keeping everything in one directory.
 const CONFIG: &str = "\
@@ -73,15 +77,25 @@ impl DataDir {
 
     /// A started process, whatever becomes of it.
     pub fn spawn(&self, name: &str, config: &str, args: &[&str]) -> Process {
+        self.spawn_with(name, config, args, &[])
+    }
+
+    /// As [`spawn`](Self::spawn), with variables in its environment.
+    pub fn spawn_with(&self, name: &str, config: &str, args: &[&str], variables: &[(&str, &str)]) -> Process {
         let file = |extension: &str| self.path().join(format!("{name}.{extension}"));
         std::fs::write(file("yaml"), config).expect("writable");
         let output = |extension| File::create(file(extension)).expect("writable");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_conmoto"));
-        command.args(args).arg("-config.file").arg(file("yaml")).current_dir(self.path());
+        let mut command = Command::new(binary());
+        command.args(args).arg("-config.file").arg(file("yaml")).current_dir(self.path()).envs(variables.iter().copied());
         command.stdin(Stdio::null()).stdout(output("out")).stderr(output("log"));
         let child = command.spawn().expect("the binary starts");
         Process { child: Mutex::new(child), out: file("out"), log: file("log") }
     }
+}
+
+/// The server that is tested: that of this build, or another one for runs that last longer than the next build.
+fn binary() -> PathBuf {
+    std::env::var_os("CONMOTO_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_conmoto").into(), PathBuf::from)
 }
 
 /// A child process with its output in files; killed when dropped.
@@ -105,6 +119,11 @@ impl Process {
     /// How it ended, if it has.
     pub fn ended(&self) -> Option<ExitStatus> {
         self.child().try_wait().expect("our child")
+    }
+
+    /// Whether it aborted, rather than being killed from outside or ending in order.
+    pub fn died_by_itself(&self) -> bool {
+        self.ended().is_some_and(|status| status.signal() == Some(SIGABRT))
     }
 
     /// Waits for its end.
@@ -165,11 +184,16 @@ impl Server {
     /// One with a configuration and arguments of its own.
     pub fn start_with(data: &DataDir, config: &str, args: &[&str]) -> Self {
         let process = data.spawn("conmoto", config, args);
-        let banner = until("banner", || {
-            let ended = process.ended();
-            assert!(ended.is_none(), "the server ended with {ended:?}:\n{}", process.log());
-            Some(process.out()).filter(|out| out.contains("Grafana data source"))
+        Server::of(data, process).unwrap_or_else(|process| panic!("the server ended with {:?}:\n{}", process.ended(), process.log()))
+    }
+
+    /// The server of a process, once it is ready; or the process, if it has ended before.
+    pub fn of(data: &DataDir, process: Process) -> Result<Self, Process> {
+        let banner = until("banner", || match process.ended() {
+            Some(_) => Some(None),
+            None => Some(process.out()).filter(|out| out.contains("Grafana data source")).map(Some),
         });
+        let Some(banner) = banner else { return Err(process) };
         let server = Server {
             api: address(&banner, "query API"),
             grpc: address(&banner, "gRPC API"),
@@ -180,8 +204,18 @@ impl Server {
             process,
             expected: Vec::new(),
         };
-        until("readiness", || server.is_ready().then_some(()));
-        server
+        until("readiness", || (server.is_ready() || server.has_ended()).then_some(()));
+        Ok(server)
+    }
+
+    /// Whether the process aborted.
+    pub fn has_ended_by_itself(&self) -> bool {
+        self.process.died_by_itself()
+    }
+
+    /// Whether the process is gone.
+    pub fn has_ended(&self) -> bool {
+        self.process.ended().is_some()
     }
 
     fn is_ready(&self) -> bool {
