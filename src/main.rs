@@ -65,7 +65,10 @@ fn serve(loaded: Loaded, with_demo: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(loaded, with_demo)) {
+    let ran = runtime.block_on(run(loaded, with_demo));
+    // What still computes was given up in time; a runtime that is dropped would wait for it.
+    runtime.shutdown_background();
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "error running Conmoto");

@@ -11,6 +11,7 @@ mod data_dir;
 pub mod health;
 mod listeners;
 mod metrics;
+mod shutdown;
 pub mod storage;
 
 use crate::api::{ApiConfig, ApiState, BuildInfo, FlushError, Readiness, StatusPages, grpc_router, http_router};
@@ -26,6 +27,8 @@ use crate::receiver::otlp_http::{self, OtlpHttp};
 use crate::receiver::tenant::Tenancy;
 use crate::receiver::zipkin_http::{self, ZipkinHttp};
 use crate::runtime::failpoints::Failpoints;
+use crate::runtime::memory::{Memory, default_limit_bytes};
+use crate::runtime::serve::admission::within;
 use crate::runtime::serve::{Router, ServeOptions, serve};
 use crate::store::spool::Mover;
 use crate::store::{BlockLists, Store, poll};
@@ -34,11 +37,11 @@ use adapters::{InProcessRecent, InProcessTarget};
 use anyhow::Context;
 use data_dir::DataDirLock;
 use listeners::{Bound, Listeners};
+use shutdown::{Deadline, ended, finish, flush_on_shutdown, stopped};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -52,6 +55,7 @@ pub struct App {
     compactor: Arc<Compactor>,
     recovered: Recovered,
     readiness: watch::Sender<Readiness>,
+    memory: Memory,
     wal_dir: PathBuf,
     /// Held for the life of the process.
     _lock: DataDirLock,
@@ -63,16 +67,17 @@ impl App {
         let listeners = Listeners::bind(&config).await?;
         let wal_dir = data_dir::wal_dir(&config.storage)?;
         let lock = DataDirLock::take(&wal_dir)?;
-        let store = storage::open(&config, &wal_dir).await?.with_failpoints(failpoints.clone());
+        let memory = Memory::new(config.memory_limit_bytes.unwrap_or_else(default_limit_bytes));
+        let store = storage::open(&config, &wal_dir, &memory).await?.with_failpoints(failpoints.clone());
         let blocks = Arc::new(BlockLists::default());
         let num_blocks = blocks.load(&store).await.context("could not read the list of blocks")?;
-        let settings = ingester_config(&config, wal_dir.clone(), failpoints);
+        let settings = ingester_config(&config, wal_dir.clone(), &memory, failpoints);
         let (ingester, recovered) =
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
-        let compactor = Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&config, &ingester));
+        let compactor = Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&config, &ingester, &memory));
         let (readiness, _) = watch::channel(Readiness::Starting);
-        Ok(App { config, listeners, ingester, store, blocks, compactor, recovered, readiness, wal_dir, _lock: lock })
+        Ok(App { config, listeners, ingester, store, blocks, compactor, recovered, readiness, memory, wal_dir, _lock: lock })
     }
 
     /// Where the HTTP API listens.
@@ -104,15 +109,18 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let distributor = self.distributor();
         let state = Arc::new(self.api_state());
-        let App { config, listeners, ingester, store, blocks, compactor, readiness, .. } = self;
+        let App { config, listeners, ingester, store, blocks, compactor, readiness, memory, .. } = self;
+        let graceful_timeout = config.server.graceful_shutdown_timeout;
+        let options = |name| ServeOptions { graceful_timeout, ..ServeOptions::named(name) };
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
         let mut receivers = JoinSet::new();
         for (bound, router) in receiver_routers(&config, listeners.receivers, &distributor) {
-            receivers.spawn(serve(bound.listener, router, ServeOptions::named(bound.name), stopped(&stop_receivers)));
+            let router = within(router, memory.clone());
+            receivers.spawn(serve(bound.listener, router, options(bound.name), stopped(&stop_receivers)));
         }
         let mut api = JoinSet::new();
-        api.spawn(serve(listeners.http.listener, http_router(Arc::clone(&state)), ServeOptions::named("http"), stopped(&stop_api)));
-        api.spawn(serve(listeners.grpc.listener, grpc_router(state), ServeOptions::named("grpc"), stopped(&stop_api)));
+        api.spawn(serve(listeners.http.listener, http_router(Arc::clone(&state)), options("http"), stopped(&stop_api)));
+        api.spawn(serve(listeners.grpc.listener, grpc_router(state), options("grpc"), stopped(&stop_api)));
         let (stop_flusher, stop_compactor) = (watch::channel(()).0, watch::channel(()).0);
         let flusher = tokio::spawn(Arc::clone(&ingester).run(stop_flusher.subscribe()));
         let mover = Mover::new(store.clone(), Arc::clone(&blocks), config.ingester.complete_block_timeout);
@@ -126,25 +134,23 @@ impl App {
         tracing::info!("shutting down");
         readiness.send_replace(Readiness::Stopping);
         tokio::time::sleep(config.shutdown_delay).await;
+        let deadline = Deadline::after(graceful_timeout);
         drop(stop_receivers);
         drop(readiness);
-        finish(receivers).await;
+        deadline.wait("requests with spans", finish(receivers)).await;
         drop(stop_api);
-        finish(api).await;
+        deadline.wait("queries", finish(api)).await;
         drop(stop_compactor);
-        if compacting.await.is_err() {
-            tracing::error!("the task that merges and deletes blocks had ended before");
-        }
+        deadline.wait("merges of blocks", ended(compacting, "the task that merges and deletes blocks had ended before")).await;
         drop(stop_flusher);
-        if flusher.await.is_err() {
-            tracing::error!("the task that writes blocks had ended before; the spans are in the log");
-        }
-        if moving.await.is_err() {
-            tracing::error!("the task that moves blocks to the bucket had ended before; the blocks are on local disk");
-        }
+        let lost = "the task that writes blocks had ended before; the spans are in the log";
+        deadline.wait("a block that is written", ended(flusher, lost)).await;
+        let lost = "the task that moves blocks to the bucket had ended before; the blocks are on local disk";
+        deadline.wait("a block on its way to the bucket", ended(moving, lost)).await;
         if config.ingester.flush_all_on_shutdown {
-            flush_on_shutdown(&ingester, &mover).await;
+            deadline.wait("recent spans to be written as blocks", flush_on_shutdown(&ingester, &mover)).await;
         }
+        // Nothing is acknowledged any more, so this is short; it is done whatever has been given up before.
         ingester.wal().close().await.context("could not close the write-ahead log")?;
         tracing::info!("Conmoto stopped");
         Ok(())
@@ -154,16 +160,16 @@ impl App {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
-        let compactor = Arc::clone(&self.compactor);
+        let (compactor, memory) = (Arc::clone(&self.compactor), self.memory.clone());
         let readings = move || {
             compactor.measure();
-            metrics::readings(&ingester, &store, &blocks, compactor.instruments())
+            metrics::readings(&ingester, &store, &blocks, compactor.instruments(), &memory)
         };
         let metrics = Metrics::new(Box::new(readings));
         let services = self.readiness.subscribe();
         ApiState {
             config: api_config(&self.config),
-            frontend: Arc::new(Frontend::new(recent, cores, self.config.query.query_timeout)),
+            frontend: Arc::new(Frontend::new(recent, cores, self.config.query.query_timeout).with_memory(self.memory.clone())),
             readiness: self.readiness.subscribe(),
             flush: flush(Arc::clone(&self.ingester)),
             metrics_text: Arc::new(move || metrics.text()),
@@ -174,36 +180,6 @@ impl App {
             },
         }
     }
-}
-
-/// Waits for servers to end; one that panicked has ended, too.
-async fn finish(mut servers: JoinSet<()>) {
-    while let Some(ended) = servers.join_next().await {
-        if ended.is_err() {
-            tracing::error!("a listener had ended before");
-        }
-    }
-}
-
-/// A bucket that is gone must not hold up a shutdown for longer.
-const MOVE_ON_SHUTDOWN: Duration = Duration::from_secs(20);
-
-/// Leaves nothing behind on local disk, as far as that can be done.
-async fn flush_on_shutdown(ingester: &Arc<Ingester>, mover: &Mover) {
-    if let Err(error) = ingester.flush_all().await {
-        tracing::error!(%error, "could not flush on shutdown; the spans stay in the log");
-    }
-    match tokio::time::timeout(MOVE_ON_SHUTDOWN, mover.move_all()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "could not move blocks to the bucket on shutdown; they stay on local disk"),
-        Err(_) => tracing::error!("could not move all blocks to the bucket in time on shutdown; they stay on local disk"),
-    }
-}
-
-/// Resolves when the sender is dropped.
-fn stopped(sender: &watch::Sender<()>) -> impl Future<Output = ()> + use<> {
-    let mut receiver = sender.subscribe();
-    async move { while receiver.changed().await.is_ok() {} }
 }
 
 fn flush(ingester: Arc<Ingester>) -> crate::api::Flush {
@@ -246,8 +222,9 @@ fn receiver_routers(config: &Config, bound: Vec<Bound>, distributor: &Distributo
 /// load (shared/design.md §7); encoding a block and what arrives meanwhile take the rest.
 const DEFAULT_HEAD_BYTES: u64 = 72 << 20;
 
-fn ingester_config(config: &Config, wal_dir: PathBuf, failpoints: Failpoints) -> IngesterConfig {
-    let budget = config.memory_limit_bytes.map_or(DEFAULT_HEAD_BYTES, |bytes| bytes / 4);
+fn ingester_config(config: &Config, wal_dir: PathBuf, memory: &Memory, failpoints: Failpoints) -> IngesterConfig {
+    let share = memory.limit_bytes() / 4;
+    let budget = if config.memory_limit_bytes.is_some() { share } else { share.min(DEFAULT_HEAD_BYTES) };
     IngesterConfig {
         wal_dir,
         wal: wal_options(&config.storage, failpoints),
@@ -255,6 +232,7 @@ fn ingester_config(config: &Config, wal_dir: PathBuf, failpoints: Failpoints) ->
         max_block_duration: config.ingester.max_block_duration,
         max_head_bytes: usize::try_from(config.ingester.max_block_bytes.min(budget)).unwrap_or(usize::MAX),
         check_period: config.ingester.flush_check_period,
+        memory: memory.clone(),
     }
 }
 
@@ -280,11 +258,12 @@ fn compactor_config(config: &Config) -> CompactorConfig {
     }
 }
 
-fn surroundings(config: &Config, ingester: &Arc<Ingester>) -> Surroundings {
+fn surroundings(config: &Config, ingester: &Arc<Ingester>, memory: &Memory) -> Surroundings {
     let (ingester, retention) = (Arc::clone(ingester), config.retention.block_retention);
     Surroundings {
         is_quiet: Box::new(move |tenant| ingester.existing_head(tenant).is_none_or(|head| head.bytes() == 0)),
         retention: Box::new(move |_| retention),
+        memory: memory.clone(),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::proto::tempopb;
 use crate::querier::budget::Budget;
 use crate::querier::trace_by_id::TracePieces;
 use crate::querier::{RecentSource, Snapshot, metrics, search, tags, trace_by_id};
+use crate::runtime::memory::{Memory, Use};
 use crate::traceql::ast::Attribute;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,14 +50,24 @@ pub struct Frontend {
     lookups: Arc<Semaphore>,
     /// How long a scan may take.
     timeout: Duration,
+    /// Where a scan says what it holds.
+    memory: Option<Memory>,
 }
+
+/// What a scan holds, about: columns of a row group for each of its threads, and its matches.
+const SCAN_BYTES: u64 = 24 << 20;
 
 impl Frontend {
     /// A frontend over recent data and its blocks; `max_concurrent` scans and as many lookups compute at once, at least one. A scan
     /// that takes longer than `timeout`, the wait for its turn included, ends with an error; zero means no bound.
     pub fn new(recent: Arc<dyn RecentSource>, max_concurrent: usize, timeout: Duration) -> Self {
         let permits = || Arc::new(Semaphore::new(max_concurrent.max(1)));
-        Frontend { recent, scans: permits(), lookups: permits(), timeout }
+        Frontend { recent, scans: permits(), lookups: permits(), timeout, memory: None }
+    }
+
+    /// Scans count against this budget while they run; requests with spans wait for them.
+    pub fn with_memory(self, memory: Memory) -> Self {
+        Frontend { memory: Some(memory), ..self }
     }
 
     /// The whole trace, from head and blocks; blocks outside `range` are left out.
@@ -122,7 +133,9 @@ impl Frontend {
         let (recent, tenant) = (Arc::clone(&self.recent), tenant.clone());
         let budget = if self.timeout.is_zero() { Budget::default() } else { Budget::starting_now(self.timeout) };
         let _caller = budget.abandoned_on_drop();
+        let memory = self.memory.clone();
         compute(&self.scans, move || {
+            let _held = memory.map(|memory| memory.hold(Use::Queries, SCAN_BYTES));
             loop {
                 budget.check()?;
                 let snapshot = Snapshot { budget: budget.clone(), ..recent.snapshot(&tenant) };

@@ -17,6 +17,7 @@ use crate::block::{BlockInput, NewBlock, write_block};
 use crate::columns::wire::Malformed;
 use crate::columns::{Chunk, copy};
 use crate::model::{BlockId, TenantId, TraceId, UnixNanos};
+use crate::runtime::memory::Use;
 use crate::store::{StoreError, paths};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -75,6 +76,8 @@ impl Ingester {
     async fn flush_uncancelled(self: &Arc<Self>, tenant: &TenantId, taking: Taking) -> Result<(), FlushError> {
         let Some(head) = self.existing_head(tenant) else { return Ok(()) };
         let _only = head.flushing.lock().await;
+        // The block's files in memory, and a column of them expanded: about a third of what the head holds.
+        let _files = self.config.memory.hold(Use::Flushes, head.bytes() as u64 / 3);
         let encoded = self.encode(&head, tenant, taking).await?;
         let Some(new) = &encoded.new else { return Ok(()) };
         self.store.failpoints().hit("flush.cut");
@@ -82,6 +85,7 @@ impl Ingester {
         self.store.failpoints().hit("flush.meta");
         head.swap(&encoded.sealed, encoded.rest.clone(), Some(block));
         self.store.failpoints().hit("flush.swapped");
+        self.config.memory.set(Use::Heads, self.held_bytes() as u64);
         self.room.notify_waiters();
         let pins = pins_released(&encoded);
         let ingester = Arc::clone(self);

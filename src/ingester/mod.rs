@@ -21,6 +21,7 @@ pub mod wal;
 
 use crate::columns::wire::Malformed;
 use crate::model::TenantId;
+use crate::runtime::memory::{Memory, Use};
 use crate::runtime::offload::{Stopping, offload};
 use crate::store::{BlockLists, Store};
 use bytes::Bytes;
@@ -51,6 +52,8 @@ pub struct IngesterConfig {
     pub max_head_bytes: usize,
     /// How often heads are looked at.
     pub check_period: Duration,
+    /// What memory there is, and who holds how much of it.
+    pub memory: Memory,
 }
 
 /// Why spans were not stored.
@@ -132,7 +135,9 @@ impl Ingester {
         let wait = async {
             loop {
                 let room = self.room.notified();
-                if self.held_bytes() < limit_bytes {
+                let held_bytes = self.held_bytes();
+                self.config.memory.set(Use::Heads, held_bytes as u64);
+                if held_bytes < limit_bytes {
                     return;
                 }
                 self.work.notify_one();

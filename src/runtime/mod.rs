@@ -2,5 +2,6 @@
 
 pub mod directories;
 pub mod failpoints;
+pub mod memory;
 pub mod offload;
 pub mod serve;
