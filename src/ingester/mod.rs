@@ -13,6 +13,8 @@
 //! - `recovery`: what a start finds.
 
 mod cut;
+#[cfg(test)]
+mod faulty_bucket;
 mod flush;
 pub mod head;
 pub mod instruments;

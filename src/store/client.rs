@@ -88,6 +88,14 @@ pub(super) struct Remote {
     part_bytes: u64,
 }
 
+#[cfg(test)]
+impl Remote {
+    /// For a bucket that needs no labels.
+    pub(super) fn new(spool: Store, kept: Store, cache: ChunkCache, instruments: Arc<StoreInstruments>, place: Place) -> Self {
+        Remote { spool, kept, cache, instruments, place, moving: tokio::sync::Mutex::new(()), labels: Labels::default(), part_bytes: 8 << 20 }
+    }
+}
+
 /// Memory for parts of blocks where no budget is given.
 pub const DEFAULT_PART_BYTES: u64 = 128 << 20;
 
@@ -105,6 +113,18 @@ impl Store {
         create_durably(directory).map_err(failed)?;
         let objects = LocalFileSystem::new_with_prefix(directory).map_err(|error| failed(std::io::Error::other(error)))?;
         Ok(Store { objects: Arc::new(objects.with_fsync(true)), root: Some(directory.to_path_buf()), remote: None, parts: default_parts(), failpoints: Failpoints::default() })
+    }
+
+    /// The same store with other objects below it.
+    #[cfg(test)]
+    pub(super) fn over(self, objects: Arc<dyn ObjectStore>) -> Self {
+        Store { objects, ..self }
+    }
+
+    /// The same objects as those of a bucket.
+    #[cfg(test)]
+    pub(super) fn with_remote(self, remote: Remote) -> Self {
+        Store { root: None, remote: Some(Arc::new(remote)), ..self }
     }
 
     /// Blocks in a bucket. New ones are written to `directory` first, which is made if it is missing; up to `cache_bytes` of
