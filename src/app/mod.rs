@@ -75,7 +75,8 @@ impl App {
         let (ingester, recovered) =
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
-        let compactor = Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&config, &ingester, &memory));
+        let compactor =
+            Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&config, &ingester, &memory));
         let (readiness, _) = watch::channel(Readiness::Starting);
         Ok(App { config, listeners, ingester, store, blocks, compactor, recovered, readiness, memory, wal_dir, _lock: lock })
     }

@@ -4,6 +4,7 @@
 //! first ([`Memory::reserve`]); what must go on, as a flush that makes room, only says so ([`Memory::hold`]), and the others
 //! wait for it. Bytes are estimates: the count is there to refuse work in time, not to replace the allocator's.
 
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
@@ -66,6 +67,7 @@ struct Shared {
     limit_bytes: u64,
     held: [AtomicU64; Use::ALL.len()],
     refused: AtomicU64,
+    granting: Mutex<()>,
     /// Rung when something is given back.
     room: Notify,
 }
@@ -74,7 +76,13 @@ impl Memory {
     /// A budget of so many bytes, at least 64 MiB.
     pub fn new(limit_bytes: u64) -> Self {
         let held = std::array::from_fn(|_| AtomicU64::new(0));
-        Memory(Arc::new(Shared { limit_bytes: limit_bytes.max(LEAST_BYTES), held, refused: AtomicU64::new(0), room: Notify::new() }))
+        Memory(Arc::new(Shared {
+            limit_bytes: limit_bytes.max(LEAST_BYTES),
+            held,
+            refused: AtomicU64::new(0),
+            granting: Mutex::new(()),
+            room: Notify::new(),
+        }))
     }
 
     /// Bytes that may be held, by all together.
@@ -115,9 +123,9 @@ impl Memory {
     }
 
     fn try_reserve(&self, of: Use, bytes: u64) -> Option<Reservation> {
-        // Counted first, so that of two who ask at once not both see the same room.
-        let reservation = self.hold(of, bytes);
-        (self.all_held_bytes() <= self.0.limit_bytes).then_some(reservation)
+        // Of two who ask at once, not both get the same room.
+        let _one_at_a_time = self.0.granting.lock();
+        (self.all_held_bytes() + bytes <= self.0.limit_bytes).then(|| self.hold(of, bytes))
     }
 
     /// Counts `bytes` that are taken in any case.
@@ -182,12 +190,12 @@ mod tests {
 
     const LIMIT: u64 = 100 << 20;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_does_not_fit_waits_and_is_refused() {
         let memory = Memory::new(LIMIT);
         let first = memory.reserve(Use::Requests, 30 << 20, Duration::ZERO).await.expect("room");
         memory.set(Use::Heads, 40 << 20);
-        let refused = memory.reserve(Use::Requests, 10 << 20, Duration::from_secs(1)).await.expect_err("no room");
+        let refused = memory.reserve(Use::Requests, 10 << 20, Duration::from_millis(5)).await.expect_err("no room");
         assert_eq!((refused.wanted_bytes, refused.held_bytes), (10 << 20, (24 + 30 + 40) << 20));
         assert_eq!((memory.num_refused(), memory.held_bytes(Use::Requests)), (1, 30 << 20));
         let other = memory.clone();
@@ -203,7 +211,7 @@ mod tests {
         assert_eq!(memory.held_bytes(Use::Requests), 0);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn one_that_wants_everything_gets_half() {
         let memory = Memory::new(LIMIT);
         let _caches = memory.hold(Use::Caches, 16 << 20);

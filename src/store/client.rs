@@ -92,7 +92,16 @@ pub(super) struct Remote {
 impl Remote {
     /// For a bucket that needs no labels.
     pub(super) fn new(spool: Store, kept: Store, cache: ChunkCache, instruments: Arc<StoreInstruments>, place: Place) -> Self {
-        Remote { spool, kept, cache, instruments, place, moving: tokio::sync::Mutex::new(()), labels: Labels::default(), part_bytes: 8 << 20 }
+        Remote {
+            spool,
+            kept,
+            cache,
+            instruments,
+            place,
+            moving: tokio::sync::Mutex::new(()),
+            labels: Labels::default(),
+            part_bytes: 8 << 20,
+        }
     }
 }
 
@@ -112,7 +121,13 @@ impl Store {
         let failed = |source| StoreError::Directory { path: directory.to_path_buf(), source };
         create_durably(directory).map_err(failed)?;
         let objects = LocalFileSystem::new_with_prefix(directory).map_err(|error| failed(std::io::Error::other(error)))?;
-        Ok(Store { objects: Arc::new(objects.with_fsync(true)), root: Some(directory.to_path_buf()), remote: None, parts: default_parts(), failpoints: Failpoints::default() })
+        Ok(Store {
+            objects: Arc::new(objects.with_fsync(true)),
+            root: Some(directory.to_path_buf()),
+            remote: None,
+            parts: default_parts(),
+            failpoints: Failpoints::default(),
+        })
     }
 
     /// The same store with other objects below it.

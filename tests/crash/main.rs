@@ -23,6 +23,8 @@ mod campaign;
 
 mod load;
 
+mod overload;
+
 mod retention;
 
 mod tally;
@@ -81,6 +83,23 @@ fn retention_takes_blocks_whole_and_nothing_else() {
         retention::run(name, 1, &mut tally);
     }
     assert_eq!(tally.num_reached(), 3, "{tally}");
+}
+
+#[test]
+fn an_overload_is_refused_and_does_no_harm() {
+    let outcome = overload::run(std::time::Duration::from_secs(3), 128 << 20);
+    assert!(outcome.acknowledged_requests > 0 && outcome.refused > 0, "{outcome:?}");
+}
+
+/// In release: `cargo test --release --test crash overload -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes a minute and all cores"]
+fn a_minute_of_overload_stays_within_the_budget() {
+    let seconds: u64 = std::env::var("CONMOTO_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    let outcome = overload::run(std::time::Duration::from_secs(seconds), 256 << 20);
+    println!("{outcome:?}");
+    assert!(outcome.acknowledged_requests > 0 && outcome.refused > 0, "{outcome:?}");
+    assert!(outcome.most_rss_bytes <= outcome.limit_bytes / 5 * 6, "{outcome:?}");
 }
 
 #[test]

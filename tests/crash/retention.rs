@@ -11,8 +11,11 @@ const OLD_BLOCKS: u64 = 3;
 const SPANS: u64 = 20;
 
 fn config(data: &DataDir, retention: &str) -> String {
-    format!("{}compactor:\n  compaction:\n    compaction_cycle: 300ms\n    block_retention: {retention}\n\
-         overrides:\n  defaults:\n    compaction:\n      compaction_disabled: true\n", data.config())
+    format!(
+        "{}compactor:\n  compaction:\n    compaction_cycle: 300ms\n    block_retention: {retention}\n\
+         overrides:\n  defaults:\n    compaction:\n      compaction_disabled: true\n",
+        data.config()
+    )
 }
 
 /// Old spans are gone or there, each block whole; recent ones are there.

@@ -61,7 +61,12 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{} kills, {} of them at random moments; by failpoint (reached / killed at another moment):", self.num_kills(), self.random)?;
+        writeln!(
+            out,
+            "{} kills, {} of them at random moments; by failpoint (reached / killed at another moment):",
+            self.num_kills(),
+            self.random
+        )?;
         for (name, (reached, missed)) in &self.at {
             writeln!(out, "  {name:<18} {reached:>4} / {missed}")?;
         }

@@ -34,7 +34,8 @@ fn contents(meta: &BlockMeta, files: Vec<(String, Bytes)>) -> Result<Vec<Vec<u8>
         let chunk = block.read_trace(ordinal)?;
         contents.extend(export::export(&chunk, 0..chunk.num_rows() as u32).iter().map(Message::encode_to_vec));
         let traces = block.traces()?;
-        contents.push(format!("{:?} {:?} {:?}", traces.start(ordinal), traces.root_name(ordinal), traces.root_service(ordinal)).into_bytes());
+        contents
+            .push(format!("{:?} {:?} {:?}", traces.start(ordinal), traces.root_name(ordinal), traces.root_service(ordinal)).into_bytes());
     }
     block.catalogue()?;
     for group in 0..block.row_groups().len() {

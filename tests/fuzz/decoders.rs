@@ -49,7 +49,11 @@ pub fn targets() -> Vec<Target> {
         Target { name: "otlp json", seeds: text(OTLP_JSON), run: Box::new(|input| otlp_json::decode(input).is_ok()) },
         Target { name: "zipkin v2 json", seeds: text(ZIPKIN_V2), run: Box::new(|input| zipkin::decode_v2_json(input).is_ok()) },
         Target { name: "zipkin v1 json", seeds: text(ZIPKIN_V1), run: Box::new(|input| zipkin::decode_v1_json(input, 7).is_ok()) },
-        Target { name: "zipkin protobuf", seeds: vec![[&[0x0a, ZIPKIN_PROTO.len() as u8], ZIPKIN_PROTO].concat()], run: Box::new(|input| zipkin::decode_v2_proto(input).is_ok()) },
+        Target {
+            name: "zipkin protobuf",
+            seeds: vec![[&[0x0a, ZIPKIN_PROTO.len() as u8], ZIPKIN_PROTO].concat()],
+            run: Box::new(|input| zipkin::decode_v2_proto(input).is_ok()),
+        },
         Target { name: "traceql", seeds: queries(), run: Box::new(query) },
     ]
 }

@@ -43,10 +43,14 @@ fn replayed(dir: &Path, files: &[(&str, &[u8])]) -> Option<Vec<Vec<u8>>> {
         std::fs::write(dir.join(name), bytes).expect("writable");
     }
     let mut payloads = Vec::new();
-    let report = replay(dir, |_, _| Ok(true), |record| {
-        payloads.push(record.payload.to_vec());
-        Ok(if record.skip.skips_all() { Applied::Covered } else { Applied::Held })
-    });
+    let report = replay(
+        dir,
+        |_, _| Ok(true),
+        |record| {
+            payloads.push(record.payload.to_vec());
+            Ok(if record.skip.skips_all() { Applied::Covered } else { Applied::Held })
+        },
+    );
     report.ok().map(|_| payloads)
 }
 

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::config::{Backend, WalFsync};
 use crate::config::draft::Draft;
 use crate::config::schema::{Action, Key, Table, When};
+use crate::config::{Backend, WalFsync};
 
 use super::buckets::{AZURE, GCS, S3};
 

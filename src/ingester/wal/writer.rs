@@ -134,7 +134,8 @@ impl Wal {
         instruments.replayed_records.add(start.replayed.0);
         instruments.replayed_raw_bytes.add(start.replayed.1);
         let shared = (Arc::clone(&files), Arc::clone(&instruments));
-        let registry = Arc::new(Registry::new(dir.clone(), shared.0, shared.1, &start.segments, &start.ledgers).with_failpoints(&options.failpoints));
+        let registry =
+            Arc::new(Registry::new(dir.clone(), shared.0, shared.1, &start.segments, &start.ledgers).with_failpoints(&options.failpoints));
         let committer = Committer::new(CommitterParts {
             files: Arc::clone(&files),
             dir: dir.clone(),

@@ -1,11 +1,11 @@
 //! Requests with spans are let in as far as memory goes; the others are told to come again before their body is read.
 
 use crate::runtime::memory::{Exhausted, Memory, Use};
+use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::Router;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
@@ -102,7 +102,7 @@ mod tests {
         String::from_utf8_lossy(&body).into_owned()
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_request_counts_until_it_is_answered() {
         let memory = Memory::new(1 << 30);
         assert_eq!(text(answer(&memory, &[("content-length", "5")], "12345").await).await, "5 10");
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(memory.held_bytes(Use::Requests), 0);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn without_room_it_is_told_to_come_again() {
         let memory = Memory::new(64 << 20);
         memory.set(Use::Heads, 64 << 20);

@@ -208,6 +208,13 @@ impl Server {
         Ok(server)
     }
 
+    /// Memory of the process now, in bytes.
+    pub fn rss_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child().id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<u64>().map_or(0, |kib| kib * 1024)
+    }
+
     /// Whether the process aborted.
     pub fn has_ended_by_itself(&self) -> bool {
         self.process.died_by_itself()
