@@ -18,6 +18,7 @@ cleanup() {
     umount "$disk" && rm -rf "$base"
 }
 trap cleanup EXIT
+trap "exit 1" INT TERM
 
 cat > "$base/conmoto.yaml" <<YAML
 server: {http_listen_address: 127.0.0.1, http_listen_port: 26902, grpc_listen_address: 127.0.0.1, grpc_listen_port: 26903}
@@ -38,7 +39,7 @@ start() {
 # push N: one span with the trace id N; prints the status.
 push() {
     id=$(printf '%032x' "$1")
-    noise=$(head -c 30000 /dev/urandom | base64 -w0)
+    noise=$(head -c 300000 /dev/urandom | base64 -w0)
     body='{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"disk"}}]},"scopeSpans":[{"spans":[{"traceId":"'$id'","spanId":"0000000000000001","name":"a","kind":1,"startTimeUnixNano":"'$(date +%s)'000000000","endTimeUnixNano":"'$(date +%s)'000000001","attributes":[{"key":"noise","value":{"stringValue":"'$noise'"}}]}]}]}]}'
     printf '%s' "$body" | curl -s -o "$base/answer" -w '%{http_code}' -H 'Content-Type: application/json' --data-binary @- http://127.0.0.1:26901/v1/traces
 }
