@@ -3,9 +3,10 @@
 use crate::bucket::S3;
 use crate::ledger::Ledger;
 use crate::load::Load;
-use crate::support::server::{DataDir, Server};
+use crate::support::server::{DataDir, Process, Server};
 use crate::support::until;
 use crate::tally::Tally;
+use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
@@ -106,7 +107,7 @@ impl Campaign {
                 }
             }
         });
-        let was_reached = matches!(death, Death::At { .. }) && server.has_ended_by_itself();
+        let was_reached = matches!(death, Death::At { .. }) && died_by_itself(&server.process);
         tally.note_death(death, was_reached);
     }
 
@@ -120,11 +121,19 @@ impl Campaign {
                 Some(server)
             }
             Err(process) => {
-                assert!(failpoint.is_some() && process.died_by_itself(), "the server ended at its start:\n{}", process.log());
+                assert!(failpoint.is_some() && died_by_itself(&process), "the server ended at its start:\n{}", process.log());
                 None
             }
         }
     }
+}
+
+/// The signal of a process that aborts.
+const SIGABRT: i32 = 6;
+
+/// Whether it aborted, rather than being killed from outside or ending in order.
+pub fn died_by_itself(process: &Process) -> bool {
+    process.ended().is_some_and(|status| status.signal() == Some(SIGABRT))
 }
 
 /// Whether the process ends about now: a connection breaks a moment before.

@@ -87,8 +87,8 @@ fn retention_takes_blocks_whole_and_nothing_else() {
 
 #[test]
 fn an_overload_is_refused_and_does_no_harm() {
-    let outcome = overload::run(std::time::Duration::from_secs(3), 128 << 20);
-    assert!(outcome.acknowledged_requests > 0 && outcome.refused > 0, "{outcome:?}");
+    let outcome = overload::run(std::time::Duration::from_secs(3), 64 << 20);
+    assert!(outcome.acknowledged_requests > 0 && outcome.refused > 0, "{outcome}");
 }
 
 /// In release: `cargo test --release --test crash overload -- --ignored --nocapture`.
@@ -97,9 +97,9 @@ fn an_overload_is_refused_and_does_no_harm() {
 fn a_minute_of_overload_stays_within_the_budget() {
     let seconds: u64 = std::env::var("CONMOTO_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let outcome = overload::run(std::time::Duration::from_secs(seconds), 256 << 20);
-    println!("{outcome:?}");
-    assert!(outcome.acknowledged_requests > 0 && outcome.refused > 0, "{outcome:?}");
-    assert!(outcome.most_rss_bytes <= outcome.limit_bytes / 5 * 6, "{outcome:?}");
+    println!("{outcome}");
+    assert!(outcome.acknowledged_requests > 0 && outcome.refused > 0, "{outcome}");
+    assert!(outcome.most_rss_bytes <= outcome.limit_bytes / 5 * 6, "{outcome}");
 }
 
 #[test]

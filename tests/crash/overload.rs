@@ -7,6 +7,7 @@ use crate::support::http::send;
 use crate::support::server::{DataDir, Server};
 use crate::support::until;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -17,13 +18,26 @@ const SPANS: u64 = 4000;
 const PLACEHOLDER: u128 = 0xa5a5_5a5a_a5a5_5a5a_1234_5678_9abc_def1;
 
 /// What came of an overload.
-#[derive(Debug)]
 pub struct Outcome {
     pub acknowledged_requests: usize,
     pub refused: u64,
     pub most_rss_bytes: u64,
     pub limit_bytes: u64,
     pub seconds_to_drain: f64,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Outcome { acknowledged_requests, refused, most_rss_bytes, limit_bytes, seconds_to_drain } = self;
+        let mib = |bytes: &u64| bytes >> 20;
+        write!(out, "{acknowledged_requests} requests acknowledged and found, {refused} refused; ")?;
+        write!(
+            out,
+            "at most {} MiB of RSS with a limit of {} MiB; all flushed {seconds_to_drain:.1} s later",
+            mib(most_rss_bytes),
+            mib(limit_bytes)
+        )
+    }
 }
 
 /// 32 senders, each with a request of 4,000 spans and about 1 MB after the other, as fast as answers come.
@@ -63,7 +77,7 @@ pub fn run(length: Duration, limit_bytes: u64) -> Outcome {
         }
         let began = Instant::now();
         while began.elapsed() < length {
-            most_rss.fetch_max(server.rss_bytes(), SeqCst);
+            most_rss.fetch_max(rss_bytes(&server), SeqCst);
             std::thread::sleep(Duration::from_millis(20));
         }
         is_over.store(true, SeqCst);
@@ -74,9 +88,16 @@ pub fn run(length: Duration, limit_bytes: u64) -> Outcome {
     let seconds_to_drain = drained.elapsed().as_secs_f64();
     let acknowledged = acknowledged.into_inner().expect("no panic");
     check(&server, &acknowledged);
-    most_rss.fetch_max(server.rss_bytes(), SeqCst);
+    most_rss.fetch_max(rss_bytes(&server), SeqCst);
     let (refused, most_rss_bytes) = (refused.into_inner(), most_rss.into_inner());
     Outcome { acknowledged_requests: acknowledged.len(), refused, most_rss_bytes, limit_bytes, seconds_to_drain }
+}
+
+/// Memory of the process now.
+fn rss_bytes(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.process.id())).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().map_or(0, |kib| kib * 1024)
 }
 
 /// Every acknowledged request is there whole, and so is any other that is there.

@@ -1,6 +1,6 @@
 //! A process that dies while old blocks are deleted.
 
-use crate::campaign::Death;
+use crate::campaign::{Death, died_by_itself};
 use crate::support::data::{shop, span};
 use crate::support::server::{DataDir, Server};
 use crate::support::until;
@@ -50,7 +50,7 @@ pub fn run(name: &'static str, times: u64, tally: &mut Tally) {
     let failpoint = format!("{name}:{}", if name == "retention.chosen" { 1 } else { times });
     let process = data.spawn_with("conmoto", &config(&data, "1s"), &[], &[("CONMOTO_FAILPOINT", &failpoint)]);
     until("death", || process.ended());
-    tally.note_death(Death::At { name, times }, process.died_by_itself());
+    tally.note_death(Death::At { name, times }, died_by_itself(&process));
     let server = Server::start_with(&data, &config(&data, "336h"), &[]);
     check(&server);
     server.kill();

@@ -4,7 +4,6 @@ use super::http::{self, Response};
 use super::until;
 use std::fs::File;
 use std::net::SocketAddr;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,9 +11,6 @@ use tempfile::TempDir;
 
 /// Log lines with one of these levels fail a test that does not expect them.
 const BAD_LEVELS: [&str; 2] = ["level=warn ", "level=error "];
-
-/// The signal of a process that aborts.
-const SIGABRT: i32 = 6;
 
 /// Listening everywhere on free ports, keeping everything in one directory.
 const CONFIG: &str = "\
@@ -121,9 +117,9 @@ impl Process {
         self.child().try_wait().expect("our child")
     }
 
-    /// Whether it aborted, rather than being killed from outside or ending in order.
-    pub fn died_by_itself(&self) -> bool {
-        self.ended().is_some_and(|status| status.signal() == Some(SIGABRT))
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child().id()
     }
 
     /// Waits for its end.
@@ -133,7 +129,7 @@ impl Process {
 
     /// Asks it to stop.
     pub fn terminate(&self) {
-        let status = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.child().id())).status();
+        let status = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.id())).status();
         assert!(status.expect("a shell").success(), "could not send SIGTERM");
     }
 
@@ -159,7 +155,7 @@ impl Drop for Process {
 
 /// A server that is ready.
 pub struct Server {
-    process: Process,
+    pub process: Process,
     pub data: DataDir,
     pub api: SocketAddr,
     pub grpc: SocketAddr,
@@ -206,18 +202,6 @@ impl Server {
         };
         until("readiness", || (server.is_ready() || server.has_ended()).then_some(()));
         Ok(server)
-    }
-
-    /// Memory of the process now, in bytes.
-    pub fn rss_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child().id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-        line.trim().trim_end_matches(" kB").parse::<u64>().map_or(0, |kib| kib * 1024)
-    }
-
-    /// Whether the process aborted.
-    pub fn has_ended_by_itself(&self) -> bool {
-        self.process.died_by_itself()
     }
 
     /// Whether the process is gone.
