@@ -3,6 +3,7 @@
 use conmoto::app::App;
 use conmoto::config::{Command, Loaded, load, usage};
 use conmoto::model::TenantId;
+use conmoto::runtime::failpoints::Failpoints;
 use conmoto::telemetry::logging;
 use std::process::ExitCode;
 
@@ -64,7 +65,10 @@ fn serve(loaded: Loaded, with_demo: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(loaded, with_demo)) {
+    let ran = runtime.block_on(run(loaded, with_demo));
+    // What still computes was given up in time; a runtime that is dropped would wait for it.
+    runtime.shutdown_background();
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "error running Conmoto");
@@ -77,7 +81,7 @@ async fn run(loaded: Loaded, with_demo: bool) -> anyhow::Result<()> {
     for name in loaded.config.receivers.not_served() {
         tracing::warn!(receiver = name, "this receiver is configured but not served yet");
     }
-    let app = App::start(loaded.config).await?;
+    let app = App::start(loaded.config, failpoints()?).await?;
     println!("{}", app.banner());
     let demo = with_demo.then(|| tokio::spawn(conmoto::demo::run(app.distributor(), TenantId::single())));
     app.run(async {
@@ -87,6 +91,14 @@ async fn run(loaded: Loaded, with_demo: bool) -> anyhow::Result<()> {
         }
     })
     .await
+}
+
+/// Where tests of crashes have this process die; nowhere without the variable.
+fn failpoints() -> anyhow::Result<Failpoints> {
+    match std::env::var("CONMOTO_FAILPOINT") {
+        Ok(text) => Failpoints::parse(&text).map_err(|error| anyhow::anyhow!("CONMOTO_FAILPOINT: {error}")),
+        Err(_) => Ok(Failpoints::default()),
+    }
 }
 
 /// Resolves on SIGINT or SIGTERM.

@@ -3,17 +3,25 @@
 use crate::compactor::instruments::{CompactorInstruments, Waiting};
 use crate::distributor::{DiscardReason, Discards};
 use crate::ingester::Ingester;
+use crate::runtime::memory::{Memory, Use};
 use crate::store::{BlockLists, Store};
 use crate::telemetry::registry::{Behaviour, Reading};
 
 /// All metrics at this moment.
-pub(super) fn readings(ingester: &Ingester, store: &Store, blocks: &BlockLists, compactor: &CompactorInstruments) -> Vec<Reading> {
+pub(super) fn readings(
+    ingester: &Ingester,
+    store: &Store,
+    blocks: &BlockLists,
+    compactor: &CompactorInstruments,
+    memory: &Memory,
+) -> Vec<Reading> {
     let mut readings = vec![build_info()];
     readings.extend(tenants(ingester, blocks));
     readings.extend(ingest(ingester));
     readings.extend(log(ingester));
     readings.extend(bucket(store));
     readings.extend(compaction(compactor));
+    readings.extend(budget(memory));
     readings
 }
 
@@ -26,6 +34,16 @@ pub(super) fn discarded_spans(discards: &Discards) -> Reading {
         behaviour: Behaviour::Counter,
         values: discards.counts().into_iter().map(|(tenant, reason, count)| (labels(tenant, reason), count as f64)).collect(),
     }
+}
+
+fn budget(memory: &Memory) -> Vec<Reading> {
+    let held = |(of, name): &(Use, &str)| (vec![("use", name.to_string())], memory.held_bytes(*of) as f64);
+    let gauge = |name, help, values| Reading { name, help, behaviour: Behaviour::Gauge, values };
+    vec![
+        gauge("conmoto_memory_limit_bytes", "Bytes that all uses may hold together", vec![(Vec::new(), memory.limit_bytes() as f64)]),
+        gauge("conmoto_memory_held_bytes", "Bytes that a use holds, about", Use::ALL.iter().map(held).collect()),
+        counter("conmoto_memory_refused_requests", "Requests refused for want of memory", memory.num_refused()),
+    ]
 }
 
 fn build_info() -> Reading {

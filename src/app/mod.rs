@@ -15,18 +15,22 @@ mod metrics;
 mod overrides;
 mod query_metrics;
 mod receivers;
+mod settings;
+mod shutdown;
 pub mod storage;
 
-use crate::api::{ApiConfig, ApiState, BuildInfo, FlushError, Readiness, StatusPages, grpc_router, http_router};
-use crate::compactor::{Compactor, CompactorConfig, Surroundings};
+use crate::api::{ApiState, BuildInfo, FlushError, Readiness, StatusPages, grpc_router, http_router};
+use crate::compactor::Compactor;
 use crate::config::Config;
 use crate::distributor::Distributor;
 use crate::distributor::limited::Limited;
-use crate::frontend::{Frontend, FrontendConfig, MetricsLimits};
+use crate::frontend::Frontend;
 use crate::generator::Generator;
-use crate::ingester::{Ingester, IngesterConfig, Recovered};
+use crate::ingester::{Ingester, Recovered};
 use crate::model::TenantId;
 use crate::overrides::Overrides;
+use crate::runtime::failpoints::Failpoints;
+use crate::runtime::memory::{Memory, default_limit_bytes};
 use crate::runtime::serve::{ServeOptions, serve};
 use crate::store::spool::Mover;
 use crate::store::{BlockLists, Store, poll};
@@ -37,11 +41,12 @@ use anyhow::Context;
 use data_dir::DataDirLock;
 use listeners::Listeners;
 use regex::RegexSet;
+use settings::{api_config, compactor_config, frontend_config, ingester_config, surroundings};
+use shutdown::{Deadline, ended, finish, flush_on_shutdown, stopped};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -60,29 +65,32 @@ pub struct App {
     /// Told by `/shutdown`.
     shutdown: Arc<Notify>,
     readiness: watch::Sender<Readiness>,
+    memory: Memory,
     wal_dir: PathBuf,
     /// Held for the life of the process.
     _lock: DataDirLock,
 }
 
 impl App {
-    /// Binds, locks, loads and replays.
-    pub async fn start(config: Config) -> anyhow::Result<Self> {
+    /// Binds, locks, loads and replays. The process dies where `failpoints` say.
+    pub async fn start(config: Config, failpoints: Failpoints) -> anyhow::Result<Self> {
         let overrides = overrides::start(&config)?;
         let listeners = Listeners::bind(&config).await?;
         let wal_dir = data_dir::wal_dir(&config.storage)?;
         let lock = DataDirLock::take(&wal_dir)?;
-        let store = storage::open(&config, &wal_dir).await?;
+        let memory = Memory::new(config.memory_limit_bytes.unwrap_or_else(default_limit_bytes));
+        let store = storage::open(&config, &wal_dir, &memory).await?.with_failpoints(failpoints.clone());
         let blocks = Arc::new(BlockLists::default());
         let num_blocks = blocks.load(&store).await.context("could not read the list of blocks")?;
-        let settings = ingester_config(&config, wal_dir.clone());
+        let settings = ingester_config(&config, wal_dir.clone(), &memory, failpoints);
         let (ingester, recovered) =
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
         let target = Arc::new(InProcessTarget(Arc::clone(&ingester)));
         let limited = Limited::new(target, Arc::clone(&overrides), config.distributor.retry_after);
         let distributor = Distributor::new(Arc::new(limited)).with_logs(config.distributor.span_logs);
-        let compactor = Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&overrides, &ingester));
+        let compactor =
+            Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&overrides, &ingester, &memory));
         let generator = generating::generator(&config, &ingester, &wal_dir)?;
         let (readiness, _) = watch::channel(Readiness::Starting);
         Ok(App {
@@ -98,6 +106,7 @@ impl App {
             overrides,
             shutdown: Arc::default(),
             readiness,
+            memory,
             wal_dir,
             _lock: lock,
         })
@@ -131,14 +140,15 @@ impl App {
     /// Serves until `shutdown` resolves, then stops in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let state = Arc::new(self.api_state()?);
-        let App { config, listeners, ingester, distributor, store, blocks, compactor, generator, overrides, readiness, .. } = self;
+        let App { config, listeners, ingester, distributor, store, blocks, compactor, generator, overrides, readiness, memory, .. } = self;
         let (asked_to_stop, generating) = (self.shutdown, generating::start(&generator)?);
+        let graceful_timeout = config.server.graceful_shutdown_timeout;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
         let Listeners { http, grpc, receivers, udp_receivers } = listeners;
-        let receivers = receivers::start(&config, &distributor, receivers, udp_receivers, &stop_receivers);
+        let receivers = receivers::start(&config, &distributor, &memory, receivers, udp_receivers, &stop_receivers);
         let mut api = JoinSet::new();
         for (bound, router) in [(http, http_router(Arc::clone(&state))), (grpc, grpc_router(state))] {
-            let options = ServeOptions { tls: bound.tls, ..ServeOptions::named(bound.name) };
+            let options = ServeOptions { tls: bound.tls, graceful_timeout, ..ServeOptions::named(bound.name) };
             api.spawn(serve(bound.listener, router, options, stopped(&stop_api)));
         }
         let (stop_flusher, stop_compactor) = (watch::channel(()).0, watch::channel(()).0);
@@ -158,26 +168,24 @@ impl App {
         tracing::info!("shutting down");
         readiness.send_replace(Readiness::Stopping);
         tokio::time::sleep(config.shutdown_delay).await;
+        let deadline = Deadline::after(graceful_timeout);
         drop(stop_receivers);
         drop(readiness);
-        finish(receivers).await;
-        generating.stop(&generator).await;
+        deadline.wait("requests with spans", finish(receivers)).await;
+        deadline.wait("spans to be counted", generating.stop(&generator)).await;
         drop(stop_api);
-        finish(api).await;
+        deadline.wait("queries", finish(api)).await;
         drop(stop_compactor);
-        if compacting.await.is_err() {
-            tracing::error!("the task that merges and deletes blocks had ended before");
-        }
+        deadline.wait("merges of blocks", ended(compacting, "the task that merges and deletes blocks had ended before")).await;
         drop(stop_flusher);
-        if flusher.await.is_err() {
-            tracing::error!("the task that writes blocks had ended before; the spans are in the log");
-        }
-        if moving.await.is_err() {
-            tracing::error!("the task that moves blocks to the bucket had ended before; the blocks are on local disk");
-        }
+        let lost = "the task that writes blocks had ended before; the spans are in the log";
+        deadline.wait("a block that is written", ended(flusher, lost)).await;
+        let lost = "the task that moves blocks to the bucket had ended before; the blocks are on local disk";
+        deadline.wait("a block on its way to the bucket", ended(moving, lost)).await;
         if flush_at_end {
-            flush_on_shutdown(&ingester, &mover).await;
+            deadline.wait("recent spans to be written as blocks", flush_on_shutdown(&ingester, &mover)).await;
         }
+        // Nothing is acknowledged any more, so this is short; it is done whatever has been given up before.
         ingester.wal().close().await.context("could not close the write-ahead log")?;
         tracing::info!("Conmoto stopped");
         Ok(())
@@ -187,11 +195,11 @@ impl App {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
         let (compactor, distributor, generator) = (Arc::clone(&self.compactor), self.distributor.clone(), Arc::clone(&self.generator));
-        let frontend = Arc::new(Frontend::new(recent, frontend_config(&self.config)));
-        let (asked, overrides) = (Arc::clone(&frontend), Arc::clone(&self.overrides));
+        let frontend = Arc::new(Frontend::new(recent, frontend_config(&self.config)).with_memory(self.memory.clone()));
+        let (asked, overrides, memory) = (Arc::clone(&frontend), Arc::clone(&self.overrides), self.memory.clone());
         let readings = move || {
             compactor.measure();
-            let mut readings = metrics::readings(&ingester, &store, &blocks, compactor.instruments());
+            let mut readings = metrics::readings(&ingester, &store, &blocks, compactor.instruments(), &memory);
             readings.push(metrics::discarded_spans(distributor.discards()));
             readings.extend(generating::readings(&generator));
             readings.extend(query_metrics::readings(&asked, &overrides));
@@ -222,36 +230,6 @@ impl App {
     }
 }
 
-/// Waits for servers to end; one that panicked has ended, too.
-async fn finish(mut servers: JoinSet<()>) {
-    while let Some(ended) = servers.join_next().await {
-        if ended.is_err() {
-            tracing::error!("a listener had ended before");
-        }
-    }
-}
-
-/// A bucket that is gone must not hold up a shutdown for longer.
-const MOVE_ON_SHUTDOWN: Duration = Duration::from_secs(20);
-
-/// Leaves nothing behind on local disk, as far as that can be done.
-async fn flush_on_shutdown(ingester: &Arc<Ingester>, mover: &Mover) {
-    if let Err(error) = ingester.flush_all().await {
-        tracing::error!(%error, "could not flush on shutdown; the spans stay in the log");
-    }
-    match tokio::time::timeout(MOVE_ON_SHUTDOWN, mover.move_all()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "could not move blocks to the bucket on shutdown; they stay on local disk"),
-        Err(_) => tracing::error!("could not move all blocks to the bucket in time on shutdown; they stay on local disk"),
-    }
-}
-
-/// Resolves when the sender is dropped.
-fn stopped(sender: &watch::Sender<()>) -> impl Future<Output = ()> + use<> {
-    let mut receiver = sender.subscribe();
-    async move { while receiver.changed().await.is_ok() {} }
-}
-
 fn flush(ingester: Arc<Ingester>) -> crate::api::Flush {
     Arc::new(move |tenant: Option<TenantId>| {
         let ingester = Arc::clone(&ingester);
@@ -263,71 +241,6 @@ fn flush(ingester: Arc<Ingester>) -> crate::api::Flush {
             flushed.map_err(|error| FlushError(error.to_string()))
         })
     })
-}
-
-/// Memory that a head may hold where no budget is given: a quarter of the 300 MiB that the server means to need at full
-/// load (shared/design.md §7); encoding a block and what arrives meanwhile take the rest.
-const DEFAULT_HEAD_BYTES: u64 = 72 << 20;
-
-fn ingester_config(config: &Config, wal_dir: PathBuf) -> IngesterConfig {
-    let budget = config.memory_limit_bytes.map_or(DEFAULT_HEAD_BYTES, |bytes| bytes / 4);
-    IngesterConfig {
-        wal_dir,
-        max_trace_idle: config.ingester.max_trace_idle,
-        max_block_duration: config.ingester.max_block_duration,
-        max_head_bytes: usize::try_from(config.ingester.max_block_bytes.min(budget)).unwrap_or(usize::MAX),
-        check_period: config.ingester.flush_check_period,
-    }
-}
-
-fn compactor_config(config: &Config) -> CompactorConfig {
-    let compaction = &config.compaction;
-    CompactorConfig {
-        is_enabled: compaction.enabled,
-        window: compaction.window,
-        cycle: compaction.cycle,
-        max_block_bytes: compaction.max_block_bytes,
-        max_block_traces: compaction.max_block_traces,
-        // Half of the cores stay for spans and queries whatever is merged.
-        num_jobs: std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).max(1),
-    }
-}
-
-fn surroundings(overrides: &Arc<Overrides>, ingester: &Arc<Ingester>) -> Surroundings {
-    let (ingester, overrides) = (Arc::clone(ingester), Arc::clone(overrides));
-    Surroundings {
-        is_quiet: Box::new(move |tenant| ingester.existing_head(tenant).is_none_or(|head| head.bytes() == 0)),
-        retention: Box::new(move |tenant| overrides.limits_for(tenant).block_retention),
-    }
-}
-
-fn frontend_config(config: &Config) -> FrontendConfig {
-    FrontendConfig {
-        max_concurrent: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
-        timeout: config.query.query_timeout,
-        max_waiting: config.query.max_outstanding_per_tenant,
-        metrics: MetricsLimits { max_exemplars: config.query.max_exemplars, max_series: config.query.max_response_series },
-    }
-}
-
-fn api_config(config: &Config) -> ApiConfig {
-    let query = &config.query;
-    ApiConfig {
-        http_path_prefix: config.server.http_path_prefix.clone(),
-        http_api_prefix: config.http_api_prefix.clone(),
-        multitenancy_enabled: config.multitenancy_enabled,
-        multi_tenant_queries_enabled: query.multi_tenant_queries_enabled,
-        stream_over_http_enabled: config.stream_over_http_enabled,
-        default_result_limit: query.default_result_limit,
-        max_result_limit: query.max_result_limit,
-        default_spans_per_span_set: query.default_spans_per_span_set,
-        max_spans_per_span_set: query.max_spans_per_span_set,
-        max_metrics_intervals: query.max_metrics_intervals,
-        max_query_expression_size_bytes: query.max_query_expression_size_bytes,
-        query_end_cutoff: query.query_end_cutoff,
-        api_timeout: query.api_timeout,
-        ..ApiConfig::default()
-    }
 }
 
 fn log_recovery(num_blocks: usize, recovered: &Recovered) {

@@ -13,14 +13,17 @@ use crate::receiver::otlp_http::{self, OtlpHttp};
 use crate::receiver::tenant::Tenancy;
 use crate::receiver::zipkin::TagTypes;
 use crate::receiver::zipkin_http::{self, ZipkinHttp};
+use crate::runtime::memory::Memory;
+use crate::runtime::serve::admission::within;
 use crate::runtime::serve::{Router, ServeOptions, serve};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Starts all receivers that are bound; they end when `stop` is dropped.
+/// Starts all receivers that are bound; they end when `stop` is dropped. Requests are let in as far as `memory` goes.
 pub(super) fn start(
     config: &Config,
     distributor: &Distributor,
+    memory: &Memory,
     bound: Vec<(Receiver, Bound)>,
     bound_udp: Vec<(Receiver, BoundUdp)>,
     stop: &watch::Sender<()>,
@@ -28,8 +31,9 @@ pub(super) fn start(
     let mut running = JoinSet::new();
     for (receiver, bound) in bound {
         if let Some(router) = router(receiver, config, distributor.clone(), stop.subscribe()) {
-            let options = ServeOptions { tls: bound.tls, ..ServeOptions::named(bound.name) };
-            running.spawn(serve(bound.listener, router, options, stopped(stop)));
+            let graceful_timeout = config.server.graceful_shutdown_timeout;
+            let options = ServeOptions { tls: bound.tls, graceful_timeout, ..ServeOptions::named(bound.name) };
+            running.spawn(serve(bound.listener, within(router, memory.clone()), options, stopped(stop)));
         }
     }
     for (receiver, bound) in bound_udp {

@@ -1,6 +1,7 @@
 //! The store that a configuration asks for.
 
 use crate::config::Config;
+use crate::runtime::memory::{Memory, Use};
 use crate::store::probe::probe;
 use crate::store::{BackendError, Bucket, DEFAULT_PART_BYTES, Store};
 use anyhow::Context;
@@ -23,12 +24,15 @@ fn bucket(config: &Config) -> Result<Option<Bucket>, BackendError> {
 }
 
 /// Opens the store, and sees that it can be used.
-pub(super) async fn open(config: &Config, wal_dir: &Path) -> anyhow::Result<Store> {
-    let part_bytes =
-        config.storage.block_index_cache_bytes.unwrap_or(config.memory_limit_bytes.map_or(DEFAULT_PART_BYTES, |bytes| bytes / 8));
+pub(super) async fn open(config: &Config, wal_dir: &Path, memory: &Memory) -> anyhow::Result<Store> {
+    let share = memory.limit_bytes() / 8;
+    let chosen = |most: u64| if config.memory_limit_bytes.is_some() { share } else { share.min(most) };
+    let part_bytes = config.storage.block_index_cache_bytes.unwrap_or(chosen(DEFAULT_PART_BYTES));
+    memory.set(Use::Caches, part_bytes);
     let Some(bucket) = bucket(config)? else { return Ok(Store::local(&config.storage.local_path)?.with_part_bytes(part_bytes)) };
     tracing::info!(bucket = %bucket.place(), credentials = bucket.place().credentials, "trying the bucket");
-    let cache_bytes = config.storage.block_cache_bytes.unwrap_or(config.memory_limit_bytes.map_or(DEFAULT_CACHE_BYTES, |bytes| bytes / 8));
+    let cache_bytes = config.storage.block_cache_bytes.unwrap_or(chosen(DEFAULT_CACHE_BYTES));
+    memory.set(Use::Caches, part_bytes + cache_bytes);
     // Inside the log's directory: it is as durable, and locked already.
     let store =
         Store::remote_with(bucket, wal_dir, cache_bytes).context("could not make a directory for blocks on their way to the bucket")?;

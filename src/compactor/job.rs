@@ -5,9 +5,13 @@ use super::swap::{Refused, traces_split};
 use crate::block::merge::{MergeError, MergeInput, Merged, merge_blocks};
 use crate::block::reader::{Block, BlockError};
 use crate::model::{BlockId, TenantId};
+use crate::runtime::memory::Use;
 use crate::store::StoreError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+
+/// What a merge holds, about (docs/ARCHITECTURE.md, "Where memory goes").
+const MERGE_BYTES: u64 = 48 << 20;
 
 /// Why a job failed.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +69,9 @@ impl Compactor {
         let (sink, files) = (self.store.block_sink(&tenant, &id), self.store.block_files(&tenant, &id));
         let parts = Some(self.store.parts());
         let write = move || {
+            let _held = compactor.surroundings.memory.hold(Use::Merges, MERGE_BYTES);
             let is_cancelled = || compactor.is_stopping.load(Relaxed);
+            compactor.store.failpoints().hit("compact.cut");
             let mut merged = merge_blocks(&MergeInput { id, tenant: &tenant, inputs: &inputs, sink: &sink, is_cancelled: &is_cancelled })?;
             merged.meta.split = traces_split(&compactor.blocks.of(&tenant), &inputs);
             let files = Arc::new(files);

@@ -20,6 +20,7 @@ mod swap;
 mod tests;
 
 use crate::model::{BlockId, TenantId};
+use crate::runtime::memory::Memory;
 use crate::store::{BlockLists, Store};
 use instruments::CompactorInstruments;
 use parking_lot::Mutex;
@@ -56,6 +57,8 @@ pub struct Surroundings {
     pub is_quiet: OfTenant<bool>,
     /// How long a tenant's blocks are kept; `None` for ever.
     pub retention: OfTenant<Option<Duration>>,
+    /// Where a merge says what it holds.
+    pub memory: Memory,
 }
 
 /// Merges and deletes blocks.

@@ -56,6 +56,7 @@ impl Remains {
         for remain in &mut remains {
             if remain.has_meta {
                 remain.has_meta = self.try_step(remain, self.store.delete(&paths::meta(&remain.tenant, &remain.id)).await);
+                self.store.failpoints().hit("delete.meta");
                 if !remain.has_meta {
                     self.with_meta.lock().remove(&remain.id);
                 }
@@ -67,6 +68,7 @@ impl Remains {
             if remain.has_meta || is_read || self.try_step(&remain, self.store.delete_block(&remain.tenant, &remain.id).await) {
                 left.push(remain);
             } else {
+                self.store.failpoints().hit("delete.files");
                 self.instruments.remains.fetch_sub(1, Relaxed);
             }
         }

@@ -92,6 +92,7 @@ impl Compactor {
             return;
         }
         let ids: Vec<BlockId> = expired.iter().map(|block| block.id()).collect();
+        self.store.failpoints().hit("retention.chosen");
         self.remains.add(tenant, &expired);
         list.replace(&ids, None);
         self.instruments.expired_blocks.inc(ids.len() as u64);

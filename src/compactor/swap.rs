@@ -51,11 +51,15 @@ pub(super) enum Refused {
 impl Compactor {
     /// Steps 2 to 4.
     pub(super) async fn swap(&self, tenant: &TenantId, inputs: Vec<Arc<Block>>, output: Block, meta: &BlockMeta) -> Result<(), Refused> {
+        let failpoints = self.store.failpoints();
+        failpoints.hit("compact.files");
         self.make_exist(tenant, &output.id(), meta).await?;
+        failpoints.hit("compact.meta");
         let ids: Vec<BlockId> = inputs.iter().map(|block| block.id()).collect();
         self.remains.add(tenant, &inputs);
         self.blocks.of(tenant).replace(&ids, Some(Arc::new(output)));
         drop(inputs);
+        failpoints.hit("compact.swapped");
         self.remains.sweep().await;
         Ok(())
     }

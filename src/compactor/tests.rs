@@ -72,7 +72,8 @@ impl Place {
             max_block_traces: 1_000_000,
             num_jobs: 2,
         };
-        let surroundings = Surroundings { is_quiet: Box::new(|_| true), retention: Box::new(move |_| retention) };
+        let memory = crate::runtime::memory::Memory::new(0);
+        let surroundings = Surroundings { is_quiet: Box::new(|_| true), retention: Box::new(move |_| retention), memory };
         let compactor = Compactor::new(config, store.clone(), Arc::clone(&lists), surroundings);
         Place { dir, store, lists, compactor, tenant: TenantId::single() }
     }

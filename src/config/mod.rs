@@ -42,7 +42,7 @@ pub use load::{Command, Loaded, load};
 pub use overrides::load_tenants;
 pub use receivers::{GrpcReceiver, HttpReceiver, Receivers, UdpReceiver, ZipkinReceiver};
 pub use server::{LogFormat, LogLevel, ServerConfig};
-pub use storage::{Backend, StorageConfig};
+pub use storage::{Backend, StorageConfig, WalFsync};
 pub use yaml::Problem;
 
 /// Every setting that the server uses. Plain data: built by [`load`], or by `Config::default()` in tests.
@@ -62,8 +62,8 @@ pub struct Config {
     pub stream_over_http_enabled: bool,
     /// How long `/ready` answers 503 before the listeners close; default 0 ("spec/config.md §15.5").
     pub shutdown_delay: Duration,
-    /// Bytes that requests, head, flush, compaction and queries may take together; `None` (default) lets the server
-    /// choose. A key of our own.
+    /// Bytes that requests, head, flush, compaction, queries and caches may take together; `None` (default) lets the server
+    /// choose (`runtime::memory`). A key of our own.
     pub memory_limit_bytes: Option<u64>,
     /// The query API's listeners, and the log.
     pub server: ServerConfig,

@@ -23,6 +23,14 @@ pub struct StorageConfig {
     /// Where the WAL goes when `wal_path` cannot be made. Set only when `wal_path` is Tempo's default and nobody's wish;
     /// with `None`, a directory that cannot be written stops the start ("spec/config.md §10.1", → P).
     pub wal_path_fallback: Option<PathBuf>,
+    /// When what was written to the log becomes durable, default before it is acknowledged (`wal.fsync`, a key of our own).
+    pub wal_fsync: WalFsync,
+    /// Longest time between acknowledgement and fsync with [`WalFsync::Interval`], default 1 s (`wal.fsync_interval`, a key of
+    /// our own).
+    pub wal_fsync_interval: Duration,
+    /// Size in bytes at which a segment of the log is closed, default 64 MiB, 64 KiB to 1 GiB (`wal.segment_bytes`, a key of our
+    /// own).
+    pub wal_segment_bytes: u64,
     /// Time between two readings of the block list, default 5 min ("spec/config.md §10.1").
     pub blocklist_poll: Duration,
     /// Share of trace ids, above 0 and below 1, that a bloom filter lets pass in error; default 0.01
@@ -56,6 +64,9 @@ impl StorageConfig {
             local_path: directory.join("blocks"),
             wal_path: directory.join("wal"),
             wal_path_fallback: None,
+            wal_fsync: WalFsync::Group,
+            wal_fsync_interval: Duration::from_secs(1),
+            wal_segment_bytes: 64 << 20,
             blocklist_poll: Duration::from_secs(300),
             bloom_false_positive: 0.01,
             block_cache_bytes: None,
@@ -89,6 +100,29 @@ impl StorageConfig {
             return Err(ConfigError::Invalid(format!("storage.trace.backend is {backend}, but storage.trace.{key} is not set")));
         }
         Ok(())
+    }
+}
+
+/// When written records become durable (docs/durability.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WalFsync {
+    /// Before they are acknowledged, one fdatasync for all that wait.
+    Group,
+    /// A short time after they were acknowledged.
+    Interval,
+    /// When the system pleases.
+    None,
+}
+
+impl WalFsync {
+    /// The mode of that name.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "" | "group" => Ok(WalFsync::Group),
+            "interval" => Ok(WalFsync::Interval),
+            "none" => Ok(WalFsync::None),
+            _ => Err(format!("must be group, interval or none, found {text}")),
+        }
     }
 }
 

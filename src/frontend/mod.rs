@@ -16,6 +16,7 @@ use crate::querier::budget::Budget;
 use crate::querier::search::Watcher;
 use crate::querier::trace_by_id::TracePieces;
 use crate::querier::{RecentSource, Snapshot, metrics, search, tags, trace_by_id};
+use crate::runtime::memory::{Memory, Use};
 use crate::traceql::ast::Attribute;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -79,7 +80,12 @@ pub struct Frontend {
     timeout: Duration,
     metrics_limits: MetricsLimits,
     instruments: FrontendInstruments,
+    /// Where a scan says what it holds.
+    memory: Option<Memory>,
 }
+
+/// What a scan holds, about: columns of a row group for each of its threads, and its matches.
+const SCAN_BYTES: u64 = 24 << 20;
 
 impl Frontend {
     /// A frontend over recent data and its blocks.
@@ -92,7 +98,13 @@ impl Frontend {
             timeout: config.timeout,
             metrics_limits: config.metrics,
             instruments: FrontendInstruments::default(),
+            memory: None,
         }
+    }
+
+    /// Scans count against this budget while they run; requests with spans wait for them.
+    pub fn with_memory(self, memory: Memory) -> Self {
+        Frontend { memory: Some(memory), ..self }
     }
 
     /// The whole trace, from head and blocks; blocks outside `range` are left out.
@@ -190,7 +202,9 @@ impl Frontend {
         let mut budget = if self.timeout.is_zero() { Budget::default() } else { Budget::starting_now(self.timeout) };
         budget.progress = caller.progress.clone();
         let _caller = budget.abandoned_on_drop();
+        let memory = self.memory.clone();
         compute(&self.scans, &caller.tenants, move || {
+            let _held = memory.map(|memory| memory.hold(Use::Queries, SCAN_BYTES));
             loop {
                 budget.check()?;
                 let snapshot = Snapshot { budget: budget.clone(), ..snapshot_of(&*recent, &tenants)? };

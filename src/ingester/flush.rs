@@ -17,6 +17,7 @@ use crate::block::{BlockInput, NewBlock, write_block};
 use crate::columns::wire::Malformed;
 use crate::columns::{Chunk, copy};
 use crate::model::{BlockId, TenantId, TraceId, UnixNanos};
+use crate::runtime::memory::Use;
 use crate::store::{StoreError, paths};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -75,10 +76,16 @@ impl Ingester {
     async fn flush_uncancelled(self: &Arc<Self>, tenant: &TenantId, taking: Taking) -> Result<(), FlushError> {
         let Some(head) = self.existing_head(tenant) else { return Ok(()) };
         let _only = head.flushing.lock().await;
+        // The block's files in memory, and a column of them expanded: about a third of what the head holds.
+        let _files = self.config.memory.hold(Use::Flushes, head.bytes() as u64 / 3);
         let encoded = self.encode(&head, tenant, taking).await?;
         let Some(new) = &encoded.new else { return Ok(()) };
+        self.store.failpoints().hit("flush.cut");
         let block = self.store_block(tenant, new, &encoded).await?;
+        self.store.failpoints().hit("flush.meta");
         head.swap(&encoded.sealed, encoded.rest.clone(), Some(block));
+        self.store.failpoints().hit("flush.swapped");
+        self.config.memory.set(Use::Heads, self.held_bytes() as u64);
         self.room.notify_waiters();
         let pins = pins_released(&encoded);
         let ingester = Arc::clone(self);
@@ -105,12 +112,15 @@ impl Ingester {
         let store = self.store.for_new_blocks();
         for (name, bytes) in &new.files {
             store.put(&paths::file(tenant, &id, name), bytes.clone()).await?;
+            self.store.failpoints().hit("flush.file");
         }
+        self.store.failpoints().hit("flush.files");
         let block = open_from_memory(id, new, Arc::new(self.store.block_files(tenant, &id)), self.store.parts()).await?;
         let sequences = encoded.sealed.iter().flat_map(|part| part.records.iter()).map(|receipt| receipt.sequence);
         let ledger = Ledger::new(id, tenant.clone(), sequences, encoded.left.iter().copied());
         let writer = Arc::clone(self);
         tokio::task::spawn_blocking(move || writer.wal.write_ledger(&ledger)).await.map_err(|_| FlushError::Interrupted)??;
+        self.store.failpoints().hit("flush.ledger");
         self.make_exist(tenant, &id, new.meta.to_json().into()).await?;
         self.instruments.blocks.inc(1);
         self.instruments.block_spans.inc(new.meta.num_spans as usize);

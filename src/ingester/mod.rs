@@ -14,6 +14,8 @@
 //! - `recovery`: what a start finds.
 
 mod cut;
+#[cfg(test)]
+mod faulty_bucket;
 mod flush;
 pub mod head;
 pub mod instruments;
@@ -23,6 +25,7 @@ pub mod wal;
 
 use crate::columns::wire::Malformed;
 use crate::model::TenantId;
+use crate::runtime::memory::{Memory, Use};
 use crate::runtime::offload::{Stopping, offload};
 use crate::store::{BlockLists, Store};
 use bytes::Bytes;
@@ -45,6 +48,8 @@ pub use unseen::SeeRows;
 pub struct IngesterConfig {
     /// Where the WAL lies.
     pub wal_dir: std::path::PathBuf,
+    /// How it is written.
+    pub wal: wal::Options,
     /// A trace without new spans for this long may leave the head.
     pub max_trace_idle: Duration,
     /// A head whose oldest span arrived this long ago is cut.
@@ -53,6 +58,8 @@ pub struct IngesterConfig {
     pub max_head_bytes: usize,
     /// How often heads are looked at.
     pub check_period: Duration,
+    /// What memory there is, and who holds how much of it.
+    pub memory: Memory,
 }
 
 /// Why spans were not stored.
@@ -136,7 +143,9 @@ impl Ingester {
         let wait = async {
             loop {
                 let room = self.room.notified();
-                if self.held_bytes() < limit_bytes {
+                let held_bytes = self.held_bytes();
+                self.config.memory.set(Use::Heads, held_bytes as u64);
+                if held_bytes < limit_bytes {
                     return;
                 }
                 self.work.notify_one();

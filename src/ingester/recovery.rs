@@ -2,7 +2,7 @@
 
 use super::head::Head;
 use super::instruments::IngesterInstruments;
-use super::wal::{Applied, Options, Receipt, ReplayError, ReplayReport, Wal, WalError, replay};
+use super::wal::{Applied, Receipt, ReplayError, ReplayReport, Wal, WalError, replay};
 use super::{Ingester, IngesterConfig};
 use crate::columns::validate::validate;
 use crate::model::TenantId;
@@ -73,7 +73,7 @@ fn open(config: IngesterConfig, store: Store, blocks: Arc<BlockLists>) -> Result
             Ok(if held > 0 { Applied::Held } else { Applied::Covered })
         },
     )?;
-    let wal = Wal::open(&config.wal_dir, Options::default(), report.start())?;
+    let wal = Wal::open(&config.wal_dir, config.wal.clone(), report.start())?;
     let ingester = Ingester {
         config,
         wal,

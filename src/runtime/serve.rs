@@ -4,6 +4,8 @@
 //! a deadline), what is left is cut. Nothing that goes wrong with one connection, nor the want of file descriptors, ends
 //! the loop.
 
+pub mod admission;
+
 use super::tls::Tls;
 /// What is served: `app` passes routers on without naming their library.
 pub use axum::Router;

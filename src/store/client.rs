@@ -10,6 +10,7 @@ use crate::block::parts::PartCache;
 use crate::block::schema::META_FILE;
 use crate::model::{BlockId, TenantId};
 use crate::runtime::directories::create_durably;
+use crate::runtime::failpoints::Failpoints;
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -67,6 +68,8 @@ pub struct Store {
     remote: Option<Arc<Remote>>,
     /// Parts of the blocks in here that are kept in memory.
     parts: Arc<PartCache>,
+    /// Where a test has the process die.
+    failpoints: Failpoints,
 }
 
 /// What belongs to a bucket.
@@ -85,6 +88,23 @@ pub(super) struct Remote {
     part_bytes: u64,
 }
 
+#[cfg(test)]
+impl Remote {
+    /// For a bucket that needs no labels.
+    pub(super) fn new(spool: Store, kept: Store, cache: ChunkCache, instruments: Arc<StoreInstruments>, place: Place) -> Self {
+        Remote {
+            spool,
+            kept,
+            cache,
+            instruments,
+            place,
+            moving: tokio::sync::Mutex::new(()),
+            labels: Labels::default(),
+            part_bytes: 8 << 20,
+        }
+    }
+}
+
 /// Memory for parts of blocks where no budget is given.
 pub const DEFAULT_PART_BYTES: u64 = 128 << 20;
 
@@ -101,7 +121,25 @@ impl Store {
         let failed = |source| StoreError::Directory { path: directory.to_path_buf(), source };
         create_durably(directory).map_err(failed)?;
         let objects = LocalFileSystem::new_with_prefix(directory).map_err(|error| failed(std::io::Error::other(error)))?;
-        Ok(Store { objects: Arc::new(objects.with_fsync(true)), root: Some(directory.to_path_buf()), remote: None, parts: default_parts() })
+        Ok(Store {
+            objects: Arc::new(objects.with_fsync(true)),
+            root: Some(directory.to_path_buf()),
+            remote: None,
+            parts: default_parts(),
+            failpoints: Failpoints::default(),
+        })
+    }
+
+    /// The same store with other objects below it.
+    #[cfg(test)]
+    pub(super) fn over(self, objects: Arc<dyn ObjectStore>) -> Self {
+        Store { objects, ..self }
+    }
+
+    /// The same objects as those of a bucket.
+    #[cfg(test)]
+    pub(super) fn with_remote(self, remote: Remote) -> Self {
+        Store { root: None, remote: Some(Arc::new(remote)), ..self }
     }
 
     /// Blocks in a bucket. New ones are written to `directory` first, which is made if it is missing; up to `cache_bytes` of
@@ -118,12 +156,22 @@ impl Store {
             labels,
             part_bytes,
         };
-        Ok(Store { objects, root: None, remote: Some(Arc::new(remote)), parts: default_parts() })
+        Ok(Store { objects, root: None, remote: Some(Arc::new(remote)), parts: default_parts(), failpoints: Failpoints::default() })
     }
 
     /// Keeps up to so many bytes of what queries need of blocks before they read columns.
     pub fn with_part_bytes(self, max_bytes: u64) -> Self {
         Store { parts: Arc::new(PartCache::new(max_bytes)), ..self }
+    }
+
+    /// Dies where a test says, and so do those who ask [`failpoints`](Self::failpoints).
+    pub fn with_failpoints(self, failpoints: Failpoints) -> Self {
+        Store { failpoints, ..self }
+    }
+
+    /// Where a test has the process die while blocks are written, moved or deleted.
+    pub fn failpoints(&self) -> &Failpoints {
+        &self.failpoints
     }
 
     /// Where parts of blocks are kept.

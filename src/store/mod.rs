@@ -18,6 +18,8 @@ mod cache;
 pub mod client;
 mod credentials;
 mod explain;
+#[cfg(test)]
+pub(crate) mod faulty;
 mod files;
 pub mod instruments;
 pub mod paths;

@@ -108,12 +108,16 @@ impl Mover {
         for file in remote.spool.files(tenant, id).await? {
             if file.filename() != Some(META_FILE) {
                 self.store.copy_from(&remote.spool, &file).await?;
+                self.store.failpoints().hit("upload.file");
             }
         }
+        self.store.failpoints().hit("upload.files");
         self.store.copy_from(&remote.spool, &paths::meta(tenant, id)).await?;
+        self.store.failpoints().hit("upload.meta");
         if !keep(remote, tenant, id).await {
             remote.spool.delete_own_block(tenant, id).await?;
         }
+        self.store.failpoints().hit("upload.kept");
         remote.instruments.uploads.inc(1);
         tracing::info!(%tenant, block = %id, "block moved to the bucket");
         Ok(())

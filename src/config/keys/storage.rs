@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::config::Backend;
 use crate::config::draft::Draft;
 use crate::config::schema::{Action, Key, Table, When};
+use crate::config::{Backend, WalFsync};
 
 use super::buckets::{AZURE, GCS, S3};
 
@@ -59,10 +59,18 @@ static LOCAL: Table<Draft> = Table::new(
 
 static WAL: Table<Draft> = Table::new(
     "wal.Config",
-    &[Key::text("path", |draft, text| {
-        draft.wal_path = (!text.is_empty()).then(|| PathBuf::from(text));
-        Ok(())
-    })],
+    &[
+        Key::text("path", |draft, text| {
+            draft.wal_path = (!text.is_empty()).then(|| PathBuf::from(text));
+            Ok(())
+        }),
+        Key::text("fsync", |draft, text| {
+            draft.config.storage.wal_fsync = WalFsync::parse(text)?;
+            Ok(())
+        }),
+        Key::duration("fsync_interval", |draft, interval| draft.config.storage.wal_fsync_interval = interval),
+        Key::count("segment_bytes", |draft, bytes| draft.config.storage.wal_segment_bytes = bytes.clamp(64 << 10, 1 << 30)),
+    ],
     &["ingestion_time_range_slack", "version", "v2_encoding", "search_encoding", "encoding", "blocksfilepath", "completedfilepath"],
 );
 

@@ -27,6 +27,7 @@ use super::instruments::WalInstruments;
 use super::registry::Registry;
 use super::segment;
 use super::writer::{Receipt, SyncMode};
+use crate::runtime::failpoints::Failpoints;
 
 /// Enough to make the fdatasync cheap per byte, small enough not to keep the first waiter.
 const ROUND_BYTES: usize = 4 << 20;
@@ -113,6 +114,7 @@ pub(super) struct Committer {
     instruments: Arc<WalInstruments>,
     segment_bytes: u64,
     sync: SyncMode,
+    failpoints: Failpoints,
     active: Option<Active>,
     next_sequence: u64,
     next_segment: u64,
@@ -132,6 +134,7 @@ pub(super) struct CommitterParts {
     pub(super) instruments: Arc<WalInstruments>,
     pub(super) segment_bytes: u64,
     pub(super) sync: SyncMode,
+    pub(super) failpoints: Failpoints,
     pub(super) next_sequence: u64,
     pub(super) next_segment: u64,
 }
@@ -139,7 +142,7 @@ pub(super) struct CommitterParts {
 impl Committer {
     /// Creates the first segment, so that a directory that cannot be written is noticed at start.
     pub(super) fn new(parts: CommitterParts) -> Result<Self, WalError> {
-        let CommitterParts { files, dir, registry, instruments, segment_bytes, sync, next_sequence, next_segment } = parts;
+        let CommitterParts { files, dir, registry, instruments, segment_bytes, sync, failpoints, next_sequence, next_segment } = parts;
         let mut committer = Committer {
             files,
             dir,
@@ -147,6 +150,7 @@ impl Committer {
             instruments,
             segment_bytes,
             sync,
+            failpoints,
             active: None,
             next_sequence,
             next_segment,
@@ -246,23 +250,37 @@ impl Committer {
         }
         let mut slices: Vec<IoSlice<'_>> = jobs.iter().map(|job| IoSlice::new(job.frame.as_bytes())).collect();
         let round_bytes: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
+        self.die_while_writing(&mut active, &slices);
         if let Err(error) = write_fully(active.file.as_mut(), &mut slices) {
             self.instruments.write_errors.add(1);
             self.undo_write(active);
             return Err(WalError::storage("write records")(error));
         }
+        self.failpoints.hit("wal.written");
         if self.sync == SyncMode::Group
             && let Err(error) = self.timed_sync(&mut active)
         {
             self.retire(active);
             return Err(WalError::storage("make records durable")(error));
         }
+        self.failpoints.hit("wal.synced");
         active.good_bytes += round_bytes;
         self.note_synced(&mut active);
         self.instruments.rounds.add(1);
         let number = active.number;
         self.active = Some(active);
         Ok((number, first_sequence))
+    }
+
+    /// Where a test has the process die before a round is in the file, or in the middle of it.
+    fn die_while_writing(&self, active: &mut Active, slices: &[IoSlice<'_>]) {
+        self.failpoints.hit("wal.write");
+        if self.failpoints.is_due("wal.write.half") {
+            let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+            // It dies either way.
+            let _ = write_fully(active.file.as_mut(), &mut [IoSlice::new(&bytes[..bytes.len() / 2])]);
+            self.failpoints.die();
+        }
     }
 
     fn note_synced(&mut self, active: &mut Active) {
@@ -335,8 +353,10 @@ impl Committer {
         if self.sync_active().is_err() {
             return;
         }
+        self.failpoints.hit("wal.rotate");
         match self.create_segment() {
             Ok(next) => {
+                self.failpoints.hit("wal.rotated");
                 self.is_crowded = false;
                 if let Some(full) = self.active.replace(next) {
                     self.registry.close(full.number);

@@ -21,8 +21,9 @@
 //!    long as anything still mentions them.
 //!
 //! # Torn tail
-//! Replay of the last segment stops at the first bad record and cuts the file there: what follows was never acknowledged.
-//! Zeros count as bad. A bad record in an earlier segment is damage, reported and kept. See `replay.rs` and `tail.rs`.
+//! Replay cuts the last segment where its bad end begins: what follows was never acknowledged. Zeros count as bad. Bad
+//! contents behind a good header are skipped if a good record follows; they are damage, reported and kept, as is any bad
+//! record in an earlier segment. See `replay.rs` and `tail.rs`.
 //!
 //! # Failures
 //! A round that cannot be written or synced is refused as a whole, retryably, and removed from the file; see `committer.rs`.
@@ -40,7 +41,8 @@
 //! - *`O_DSYNC`, `O_DIRECT`*: alignment rules, and no gain for rounds of hundreds of KiB.
 //! - *Rewriting a segment to drop flushed spans*: ledgers say the same in a few KiB.
 //! - *Guards that release pins on drop*: a panic or a cancelled task would delete acknowledged spans.
-//! - *Reading on after a bad record in the same segment*: lengths behind it cannot be trusted; the bytes are kept for people.
+//! - *Looking for the next header after a bad one*: spans may hold bytes that look like a record, of another tenant even. The
+//!   bytes are kept for people.
 //! - *A count-bounded tokio channel*: 64 MiB records would make it unbounded in bytes; a semaphore counts bytes instead.
 
 mod committer;

@@ -22,6 +22,7 @@ use super::files::WalFiles;
 use super::instruments::WalInstruments;
 use super::{ledger, segment};
 use crate::model::BlockId;
+use crate::runtime::failpoints::Failpoints;
 
 /// A segment that replay found and that [`super::Wal::open`] takes over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,7 @@ pub(super) struct Registry {
     /// Held while files are deleted, so that two sweeps do not take each other's half-done work for done. The writer
     /// thread never waits for it.
     sweeping: Mutex<()>,
+    failpoints: Failpoints,
 }
 
 impl Registry {
@@ -100,7 +102,12 @@ impl Registry {
             (segment.number, state)
         });
         let state = State { segments: segments.collect(), ledgers: ledgers.to_vec() };
-        Registry { dir, files, instruments, state: Mutex::new(state), sweeping: Mutex::new(()) }
+        Registry { dir, files, instruments, state: Mutex::new(state), sweeping: Mutex::new(()), failpoints: Failpoints::default() }
+    }
+
+    /// Dies where a test says.
+    pub(super) fn with_failpoints(self, failpoints: &Failpoints) -> Self {
+        Registry { failpoints: failpoints.clone(), ..self }
     }
 
     /// A new segment that records go to from now on.
@@ -178,7 +185,11 @@ impl Registry {
         };
         self.instruments.segments_dropped.add(dropped.len() as u64);
         for ledger in obsolete {
+            self.failpoints.hit("wal.drop.ledger");
             self.drop_ledger(ledger);
+        }
+        if !dropped.is_empty() {
+            self.failpoints.hit("wal.dropped");
         }
     }
 
@@ -194,6 +205,7 @@ impl Registry {
         if dropped.is_empty() {
             return dropped;
         }
+        self.failpoints.hit("wal.drop.segment");
         match self.files.sync_dir(&self.dir) {
             Ok(()) => dropped,
             Err(error) => {

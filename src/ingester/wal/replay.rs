@@ -5,8 +5,9 @@
 //!
 //! | found | done |
 //! |---|---|
-//! | bad record in the last segment | replay stops there, the rest is cut off durably ([`Cut`]; kept aside if records seem to follow) |
-//! | bad record in an earlier segment | the rest of that segment is skipped; it keeps its name until the pins of its good records are released, then becomes `.corrupt` ([`DamagedSegment`]) |
+//! | bad contents behind a good header, then a good record | that record is skipped; the segment keeps its name until the pins of its good records are released, then becomes `.corrupt` ([`DamagedSegment`]) |
+//! | bad record in the last segment, no good one behind it that a good header leads to | cut off durably with all that follows ([`Cut`]; kept aside if records seem to follow) |
+//! | the same in an earlier segment | the rest of that segment is skipped, and kept as above |
 //! | no whole file header, nothing else | removed: a crash while the segment was created |
 //! | foreign or damaged file header, damaged ledger | renamed to `.corrupt` at once |
 //! | intact header of an unknown version | replay fails and changes nothing more: a newer server wrote acknowledged spans here |
@@ -22,7 +23,7 @@ use super::files::{Disk, WalFiles};
 use super::frame::Damage;
 use super::ledger::{self, Found, Ledger, LedgerSet};
 use super::registry::{HeldLedger, HeldSegment};
-use super::segment::{self, Buffers, Next, Opened, Record, SegmentReader};
+use super::segment::{self, Buffers, Next, Opened, Record};
 use super::tail;
 use crate::model::{BlockId, TenantId, TraceId};
 
@@ -89,12 +90,12 @@ pub struct Cut {
     pub kept: Option<PathBuf>,
 }
 
-/// An earlier segment that could not be read to its end.
+/// A part of a segment that could not be read and is no torn tail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedSegment {
     /// Which segment.
     pub segment: u64,
-    /// Where its good records end, in bytes.
+    /// Where the part starts, in bytes.
     pub offset: u64,
     /// Bytes that were not replayed.
     pub lost_bytes: u64,
@@ -111,7 +112,7 @@ pub struct ReplayReport {
     pub raw_bytes: u64,
     /// The torn tail, if there was one.
     pub cut: Option<Cut>,
-    /// Earlier segments with a bad record. Acknowledged spans may be lost in them.
+    /// Parts of segments that could not be read. Acknowledged spans may be lost in them.
     pub damaged: Vec<DamagedSegment>,
     /// Files renamed to `.corrupt`; the names they have now.
     pub quarantined: Vec<PathBuf>,
@@ -261,19 +262,32 @@ impl Replay<'_> {
             Opened::UnknownVersion(version) => return Err(ReplayError::UnknownVersion { path, version }),
         };
         let mut held = HeldSegment { number, first_sequence: None, pins: 0, damaged: false };
+        // Where the bad records begin that no good one has followed yet.
+        let mut bad: Option<(u64, Damage)> = None;
         loop {
+            let end = reader.offset();
             match reader.next(buffers).map_err(storage("read", &path))? {
-                Next::Record(record) => self.apply_record(record, &mut held, apply)?,
+                Next::Record(record) => {
+                    if let Some(start) = bad.take() {
+                        self.report_damage(&mut held, start, end);
+                    }
+                    self.apply_record(record, &mut held, apply)?;
+                }
+                Next::Skipped(start, damage) => drop(bad.get_or_insert((start, damage))),
                 Next::Bad(Damage::UnknownVersion(version)) => {
                     return Err(ReplayError::UnknownVersion { path, version: version.into() });
                 }
-                Next::Bad(damage) if is_last => break self.cut_tail(number, &reader, damage)?,
                 Next::Bad(damage) => {
-                    held.damaged = true;
-                    break self.report_damage(number, &reader, damage);
+                    bad.get_or_insert((end, damage));
+                    break;
                 }
-                Next::End => break self.sync_segment(&path)?,
+                Next::End => break,
             }
+        }
+        match bad {
+            Some(start) if is_last => self.cut_tail(number, start, reader.length())?,
+            Some(start) => self.report_damage(&mut held, start, reader.length()),
+            None => self.sync_segment(&path)?,
         }
         self.report.segments.push(held);
         Ok(())
@@ -293,10 +307,9 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn cut_tail(&mut self, number: u64, reader: &SegmentReader, damage: Damage) -> Result<(), ReplayError> {
-        let offset = reader.offset();
+    fn cut_tail(&mut self, number: u64, (offset, damage): (u64, Damage), length: u64) -> Result<(), ReplayError> {
         let kept = tail::cut(self.files, self.dir, number, offset).map_err(storage("cut", &segment::path(self.dir, number)))?;
-        self.report.cut = Some(Cut { segment: number, offset, bytes: reader.length() - offset, damage, kept });
+        self.report.cut = Some(Cut { segment: number, offset, bytes: length - offset, damage, kept });
         Ok(())
     }
 
@@ -306,9 +319,9 @@ impl Replay<'_> {
         synced.map_err(storage("sync", path))
     }
 
-    fn report_damage(&mut self, number: u64, reader: &SegmentReader, damage: Damage) {
-        let offset = reader.offset();
-        self.report.damaged.push(DamagedSegment { segment: number, offset, lost_bytes: reader.length() - offset, damage });
+    fn report_damage(&mut self, held: &mut HeldSegment, (offset, damage): (u64, Damage), end: u64) {
+        held.damaged = true;
+        self.report.damaged.push(DamagedSegment { segment: held.number, offset, lost_bytes: end - offset, damage });
     }
 
     fn quarantine(&mut self, path: &Path) -> Result<(), ReplayError> {

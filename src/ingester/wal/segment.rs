@@ -159,8 +159,10 @@ pub(super) struct Record<'a> {
 pub(super) enum Next<'a> {
     /// A good record.
     Record(Record<'a>),
-    /// Something that is not a good record; it starts at [`SegmentReader::offset`]. Nothing behind it can be trusted.
+    /// Something that is not a good record; it starts at [`SegmentReader::offset`]. Where another one starts is not known.
     Bad(Damage),
+    /// A record whose contents are damaged, from here on; its header is not, so reading goes on behind it.
+    Skipped(u64, Damage),
     /// The end, exactly after a record.
     End,
 }
@@ -174,7 +176,7 @@ pub(super) struct SegmentReader {
 }
 
 impl SegmentReader {
-    /// Where the good records read so far end, in bytes from the start of the file.
+    /// Where the records read so far end, in bytes from the start of the file.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
@@ -210,18 +212,19 @@ impl SegmentReader {
         let Buffers { body, raw, tenant } = buffers;
         body.resize(header.body_bytes(), 0);
         self.input.read_exact(body)?;
+        let start = self.offset;
+        self.offset += record_bytes;
+        self.last_sequence = header.sequence;
         let (name, payload) = match header.open_body(body, raw) {
             Ok(opened) => opened,
-            Err(damage) => return Ok(Next::Bad(damage)),
+            Err(damage) => return Ok(Next::Skipped(start, damage)),
         };
         if tenant.as_ref().is_none_or(|known| known.as_str() != name) {
             *tenant = TenantId::parse(name).ok();
         }
         let Some(tenant) = tenant else {
-            return Ok(Next::Bad(Damage::Tenant));
+            return Ok(Next::Skipped(start, Damage::Tenant));
         };
-        self.offset += record_bytes;
-        self.last_sequence = header.sequence;
         Ok(Next::Record(Record { sequence: header.sequence, tenant, payload }))
     }
 }

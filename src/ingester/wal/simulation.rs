@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use super::files::faulty::FaultyFiles;
 use super::replay::replay_with;
-use super::{Applied, Frame, Ledger, Options, Receipt, ReplayReport, SyncMode, Wal};
+use super::{Applied, Frame, Ledger, Options, Receipt, ReplayReport, Wal};
 use crate::model::{BlockId, TenantId, TraceId};
 
 /// What the world knows of one record. A record holds one span of one trace, named by its number.
@@ -137,7 +137,7 @@ impl World {
     }
 
     fn live(&mut self, runtime: &Runtime, report: &ReplayReport, faults_per_mille: u64) -> Arc<Wal> {
-        let options = Options { segment_bytes: 3000, sync: SyncMode::Group };
+        let options = Options { segment_bytes: 3000, ..Options::default() };
         let wal = Arc::new(Wal::open_with(Arc::new(self.files.clone()), dir(), options, report.start()).expect("no faults yet"));
         self.files.set_faults_per_mille(faults_per_mille);
         for _ in 0..self.draw(30) {

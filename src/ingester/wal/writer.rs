@@ -17,6 +17,7 @@ use super::instruments::WalInstruments;
 use super::ledger::{self, Ledger};
 use super::registry::{HeldLedger, HeldSegment, Registry};
 use super::replay::ReplayReport;
+use crate::runtime::failpoints::Failpoints;
 
 /// What may wait for the writer thread, the round that it is writing included: four rounds of 4 MiB.
 const QUEUE_BYTES: usize = 16 << 20;
@@ -45,11 +46,13 @@ pub struct Options {
     pub segment_bytes: u64,
     /// When records become durable.
     pub sync: SyncMode,
+    /// Where a test has the process die.
+    pub failpoints: Failpoints,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { segment_bytes: 64 << 20, sync: SyncMode::Group }
+        Options { segment_bytes: 64 << 20, sync: SyncMode::Group, failpoints: Failpoints::default() }
     }
 }
 
@@ -131,7 +134,8 @@ impl Wal {
         instruments.replayed_records.add(start.replayed.0);
         instruments.replayed_raw_bytes.add(start.replayed.1);
         let shared = (Arc::clone(&files), Arc::clone(&instruments));
-        let registry = Arc::new(Registry::new(dir.clone(), shared.0, shared.1, &start.segments, &start.ledgers));
+        let registry =
+            Arc::new(Registry::new(dir.clone(), shared.0, shared.1, &start.segments, &start.ledgers).with_failpoints(&options.failpoints));
         let committer = Committer::new(CommitterParts {
             files: Arc::clone(&files),
             dir: dir.clone(),
@@ -139,6 +143,7 @@ impl Wal {
             instruments: Arc::clone(&instruments),
             segment_bytes: options.segment_bytes,
             sync: options.sync,
+            failpoints: options.failpoints,
             next_sequence: start.next_sequence,
             next_segment: start.next_segment,
         })?;

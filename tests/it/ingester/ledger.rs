@@ -1,7 +1,8 @@
 //! What a test has sent, and what was acknowledged of it.
 
 use crate::support::client::matched;
-use crate::support::data::TraceText;
+use crate::support::data::{T0, TraceText};
+use crate::support::http::with_query;
 use crate::support::server::Server;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +74,19 @@ impl Ledger {
         let differing: Vec<_> = by_id.iter().filter(|(trace, count)| by_search.get(*trace) != Some(count)).collect();
         assert!(differing.is_empty(), "search counts other spans than there are by id: {differing:?}");
         assert_eq!(by_search.len(), by_id.len(), "search finds traces that were never sent");
+        assert_eq!(counted(server), found.len() as f64, "count_over_time() counts other spans than there are by id");
+        for sent in &self.open {
+            let num_found = sent.spans.iter().filter(|span| found.contains(span)).count();
+            assert!(num_found == 0 || num_found == sent.spans.len(), "{num_found} of the {} spans of a request", sent.spans.len());
+        }
     }
+}
+
+/// Number of spans as a metrics query sees it.
+fn counted(server: &Server) -> f64 {
+    let (start, end) = ((T0 - 60).to_string(), (T0 + 600).to_string());
+    let params = [("q", "{ } | count_over_time()"), ("start", &*start), ("end", &*end)];
+    server.get_json(&with_query("/api/metrics/query", &params))["series"][0]["value"].as_f64().unwrap_or_default()
 }
 
 /// As search writes it.

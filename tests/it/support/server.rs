@@ -85,15 +85,29 @@ impl DataDir {
 
     /// A started process, whatever becomes of it.
     pub fn spawn(&self, name: &str, config: &str, args: &[&str]) -> Process {
+        self.spawn_with(name, config, args, &[])
+    }
+
+    /// As [`spawn`](Self::spawn), with variables in its environment.
+    pub fn spawn_with(&self, name: &str, config: &str, args: &[&str], variables: &[(&str, &str)]) -> Process {
         let file = |extension: &str| self.path().join(format!("{name}.{extension}"));
         std::fs::write(file("yaml"), config).expect("writable");
         let output = |extension| File::create(file(extension)).expect("writable");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_conmoto"));
-        command.args(args).arg("-config.file").arg(file("yaml")).current_dir(self.path());
+        let mut command = Command::new(binary());
+        command.args(args).arg("-config.file").arg(file("yaml")).current_dir(self.path()).envs(variables.iter().copied());
         command.stdin(Stdio::null()).stdout(output("out")).stderr(output("log"));
         let child = command.spawn().expect("the binary starts");
         Process { child: Mutex::new(child), out: file("out"), log: file("log") }
     }
+}
+
+fn has_ended(process: Process) -> Server {
+    panic!("the server ended with {:?}:\n{}", process.ended(), process.log())
+}
+
+/// The server that is tested: that of this build, or another one for runs that last longer than the next build.
+fn binary() -> PathBuf {
+    std::env::var_os("CONMOTO_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_conmoto").into(), PathBuf::from)
 }
 
 /// A child process with its output in files; killed when dropped.
@@ -119,6 +133,11 @@ impl Process {
         self.child().try_wait().expect("our child")
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child().id()
+    }
+
     /// Waits for its end.
     pub fn wait(&self) -> ExitStatus {
         until("end of the process", || self.ended())
@@ -126,7 +145,7 @@ impl Process {
 
     /// Asks it to stop.
     pub fn terminate(&self) {
-        let status = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.child().id())).status();
+        let status = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.id())).status();
         assert!(status.expect("a shell").success(), "could not send SIGTERM");
     }
 
@@ -152,7 +171,7 @@ impl Drop for Process {
 
 /// A server that is ready.
 pub struct Server {
-    process: Process,
+    pub process: Process,
     pub data: DataDir,
     pub api: SocketAddr,
     pub grpc: SocketAddr,
@@ -181,24 +200,29 @@ impl Server {
 
     /// One with a configuration and arguments of its own.
     pub fn start_with(data: &DataDir, config: &str, args: &[&str]) -> Self {
-        let server = Server::spawn(data, config, args);
-        until("readiness", || server.is_ready().then_some(()));
-        server
+        Server::of(data, data.spawn("conmoto", config, args)).unwrap_or_else(has_ended)
     }
 
     /// One that cannot be asked whether it is ready as others are.
     pub fn start_unready(data: &DataDir, config: &str) -> Self {
-        Server::spawn(data, config, &[])
+        Server::listening(data, data.spawn("conmoto", config, &[])).unwrap_or_else(has_ended)
     }
 
-    fn spawn(data: &DataDir, config: &str, args: &[&str]) -> Self {
-        let process = data.spawn("conmoto", config, args);
-        let banner = until("banner", || {
-            let ended = process.ended();
-            assert!(ended.is_none(), "the server ended with {ended:?}:\n{}", process.log());
-            Some(process.out()).filter(|out| out.contains("Grafana data source"))
+    /// The server of a process, once it is ready; or the process, if it has ended before.
+    pub fn of(data: &DataDir, process: Process) -> Result<Self, Process> {
+        let server = Server::listening(data, process)?;
+        until("readiness", || (server.is_ready() || server.has_ended()).then_some(()));
+        Ok(server)
+    }
+
+    /// The server of a process, once it has said where it listens.
+    fn listening(data: &DataDir, process: Process) -> Result<Self, Process> {
+        let banner = until("banner", || match process.ended() {
+            Some(_) => Some(None),
+            None => Some(process.out()).filter(|out| out.contains("Grafana data source")).map(Some),
         });
-        Server {
+        let Some(banner) = banner else { return Err(process) };
+        Ok(Server {
             api: address(&banner, "query API"),
             grpc: address(&banner, "gRPC API"),
             otlp_grpc: receiver_address(&banner, "OTLP gRPC"),
@@ -212,7 +236,12 @@ impl Server {
             data: data.clone(),
             process,
             expected: Vec::new(),
-        }
+        })
+    }
+
+    /// Whether the process is gone.
+    pub fn has_ended(&self) -> bool {
+        self.process.ended().is_some()
     }
 
     fn is_ready(&self) -> bool {

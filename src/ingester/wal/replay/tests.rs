@@ -28,7 +28,7 @@ fn payload(number: u32) -> Vec<u8> {
 }
 
 fn open(files: &FaultyFiles, report: &ReplayReport) -> Wal {
-    let options = Options { segment_bytes: 800, sync: SyncMode::Group };
+    let options = Options { segment_bytes: 800, ..Options::default() };
     Wal::open_with(Arc::new(files.clone()), DIR.into(), options, report.start()).expect("no faults")
 }
 
@@ -121,7 +121,7 @@ fn a_torn_tail_is_cut_and_the_log_goes_on() {
 #[test]
 fn what_a_kill_left_in_the_page_cache_is_durable_after_replay() {
     let files = FaultyFiles::new(1);
-    let options = Options { segment_bytes: 1 << 20, sync: SyncMode::None };
+    let options = Options { segment_bytes: 1 << 20, sync: SyncMode::None, ..Options::default() };
     let wal = Wal::open_with(Arc::new(files.clone()), DIR.into(), options, ReplayReport::default().start()).expect("no faults");
     block_on(wal.append(Frame::encode(&TenantId::single(), b"unsynced").expect("small"))).expect("no faults");
     assert_eq!(replay_all(&files).1.len(), 1);
@@ -134,7 +134,7 @@ fn a_cut_tail_that_holds_records_is_kept_aside() {
     let (files, records) = good_directory(2);
     assert_eq!(records[0].segment, records[1].segment, "the test needs them in one segment");
     let path = segment::path(Path::new(DIR), 1);
-    edit(&files, 1, |bytes| bytes[60] ^= 1);
+    edit(&files, 1, |bytes| bytes[20] ^= 1);
     let tail = files.contents(&path).expect("there")[16..].to_vec();
     let (report, got) = replay_all(&files);
     assert!(got.is_empty());
@@ -142,6 +142,25 @@ fn a_cut_tail_that_holds_records_is_kept_aside() {
     assert_eq!(kept, Path::new("/wal/0000000000000001.wal.10.corrupt"));
     assert_eq!(files.contents(&kept), Some(tail));
     assert_eq!(files.contents(&path).map(|bytes| bytes.len()), Some(16));
+}
+
+#[test]
+fn a_damaged_record_does_not_hide_those_behind_it() {
+    let (files, records) = good_directory(2);
+    let path = |number| segment::path(Path::new(DIR), number);
+    assert_eq!(records[0].segment, records[1].segment, "the test needs them in one segment");
+    edit(&files, 1, |bytes| bytes[60] ^= 1);
+    let num_lost = Frame::encode(&TenantId::parse("a").expect("a name"), &records[0].payload).expect("small").stored_bytes();
+    for is_last in [true, false] {
+        if !is_last {
+            files.put(&path(2), files.contents(&path(1)).expect("there")[..16].to_vec());
+        }
+        let (report, got) = replay_all(&files);
+        assert_eq!(got, records[1..]);
+        assert_eq!((report.cut.clone(), report.damaged.len()), (None, 1));
+        assert_eq!((report.damaged[0].offset, report.damaged[0].lost_bytes), (16, num_lost as u64));
+        assert!(report.segments[0].damaged && report.segments[0].pins == 1);
+    }
 }
 
 #[test]
@@ -367,7 +386,8 @@ proptest! {
             let of_segment: Vec<Got> = got.iter().filter(|record| record.segment == *number).cloned().collect();
             let all: Vec<Got> = records.iter().filter(|record| record.segment == *number).cloned().collect();
             prop_assert!(of_segment.len() >= at_least.len(), "segment {}: {:?}", number, report);
-            prop_assert!(all.starts_with(&of_segment), "only a prefix of what was there, segment {}", number);
+            let mut rest = all.iter();
+            prop_assert!(of_segment.iter().all(|got| rest.any(|record| record == got)), "only what was there, in order, segment {}", number);
         }
         prop_assert!(got.is_sorted_by(|a, b| a.sequence < b.sequence));
         prop_assert_eq!(report.records, got.len() as u64);

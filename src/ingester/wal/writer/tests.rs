@@ -19,7 +19,7 @@ fn frame(text: &str) -> Frame {
 }
 
 fn open(files: &FaultyFiles, sync: SyncMode) -> Wal {
-    let options = Options { segment_bytes: 400, sync };
+    let options = Options { segment_bytes: 400, sync, ..Options::default() };
     Wal::open_with(Arc::new(files.clone()), "/wal".into(), options, Start::default()).expect("no faults")
 }
 
@@ -43,7 +43,7 @@ fn real_files_survive_close_replay_and_release() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("deep/wal");
     let runtime = runtime();
-    let options = Options { segment_bytes: 100_000, sync: SyncMode::Group };
+    let options = Options { segment_bytes: 100_000, ..Options::default() };
     let wal = Wal::open(&path, options.clone(), Start::default()).expect("an empty directory");
     let big: Vec<String> = (0..20).map(|n| format!("{n} ").repeat(20_000 + n)).collect();
     let receipts: Vec<Receipt> = big.iter().map(|text| runtime.block_on(wal.append(frame(text))).expect("space")).collect();
