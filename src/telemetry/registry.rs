@@ -74,9 +74,12 @@ impl EncodeLabelSet for Labels<'_> {
     }
 }
 
+/// Names and values of labels.
+pub type LabelPairs = Vec<(&'static str, String)>;
+
 /// How long something took, by labels; cheap to clone, all clones are one.
 #[derive(Clone, Debug)]
-pub struct Durations(Family<Vec<(&'static str, String)>, Histogram, fn() -> Histogram>);
+pub struct Durations(Family<LabelPairs, Histogram, fn() -> Histogram>);
 
 impl Default for Durations {
     fn default() -> Self {
@@ -91,7 +94,7 @@ fn histogram() -> Histogram {
 
 impl Durations {
     /// Counts one that took so many seconds. Labels must come from a bounded set.
-    pub fn observe(&self, labels: Vec<(&'static str, String)>, seconds: f64) {
+    pub fn observe(&self, labels: LabelPairs, seconds: f64) {
         self.0.get_or_create(&labels).observe(seconds);
     }
 }
