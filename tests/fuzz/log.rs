@@ -78,13 +78,16 @@ fn mended_ledger(input: &[u8]) -> Vec<u8> {
     [body, &crc32c::crc32c(body).to_le_bytes()].concat()
 }
 
+/// The files of a log with an input in the place of one of them.
+type Files = fn(&Written, &[u8]) -> Vec<(&'static str, Vec<u8>)>;
+
 const SEGMENT: &str = "0000000000000001.wal";
 const LEDGER: &str = "flush-6f1c2f6e-5a0b-4a51-9d0a-0a1b2c3d4e5f.ledger";
 
 pub fn targets() -> Vec<Target> {
     let written = Arc::new(written());
     let root = Arc::new(TempDir::new().expect("a temporary directory"));
-    let target = |name: &'static str, seeds: Vec<Vec<u8>>, files: fn(&Written, &[u8]) -> Vec<(&'static str, Vec<u8>)>, is_mended: bool| {
+    let target = |name: &'static str, seeds: Vec<Vec<u8>>, files: Files, is_mended: bool| {
         let (written, root) = (Arc::clone(&written), Arc::clone(&root));
         let dir = root.path().join(name);
         std::fs::create_dir(&dir).expect("ours");

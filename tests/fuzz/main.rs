@@ -18,13 +18,15 @@ use mutate::Mutator;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+/// Reads an input; must not panic, whatever it is. True if it was accepted.
+type Run = Box<dyn FnMut(&[u8]) -> bool>;
+
 /// Something that reads bytes.
 struct Target {
     name: &'static str,
     /// Good inputs.
     seeds: Vec<Vec<u8>>,
-    /// Reads an input; must not panic, whatever it is. True if it was accepted.
-    run: Box<dyn FnMut(&[u8]) -> bool>,
+    run: Run,
 }
 
 fn targets() -> Vec<Target> {
