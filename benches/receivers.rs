@@ -6,7 +6,6 @@ use conmoto::receiver::jaeger;
 use conmoto::receiver::zipkin::{self, TagTypes};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jaeger_client::{JaegerBatch, JaegerSpan, TagValue, text_tag};
-use prost::Message;
 use serde_json::json;
 use std::hint::black_box;
 
@@ -64,7 +63,7 @@ fn decoders(criterion: &mut Criterion) {
     let body = zipkin_json();
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("Zipkin JSON", |bencher| {
-        bencher.iter(|| zipkin::decode_v2_json(black_box(&body), TagTypes::Text).expect("good spans").encode_to_vec());
+        bencher.iter(|| zipkin::decode_v2_json(black_box(&body), TagTypes::Text).expect("good spans"));
     });
     let batch = jaeger_batch();
     let (body, packet) = (batch.body(), batch.compact_packet());

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Help => println!("{}", usage()),
         Command::Version => println!("conmoto, version {}", env!("CARGO_PKG_VERSION")),
         Command::Verify => return verify(&loaded),
+        Command::Doctor => return doctor(&loaded),
         Command::Health { url } => return health(url),
         Command::Run => return serve(loaded, false),
         Command::Demo => return serve(loaded, true),
@@ -41,6 +42,19 @@ fn verify(loaded: &Loaded) -> ExitCode {
         return ExitCode::FAILURE;
     }
     if loaded.warnings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn doctor(loaded: &Loaded) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("could not start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let findings = runtime.block_on(conmoto::app::doctor::examine(loaded));
+    print!("{}", conmoto::app::doctor::report(&findings));
+    if conmoto::app::doctor::would_start(&findings) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn health(url: &str) -> ExitCode {

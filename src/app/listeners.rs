@@ -74,35 +74,34 @@ pub(super) struct Listeners {
 impl Listeners {
     /// Binds every port of the configuration; an error names the port and the key that sets it.
     pub async fn bind(config: &Config) -> anyhow::Result<Self> {
-        let (server, receivers) = (&config.server, &config.receivers);
-        let http = bind("http", &server.http_listener(), &server.http_tls, "server.http_listen_port", "server.http_tls_config").await?;
-        let grpc = bind("grpc", &server.grpc_listener(), &server.grpc_tls, "server.grpc_listen_port", "server.grpc_tls_config").await?;
-        let http_receiver = |receiver: &crate::config::HttpReceiver| (receiver.endpoint.clone(), receiver.tls.clone());
-        let grpc_receiver = |receiver: &crate::config::GrpcReceiver| (receiver.endpoint.clone(), receiver.tls.clone());
-        let wanted = [
-            (Receiver::OtlpGrpc, receivers.otlp_grpc.as_ref().map(grpc_receiver)),
-            (Receiver::OtlpHttp, receivers.otlp_http.as_ref().map(http_receiver)),
-            (Receiver::Zipkin, receivers.zipkin.as_ref().map(|receiver| http_receiver(&receiver.http))),
-            (Receiver::JaegerGrpc, receivers.jaeger_grpc.as_ref().map(grpc_receiver)),
-            (Receiver::JaegerHttp, receivers.jaeger_thrift_http.as_ref().map(http_receiver)),
-            (Receiver::OpenCensus, receivers.opencensus.as_ref().map(grpc_receiver)),
-        ];
-        let mut bound = Vec::new();
-        for (receiver, settings) in wanted {
-            if let Some((endpoint, tls)) = settings {
-                let key = format!("distributor.receivers.{}", receiver.key());
-                bound.push((receiver, bind(receiver.name(), &endpoint, &tls, &format!("{key}.endpoint"), &format!("{key}.tls")).await?));
-            }
+        let http = bind_http(config).await?;
+        let grpc = bind_grpc(config).await?;
+        let (mut receivers, mut udp_receivers) = (Vec::new(), Vec::new());
+        for (receiver, endpoint, tls) in wanted(config) {
+            receivers.push((receiver, bind_receiver(receiver, &endpoint, &tls).await?));
         }
-        let wanted =
-            [(Receiver::JaegerCompact, &receivers.jaeger_thrift_compact), (Receiver::JaegerBinary, &receivers.jaeger_thrift_binary)];
-        let mut udp_receivers = Vec::new();
-        for (receiver, settings) in wanted {
-            if let Some(settings) = settings {
-                udp_receivers.push((receiver, bind_udp(receiver, &settings.endpoint).await?));
-            }
+        for (receiver, endpoint) in wanted_udp(config) {
+            udp_receivers.push((receiver, bind_udp(receiver, &endpoint).await?));
         }
-        Ok(Listeners { http, grpc, receivers: bound, udp_receivers })
+        Ok(Listeners { http, grpc, receivers, udp_receivers })
+    }
+
+    /// Tries every port, also after one that cannot be had, and gives all back. Names, and the addresses as configured.
+    pub async fn examine(config: &Config) -> Vec<(&'static str, ListenAddress, anyhow::Result<()>)> {
+        let mut tried = Vec::new();
+        // Held until the end, so that the same port twice is found.
+        let (mut bound, mut bound_udp) = (Vec::new(), Vec::new());
+        tried.push(("http", config.server.http_listener(), bind_http(config).await.map(|port| bound.push(port))));
+        tried.push(("grpc", config.server.grpc_listener(), bind_grpc(config).await.map(|port| bound.push(port))));
+        for (receiver, endpoint, tls) in wanted(config) {
+            let result = bind_receiver(receiver, &endpoint, &tls).await;
+            tried.push((receiver.name(), endpoint, result.map(|port| bound.push(port))));
+        }
+        for (receiver, endpoint) in wanted_udp(config) {
+            let result = bind_udp(receiver, &endpoint).await;
+            tried.push((receiver.name(), endpoint, result.map(|port| bound_udp.push(port))));
+        }
+        tried
     }
 
     /// The address of a receiver, if it is served, and whether it speaks TLS.
@@ -111,6 +110,44 @@ impl Listeners {
         let udp = self.udp_receivers.iter().find(|(receiver, _)| *receiver == wanted);
         tcp.map(|(_, bound)| (bound.address, bound.tls.is_some())).or_else(|| udp.map(|(_, bound)| (bound.address, false)))
     }
+}
+
+/// Receivers that take connections, and where.
+fn wanted(config: &Config) -> Vec<(Receiver, ListenAddress, TlsSettings)> {
+    let receivers = &config.receivers;
+    let http = |receiver: &crate::config::HttpReceiver| (receiver.endpoint.clone(), receiver.tls.clone());
+    let grpc = |receiver: &crate::config::GrpcReceiver| (receiver.endpoint.clone(), receiver.tls.clone());
+    let all = [
+        (Receiver::OtlpGrpc, receivers.otlp_grpc.as_ref().map(grpc)),
+        (Receiver::OtlpHttp, receivers.otlp_http.as_ref().map(http)),
+        (Receiver::Zipkin, receivers.zipkin.as_ref().map(|receiver| http(&receiver.http))),
+        (Receiver::JaegerGrpc, receivers.jaeger_grpc.as_ref().map(grpc)),
+        (Receiver::JaegerHttp, receivers.jaeger_thrift_http.as_ref().map(http)),
+        (Receiver::OpenCensus, receivers.opencensus.as_ref().map(grpc)),
+    ];
+    all.into_iter().filter_map(|(receiver, settings)| settings.map(|(endpoint, tls)| (receiver, endpoint, tls))).collect()
+}
+
+/// Receivers that take datagrams, and where.
+fn wanted_udp(config: &Config) -> Vec<(Receiver, ListenAddress)> {
+    let receivers = &config.receivers;
+    let all = [(Receiver::JaegerCompact, &receivers.jaeger_thrift_compact), (Receiver::JaegerBinary, &receivers.jaeger_thrift_binary)];
+    all.into_iter().filter_map(|(receiver, settings)| Some((receiver, settings.as_ref()?.endpoint.clone()))).collect()
+}
+
+async fn bind_http(config: &Config) -> anyhow::Result<Bound> {
+    let server = &config.server;
+    bind("http", &server.http_listener(), &server.http_tls, "server.http_listen_port", "server.http_tls_config").await
+}
+
+async fn bind_grpc(config: &Config) -> anyhow::Result<Bound> {
+    let server = &config.server;
+    bind("grpc", &server.grpc_listener(), &server.grpc_tls, "server.grpc_listen_port", "server.grpc_tls_config").await
+}
+
+async fn bind_receiver(receiver: Receiver, endpoint: &ListenAddress, tls: &TlsSettings) -> anyhow::Result<Bound> {
+    let key = format!("distributor.receivers.{}", receiver.key());
+    bind(receiver.name(), endpoint, tls, &format!("{key}.endpoint"), &format!("{key}.tls")).await
 }
 
 async fn bind(name: &'static str, endpoint: &ListenAddress, tls: &TlsSettings, key: &str, tls_key: &str) -> anyhow::Result<Bound> {

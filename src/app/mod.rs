@@ -8,6 +8,7 @@ mod adapters;
 pub mod allocator;
 mod banner;
 mod data_dir;
+pub mod doctor;
 mod generating;
 pub mod health;
 mod listeners;

@@ -18,7 +18,7 @@ pub fn check(config: &Config) -> Result<(), BackendError> {
     bucket(config).map(drop)
 }
 
-fn bucket(config: &Config) -> Result<Option<Bucket>, BackendError> {
+pub(super) fn bucket(config: &Config) -> Result<Option<Bucket>, BackendError> {
     let settings = config.storage.bucket();
     settings.map(|settings| Bucket::new(&settings, &|name| std::env::var(name).ok())).transpose()
 }

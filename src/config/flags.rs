@@ -141,10 +141,29 @@ pub(super) struct Flags {
     pub health_url: String,
     /// `-data.dir`.
     pub data_dir: Option<PathBuf>,
-    /// The word `demo` before all flags.
-    pub demo: bool,
+    /// The word before all flags.
+    pub word: Option<Word>,
     /// Flags that stand for YAML keys, in the order of the command line.
     keys: Vec<KeyFlag>,
+}
+
+/// What a word before all flags asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// `demo`: data to look at.
+    Demo,
+    /// `doctor`: whether a start would work.
+    Doctor,
+}
+
+impl Word {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "demo" => Some(Word::Demo),
+            "doctor" => Some(Word::Doctor),
+            _ => None,
+        }
+    }
 }
 
 /// A flag that stands for a YAML key.
@@ -170,14 +189,14 @@ impl Flags {
             health: false,
             health_url: "http://localhost:3200/ready".to_owned(),
             data_dir: None,
-            demo: false,
+            word: None,
             keys: Vec::new(),
         };
         let mut rest = args;
         if let [first, tail @ ..] = rest
-            && first == "demo"
+            && let Some(word) = Word::parse(first)
         {
-            flags.demo = true;
+            flags.word = Some(word);
             rest = tail;
         }
         while let [first, tail @ ..] = rest {
@@ -292,7 +311,7 @@ fn value_of<'a>(name: &str, value: Option<&str>, rest: &'a [String], arity: Arit
 pub fn usage() -> String {
     let mut shown: Vec<&Flag> = FLAGS.iter().filter(|flag| !flag.help.is_empty()).collect();
     shown.sort_by_key(|flag| flag.name);
-    let mut text = "Usage: conmoto [demo] [flags]\n".to_owned();
+    let mut text = "Usage: conmoto [demo | doctor] [flags]\n".to_owned();
     for flag in shown {
         text.push_str(&format!("  -{}\n    \t{}\n", flag.name, flag.help));
     }

@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::env::{self, Lookup};
-use super::flags::Flags;
+use super::flags::{Flags, Word};
 use super::keys::ROOT;
 use super::schema::{RemarkKind, Report, Walk};
 use super::{Config, ConfigError, yaml};
@@ -27,6 +27,8 @@ pub enum Command {
     Run,
     /// Run the server with data of its own making (`demo` before the flags).
     Demo,
+    /// Look whether a start would work, and say what to change; exit 0 if so, else 1 (`doctor` before the flags).
+    Doctor,
     /// Print the warnings; exit 0 without any, else 1 (`-config.verify`).
     Verify,
     /// Print the version on stdout, exit 0 (`-version`).
@@ -64,7 +66,8 @@ pub fn load(args: &[String], env: &dyn Fn(&str) -> Option<String>) -> Result<Loa
     let command = match &flags {
         Flags { version: true, .. } => Command::Version,
         Flags { verify: true, .. } => Command::Verify,
-        Flags { demo: true, .. } => Command::Demo,
+        Flags { word: Some(Word::Demo), .. } => Command::Demo,
+        Flags { word: Some(Word::Doctor), .. } => Command::Doctor,
         _ => Command::Run,
     };
     let (warnings, notes) = (report.lines(RemarkKind::Warning), report.lines(RemarkKind::Note));

@@ -330,6 +330,7 @@ fn variables_are_expanded_only_when_asked() {
 fn commands() {
     for (flags, command) in [
         (&["demo", "-data.dir=/d"][..], Command::Demo),
+        (&["doctor", "-data.dir=/d"][..], Command::Doctor),
         (&["-config.verify"][..], Command::Verify),
         (&["-version", "-config.verify"][..], Command::Version),
         (&["-h"][..], Command::Help),

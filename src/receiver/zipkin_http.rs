@@ -61,8 +61,8 @@ impl Form {
         let request = match self {
             Form::V1Json => zipkin::decode_v1_json(body, types, UnixNanos::now().0)?,
             Form::V1Thrift => zipkin::decode_v1_thrift(body, types, UnixNanos::now().0)?,
-            Form::V2Json => zipkin::decode_v2_json(body, types)?,
-            Form::V2Protobuf => zipkin::decode_v2_proto(body, types)?,
+            Form::V2Json => return zipkin::decode_v2_json(body, types),
+            Form::V2Protobuf => return zipkin::decode_v2_proto(body, types),
         };
         Ok(Bytes::from(request.encode_to_vec()))
     }

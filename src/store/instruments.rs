@@ -45,6 +45,6 @@ pub struct StoreInstruments {
     pub polls: Count,
     /// Readings that failed; the list stays as it was.
     pub poll_failures: Count,
-    /// What the service's clock showed when it last refused a request.
-    pub refused_at: Mutex<Option<SystemTime>>,
+    /// What the service's clock showed when it last answered; `None` if it did not say.
+    pub answered_at: Mutex<Option<SystemTime>>,
 }

@@ -1,9 +1,10 @@
 //! Whether a bucket can be used, found out at start: a small object is written, read whole and in part, listed and deleted.
 //! What fails is told with what to do about it, instead of by the first flush an hour later.
 
-use super::backend::{Place, Service};
-use super::client::{Remote, Store};
+use super::backend::{Bucket, Place, Service};
+use super::client::Store;
 use super::explain::{Clocks, explain, told};
+use super::instruments::StoreInstruments;
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -26,7 +27,11 @@ pub enum Step {
 }
 
 impl Step {
-    fn what(self) -> &'static str {
+    /// All, in the order in which they are taken.
+    const ALL: [Step; 5] = [Step::Put, Step::Get, Step::GetRange, Step::List, Step::Delete];
+
+    /// What is tried, after "could not".
+    pub fn what(self) -> &'static str {
         match self {
             Step::Put => "write a test object",
             Step::Get => "read the test object",
@@ -65,13 +70,19 @@ pub struct ProbeError {
     pub answer: String,
 }
 
+impl ProbeError {
+    /// The step and what to do about it, for one who knows which bucket is meant.
+    pub fn advice(&self) -> String {
+        match &self.fix {
+            Some(fix) => format!("could not {}: {fix} ({})", self.step.what(), self.answer),
+            None => format!("could not {}: {}", self.step.what(), self.answer),
+        }
+    }
+}
+
 impl fmt::Display for ProbeError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} cannot be used: could not {}: ", self.place, self.step.what())?;
-        match &self.fix {
-            Some(fix) => write!(out, "{fix} ({})", self.answer),
-            None => out.write_str(&self.answer),
-        }
+        write!(out, "{} cannot be used: {}", self.place, self.advice())
     }
 }
 
@@ -82,36 +93,75 @@ const CONTENT: &[u8] = b"Conmoto writes, reads, lists and deletes this object to
 /// Tries everything that the server will do. A local store is not probed: its directory was made a moment ago.
 pub async fn probe(store: &Store) -> Result<(), ProbeError> {
     let Some(remote) = store.remote() else { return Ok(()) };
-    let path = Path::from(format!("conmoto-probe-{}", uuid::Uuid::new_v4().simple()));
-    let result = steps(store.objects(), &path).await;
-    if result.is_err() {
-        // Best effort: it may be there although the write's answer said otherwise.
-        let _ = store.objects().delete(&path).await;
-    }
-    result.map_err(|(step, answer)| failure(remote, step, &answer))
-}
-
-async fn steps(objects: &dyn ObjectStore, path: &Path) -> Result<(), (Step, String)> {
-    let failed = |step: Step| move |error: object_store::Error| (step, told(&error));
-    objects.put(path, Bytes::from_static(CONTENT).into()).await.map_err(failed(Step::Put))?;
-    let whole = objects.get(path).await.map_err(failed(Step::Get))?.bytes().await.map_err(failed(Step::Get))?;
-    let part = objects.get_range(path, 8..14).await.map_err(failed(Step::GetRange))?;
-    for (step, read, expected) in [(Step::Get, whole, CONTENT), (Step::GetRange, part, &CONTENT[8..14])] {
-        if read != expected {
-            return Err((step, format!("{} bytes came back that were not written", read.len())));
+    let path = test_object();
+    for step in Step::ALL {
+        if let Err(answer) = take(store.objects(), &path, step).await {
+            // Best effort: it may be there although the write's answer said otherwise.
+            let _ = store.objects().delete(&path).await;
+            return Err(failure(&remote.place, &remote.instruments, step, &answer));
         }
     }
-    let listed = objects.list_with_delimiter(None).await.map_err(failed(Step::List))?;
-    if !listed.objects.iter().any(|object| object.location == *path) {
-        return Err((Step::List, "the object that was just written is not in the list".to_owned()));
-    }
-    objects.delete(path).await.map_err(failed(Step::Delete))
+    Ok(())
 }
 
-fn failure(remote: &Remote, step: Step, answer: &str) -> ProbeError {
-    let place = Box::new(remote.place.clone());
-    let clocks = Clocks { here: SystemTime::now(), there: *remote.instruments.refused_at.lock() };
-    ProbeError { fix: explain(&place, step, answer, clocks), answer: shortened(answer), step, place }
+/// What each step came to; those that had to be left out are missing.
+#[derive(Debug)]
+pub struct Examined {
+    /// Where the bucket is.
+    pub place: Place,
+    /// The steps that were taken.
+    pub steps: Vec<(Step, Result<(), ProbeError>)>,
+    /// What the service's clock showed in its last answer, if it said.
+    pub clock: Option<SystemTime>,
+}
+
+/// Tries everything, also after a step has failed: whoever corrects permissions wants to know all that are missing.
+pub async fn examine(bucket: &Bucket) -> Examined {
+    let (objects, path) = (&*bucket.objects, test_object());
+    let mut steps: Vec<(Step, Result<(), ProbeError>)> = Vec::new();
+    for step in Step::ALL {
+        let is_written = steps.first().is_none_or(|(_, put)| put.is_ok());
+        let is_answered = bucket.instruments.answered_at.lock().is_some();
+        // Without the object the rest says nothing new, but for the list; without an answer that does not, either.
+        if is_written || (step == Step::List && is_answered) {
+            let taken = match take(objects, &path, step).await {
+                Err(answer) if is_written || answer != NOT_LISTED => Err(failure(&bucket.place, &bucket.instruments, step, &answer)),
+                _ => Ok(()),
+            };
+            steps.push((step, taken));
+        }
+    }
+    Examined { place: bucket.place.clone(), steps, clock: *bucket.instruments.answered_at.lock() }
+}
+
+fn test_object() -> Path {
+    Path::from(format!("conmoto-probe-{}", uuid::Uuid::new_v4().simple()))
+}
+
+const NOT_LISTED: &str = "the object that was just written is not in the list";
+
+async fn take(objects: &dyn ObjectStore, path: &Path, step: Step) -> Result<(), String> {
+    let told = |error: object_store::Error| told(&error);
+    match step {
+        Step::Put => objects.put(path, Bytes::from_static(CONTENT).into()).await.map(drop).map_err(told),
+        Step::Get => expect(&objects.get(path).await.map_err(told)?.bytes().await.map_err(told)?, CONTENT),
+        Step::GetRange => expect(&objects.get_range(path, 8..14).await.map_err(told)?, &CONTENT[8..14]),
+        Step::List => {
+            let listed = objects.list_with_delimiter(None).await.map_err(told)?;
+            let is_listed = listed.objects.iter().any(|object| object.location == *path);
+            if is_listed { Ok(()) } else { Err(NOT_LISTED.to_owned()) }
+        }
+        Step::Delete => objects.delete(path).await.map_err(told),
+    }
+}
+
+fn expect(read: &[u8], written: &[u8]) -> Result<(), String> {
+    if read == written { Ok(()) } else { Err(format!("{} bytes came back that were not written", read.len())) }
+}
+
+fn failure(place: &Place, instruments: &StoreInstruments, step: Step, answer: &str) -> ProbeError {
+    let clocks = Clocks { here: SystemTime::now(), there: *instruments.answered_at.lock() };
+    ProbeError { fix: explain(place, step, answer, clocks), answer: shortened(answer), step, place: Box::new(place.clone()) }
 }
 
 /// An answer on one line, without the whole of a page that some proxy sent.

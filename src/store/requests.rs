@@ -45,11 +45,9 @@ impl CountingService {
         if answer.as_ref().map_or(true, |answer| answer.status().is_server_error()) {
             counts.failures.inc(1);
         }
-        if let Ok(refusal) = &answer
-            && refusal.status().is_client_error()
-        {
-            let date = refusal.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
-            *counts.refused_at.lock() = date.and_then(|date| httpdate::parse_http_date(date).ok());
+        if let Ok(answer) = &answer {
+            let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
+            *counts.answered_at.lock() = date.and_then(|date| httpdate::parse_http_date(date).ok());
         }
         answer
     }

@@ -99,3 +99,29 @@ fn a_start_is_refused_and_verify_agrees_where_it_can() {
         assert!(process.log().contains("access_key and secret_key must be set both"), "{args:?} {}", process.log());
     }
 }
+
+#[test]
+fn the_doctor_names_all_missing_permissions_at_once() {
+    let s3 = S3::start();
+    let data = DataDir::new();
+    let diagnosed = || {
+        let process = data.spawn("doctor", &s3.config(&data), &["doctor"]);
+        (process.wait().code(), process.out())
+    };
+    let (code, out) = diagnosed();
+    assert_eq!(code, Some(0), "{out}");
+    for step in ["write a test object", "read the test object", "read a part of", "list the bucket", "delete the test object"] {
+        assert!(out.lines().any(|line| line.starts_with("ok    bucket traces/a/b at ") && line.contains(step)), "no {step:?} in {out}");
+    }
+    // Nothing of it stays, here or there.
+    assert!(!data.path().join("wal").exists());
+    ["GetObject", "ListObjectsV2", "DeleteObject"].into_iter().for_each(|operation| s3.deny(operation));
+    let (code, out) = diagnosed();
+    assert_eq!(code, Some(1), "{out}");
+    for permission in ["s3:GetObject on", "s3:ListBucket on", "s3:DeleteObject on"] {
+        assert!(out.lines().any(|line| line.starts_with("FAIL") && line.contains(permission)), "no {permission:?} in {out}");
+    }
+    s3.deny("PutObject");
+    let (_, out) = diagnosed();
+    assert!(out.contains("s3:PutObject on") && out.contains("s3:ListBucket on") && !out.contains("s3:GetObject"), "{out}");
+}

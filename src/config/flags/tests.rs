@@ -42,6 +42,7 @@ fn wrong_words_are_refused_as_go_does() {
         (&["run"][..], "unexpected argument: run"),
         (&["-multitenancy.enabled", "true"][..], "unexpected argument: true"),
         (&["-version", "demo"][..], "unexpected argument: demo"),
+        (&["demo", "doctor"][..], "unexpected argument: doctor"),
         (&["-"][..], "unexpected argument: -"),
         (&["--"][..], "unexpected argument: --"),
         (&[""][..], "unexpected argument: "),

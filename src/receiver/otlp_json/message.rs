@@ -11,8 +11,8 @@ use crate::proto::otlp::{
 const TRACE_ID_BYTES: usize = 16;
 const SPAN_ID_BYTES: usize = 8;
 
-impl JsonObject for ExportTraceServiceRequest {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for ExportTraceServiceRequest {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key {
             "resourceSpans" | "resource_spans" => {
                 let batches: Vec<ResourceSpansWithLibraries> = field.list()?;
@@ -42,8 +42,8 @@ impl From<ResourceSpansWithLibraries> for ResourceSpans {
     }
 }
 
-impl JsonObject for ResourceSpansWithLibraries {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for ResourceSpansWithLibraries {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key {
             "resource" => self.message.resource = field.object()?,
             "scopeSpans" | "scope_spans" => self.message.scope_spans = field.list()?,
@@ -55,8 +55,8 @@ impl JsonObject for ResourceSpansWithLibraries {
     }
 }
 
-impl JsonObject for Resource {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for Resource {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key {
             "attributes" => self.attributes = field.list()?,
             "droppedAttributesCount" | "dropped_attributes_count" => self.dropped_attributes_count = field.integer()?,
@@ -67,8 +67,8 @@ impl JsonObject for Resource {
     }
 }
 
-impl JsonObject for EntityRef {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for EntityRef {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key {
             "schemaUrl" | "schema_url" => self.schema_url = field.text()?,
             "type" => self.r#type = field.text()?,
@@ -81,8 +81,8 @@ impl JsonObject for EntityRef {
 }
 
 /// Also reads the older InstrumentationLibrarySpans, which differ only in the name of the scope.
-impl JsonObject for ScopeSpans {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for ScopeSpans {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key {
             "scope" | "instrumentationLibrary" | "instrumentation_library" => self.scope = field.object()?,
             "spans" => self.spans = field.list()?,
@@ -93,8 +93,8 @@ impl JsonObject for ScopeSpans {
     }
 }
 
-impl JsonObject for InstrumentationScope {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for InstrumentationScope {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key {
             "name" => self.name = field.text()?,
             "version" => self.version = field.text()?,
@@ -106,8 +106,8 @@ impl JsonObject for InstrumentationScope {
     }
 }
 
-impl JsonObject for Span {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for Span {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key {
             "traceId" | "trace_id" => self.trace_id = field.hex_id(TRACE_ID_BYTES)?,
             "spanId" | "span_id" => self.span_id = field.hex_id(SPAN_ID_BYTES)?,
@@ -131,8 +131,8 @@ impl JsonObject for Span {
     }
 }
 
-impl JsonObject for Event {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for Event {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key {
             "timeUnixNano" | "time_unix_nano" => self.time_unix_nano = field.integer()?,
             "name" => self.name = field.text()?,
@@ -144,8 +144,8 @@ impl JsonObject for Event {
     }
 }
 
-impl JsonObject for Link {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for Link {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key {
             "traceId" | "trace_id" => self.trace_id = field.hex_id(TRACE_ID_BYTES)?,
             "spanId" | "span_id" => self.span_id = field.hex_id(SPAN_ID_BYTES)?,
@@ -159,8 +159,8 @@ impl JsonObject for Link {
     }
 }
 
-impl JsonObject for Status {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for Status {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key {
             "message" => self.message = field.text()?,
             "code" => self.code = field.enumeration(|name| StatusCode::from_str_name(name).map(i32::from))?,

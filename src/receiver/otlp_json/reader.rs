@@ -13,20 +13,20 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A message that is filled from the keys of a JSON object.
-pub(in crate::receiver) trait JsonObject: Default {
+pub(in crate::receiver) trait JsonObject<'de>: Default {
     /// Takes the value of `key`, or skips it when the message has no such field.
     ///
     /// # Errors
     ///
     /// Whatever reading the value yields.
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error>;
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error>;
 }
 
 /// A [`JsonObject`] as serde reads it.
 #[derive(Default)]
 pub(in crate::receiver) struct Object<M>(pub(in crate::receiver) M);
 
-impl<'de, M: JsonObject> Deserialize<'de> for Object<M> {
+impl<'de, M: JsonObject<'de>> Deserialize<'de> for Object<M> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Object)
     }
@@ -34,7 +34,7 @@ impl<'de, M: JsonObject> Deserialize<'de> for Object<M> {
 
 struct ObjectVisitor<M>(PhantomData<M>);
 
-impl<'de, M: JsonObject> Visitor<'de> for ObjectVisitor<M> {
+impl<'de, M: JsonObject<'de>> Visitor<'de> for ObjectVisitor<M> {
     type Value = M;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,7 +43,7 @@ impl<'de, M: JsonObject> Visitor<'de> for ObjectVisitor<M> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<M, A::Error> {
         let mut message = M::default();
-        while let Some(key) = map.next_key::<String>()? {
+        while let Some(Text(key)) = map.next_key()? {
             message.read_field(&key, Field { map: &mut map })?;
         }
         Ok(message)
@@ -53,7 +53,7 @@ impl<'de, M: JsonObject> Visitor<'de> for ObjectVisitor<M> {
 /// The messages of a JSON array as serde reads them; nulls in it are left out.
 pub(in crate::receiver) struct List<M>(pub(in crate::receiver) Vec<M>);
 
-impl<'de, M: JsonObject> Deserialize<'de> for List<M> {
+impl<'de, M: JsonObject<'de>> Deserialize<'de> for List<M> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(ListVisitor(PhantomData)).map(List)
     }
@@ -61,7 +61,7 @@ impl<'de, M: JsonObject> Deserialize<'de> for List<M> {
 
 struct ListVisitor<M>(PhantomData<M>);
 
-impl<'de, M: JsonObject> Visitor<'de> for ListVisitor<M> {
+impl<'de, M: JsonObject<'de>> Visitor<'de> for ListVisitor<M> {
     type Value = Vec<M>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,6 +74,34 @@ impl<'de, M: JsonObject> Visitor<'de> for ListVisitor<M> {
             messages.extend(item.map(|object| object.0));
         }
         Ok(messages)
+    }
+}
+
+/// A text that lies in the document, or a copy of it without its escapes.
+#[derive(Default)]
+pub(in crate::receiver) struct Text<'de>(pub(in crate::receiver) Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor).map(Text)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(text.to_owned()))
     }
 }
 
@@ -98,13 +126,18 @@ impl<'de, A: MapAccess<'de>> Field<'_, A> {
         Ok(self.optional()?.unwrap_or_default())
     }
 
+    /// A text that is not copied unless it has escapes.
+    pub(in crate::receiver) fn borrowed_text(self) -> Result<Cow<'de, str>, A::Error> {
+        Ok(self.optional::<Text<'de>>()?.unwrap_or_default().0)
+    }
+
     /// A nested message; `None` for null.
-    pub(in crate::receiver) fn object<M: JsonObject>(self) -> Result<Option<M>, A::Error> {
+    pub(in crate::receiver) fn object<M: JsonObject<'de>>(self) -> Result<Option<M>, A::Error> {
         Ok(self.optional::<Object<M>>()?.map(|object| object.0))
     }
 
     /// The messages of an array; nulls in it are left out.
-    pub(in crate::receiver) fn list<M: JsonObject>(self) -> Result<Vec<M>, A::Error> {
+    pub(in crate::receiver) fn list<M: JsonObject<'de>>(self) -> Result<Vec<M>, A::Error> {
         Ok(self.optional::<List<M>>()?.map(|list| list.0).unwrap_or_default())
     }
 
@@ -310,7 +343,7 @@ fn find_single_surrogate(json: &str, mut at: usize) -> Option<usize> {
     const HIGH: std::ops::Range<u32> = 0xd800..0xdc00;
     const LOW: std::ops::Range<u32> = 0xdc00..0xe000;
     loop {
-        at += json.as_bytes().get(at..)?.iter().position(|&byte| byte == b'\\')?;
+        at += memchr::memchr(b'\\', json.as_bytes().get(at..)?)?;
         match escaped_unit(json, at) {
             Some(unit) if HIGH.contains(&unit) => match escaped_unit(json, at + ESCAPE_LENGTH) {
                 Some(next) if LOW.contains(&next) => at += 2 * ESCAPE_LENGTH,

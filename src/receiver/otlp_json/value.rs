@@ -6,8 +6,8 @@ use super::reader::{Base64, Double, Field, JsonObject, Object, SignedInteger};
 use crate::proto::otlp::{AnyValue, ArrayValue, KeyValue, KeyValueList, Value};
 
 /// Of several keys the last one that is not null wins; without any the value is empty.
-impl JsonObject for AnyValue {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for AnyValue {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         let value = match key {
             "stringValue" | "string_value" => read_as(field, Value::StringValue)?,
             "boolValue" | "bool_value" => read_as(field, Value::BoolValue)?,
@@ -33,8 +33,8 @@ where
     Ok(field.optional()?.map(into_value))
 }
 
-impl JsonObject for ArrayValue {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for ArrayValue {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         if key != "values" {
             return field.skip();
         }
@@ -45,8 +45,8 @@ impl JsonObject for ArrayValue {
     }
 }
 
-impl JsonObject for KeyValueList {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for KeyValueList {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key {
             "values" => self.values = field.list()?,
             _ => field.skip()?,
@@ -55,8 +55,8 @@ impl JsonObject for KeyValueList {
     }
 }
 
-impl JsonObject for KeyValue {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for KeyValue {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key {
             "key" => self.key = field.text()?,
             "value" => self.value = field.object()?,

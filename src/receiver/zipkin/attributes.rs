@@ -1,6 +1,7 @@
 //! Attributes of OTLP from the values that Zipkin knows.
 
 use crate::proto::otlp::{AnyValue, ArrayValue, KeyValue, KeyValueList, Value};
+use crate::receiver::otlp_writer;
 
 /// One attribute.
 pub(super) fn attribute(key: impl Into<String>, value: Value) -> KeyValue {
@@ -23,6 +24,18 @@ pub enum TagTypes {
 }
 
 impl TagTypes {
+    /// The text of a tag as the value of an attribute.
+    pub(super) fn value(self, text: &str) -> otlp_writer::Value<'_> {
+        use otlp_writer::Value as Written;
+        let guessed = if self == TagTypes::Guessed { guess(text.to_owned()) } else { return Written::Text(text.as_bytes()) };
+        match guessed {
+            Value::BoolValue(flag) => Written::Bool(flag),
+            Value::IntValue(number) => Written::Int(number),
+            Value::DoubleValue(number) => Written::Double(number),
+            _ => Written::Text(text.as_bytes()),
+        }
+    }
+
     /// A tag as an attribute.
     pub(super) fn attribute(self, key: String, text: String) -> KeyValue {
         match self {

@@ -1,4 +1,5 @@
-//! Zipkin spans, v1 and v2, turned into OTLP messages (spec/ingest.md §4).
+//! Zipkin spans, v1 and v2, turned into OTLP (spec/ingest.md §4): v2 into its bytes, without copies of texts that lie in the
+//! request, v1 into its messages.
 //!
 //! `v2_json` and `v2_proto` read the two forms of v2 into the span of `model`; `translate` groups these spans by service
 //! and maps them to OTLP with the help of `resource` (tags that describe the resource), `status` and `piped` (links and
@@ -30,28 +31,30 @@ pub use attributes::TagTypes;
 
 use crate::proto::otlp::ExportTraceServiceRequest;
 use crate::receiver::error::DecodeError;
+use crate::receiver::otlp_json::reader::repair_text;
+use bytes::Bytes;
 
 /// True if requests to `path` carry v1 spans; every other path takes v2 (spec/ingest.md §4.1).
 pub fn is_v1_path(path: &str) -> bool {
     path.contains("api/v1/spans")
 }
 
-/// The spans of a v2 JSON array (spec/ingest.md §4.3); `null` is an empty array.
+/// The spans of a v2 JSON array (spec/ingest.md §4.3), as the bytes of an `ExportTraceServiceRequest`; `null` is an empty array.
 ///
 /// # Errors
 ///
 /// [`DecodeError`] for anything but an array of spans; one bad span refuses the whole array. A trace id that is missing
 /// is no error here: it becomes the all-zero id.
-pub fn decode_v2_json(body: &[u8], types: TagTypes) -> Result<ExportTraceServiceRequest, DecodeError> {
-    translate::to_otlp(v2_json::parse(body)?, types)
+pub fn decode_v2_json(body: &[u8], types: TagTypes) -> Result<Bytes, DecodeError> {
+    translate::to_otlp(v2_json::parse(&repair_text(body))?, types)
 }
 
-/// The spans of a protobuf `zipkin.proto3.ListOfSpans` (spec/ingest.md §4.5).
+/// The spans of a protobuf `zipkin.proto3.ListOfSpans` (spec/ingest.md §4.5), as the bytes of an `ExportTraceServiceRequest`.
 ///
 /// # Errors
 ///
 /// [`DecodeError`] for bytes that are no such message and for ids of a wrong length.
-pub fn decode_v2_proto(body: &[u8], types: TagTypes) -> Result<ExportTraceServiceRequest, DecodeError> {
+pub fn decode_v2_proto(body: &[u8], types: TagTypes) -> Result<Bytes, DecodeError> {
     translate::to_otlp(v2_proto::parse(body)?, types)
 }
 

@@ -7,26 +7,39 @@
 //!
 //! The object may contain `|` itself: it is everything between the parts before and the last one.
 
+use std::borrow::Cow;
+
+use prost::Message;
+
 use super::attributes;
 use super::model::{Annotation, Tags, micros_to_nanos};
 use crate::proto::otlp::{Event, KeyValue, Link};
 use crate::receiver::error::DecodeError;
 use crate::receiver::otlp_json::reader::decode_hex;
+use crate::receiver::otlp_writer::OtlpWriter;
 
 /// How many links a span may have.
 const MAX_LINKS: usize = 128;
 
-/// An annotation as an event.
+/// Writes an annotation as an event of a span.
 ///
 /// A text that is not packed is the name as it stands. That includes texts with bars which only look packed: Tempo
 /// refuses the request or loses the rest of the text then (spec/ingest.md §4.4, "Annotation hazard").
-pub(super) fn event(annotation: Annotation) -> Event {
+pub(super) fn write_event(span: &mut OtlpWriter, annotation: &Annotation<'_>) {
     let time_unix_nano = micros_to_nanos(annotation.timestamp_micros);
     match unpack_event(&annotation.value) {
-        Some((name, attributes, dropped_attributes_count)) => Event { time_unix_nano, name, attributes, dropped_attributes_count },
-        None => Event { time_unix_nano, name: annotation.value, ..Event::default() },
+        Some((name, attributes, dropped_attributes_count)) => {
+            span.raw(EVENTS, &Event { time_unix_nano, name, attributes, dropped_attributes_count }.encode_to_vec());
+        }
+        None => span.message(EVENTS, |event| {
+            event.fixed64(1, time_unix_nano);
+            event.bytes(2, annotation.value.as_bytes());
+        }),
     }
 }
+
+/// The field `events` of a span.
+const EVENTS: u32 = 11;
 
 fn unpack_event(text: &str) -> Option<(String, Vec<KeyValue>, u32)> {
     let (name, rest) = text.split_once('|')?;
@@ -41,10 +54,10 @@ fn unpack_event(text: &str) -> Option<(String, Vec<KeyValue>, u32)> {
 /// # Errors
 ///
 /// [`DecodeError::Invalid`] when a tag has all parts but one of them is malformed.
-pub(super) fn take_links(tags: &mut Tags) -> Result<Vec<Link>, DecodeError> {
+pub(super) fn take_links(tags: &mut Tags<'_>) -> Result<Vec<Link>, DecodeError> {
     let mut links = Vec::new();
     for index in 0..MAX_LINKS {
-        let key = format!("otlp.link.{index}");
+        let key = if index == 0 { Cow::Borrowed("otlp.link.0") } else { Cow::Owned(format!("otlp.link.{index}")) };
         let Some(text) = tags.get(&key) else { break };
         if let [trace_id, span_id, trace_state, rest] = text.splitn(4, '|').collect::<Vec<_>>()[..]
             && rest.contains('|')

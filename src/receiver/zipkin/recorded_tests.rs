@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use prost::Message as _;
 use serde_json::{Map, Value as Json, json};
 
 use crate::proto::otlp::{AnyValue, Event, ExportTraceServiceRequest, KeyValue, Link, Span, SpanKind, StatusCode, Value};
@@ -75,11 +76,15 @@ impl Case {
         let request = match format {
             Format::OtlpJson => otlp_json::decode(&body),
             Format::ZipkinV1Json => zipkin::decode_v1_json(&body, TagTypes::Text, 0),
-            Format::ZipkinV2Json => zipkin::decode_v2_json(&body, TagTypes::Text),
-            Format::ZipkinV2Proto => zipkin::decode_v2_proto(&body, TagTypes::Text),
+            Format::ZipkinV2Json => zipkin::decode_v2_json(&body, TagTypes::Text).map(decode_otlp),
+            Format::ZipkinV2Proto => zipkin::decode_v2_proto(&body, TagTypes::Text).map(decode_otlp),
         };
         request.map_err(|error| error.to_string())
     }
+}
+
+fn decode_otlp(request: bytes::Bytes) -> ExportTraceServiceRequest {
+    ExportTraceServiceRequest::decode(request).expect("OTLP")
 }
 
 fn recorded_cases() -> Vec<Case> {

@@ -1,7 +1,10 @@
 //! The resource of a group of v2 spans: its service, and the tags that describe where the service runs.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use super::attributes::text_attribute;
-use super::model::{Tags, ZipkinSpan};
+use super::model::ZipkinSpan;
 use crate::proto::otlp::Resource;
 
 /// The attribute with the name of the service.
@@ -10,26 +13,28 @@ const SERVICE_NAME: &str = "service.name";
 /// The tag that names another attribute for the endpoint's service name.
 const SERVICE_NAME_SOURCE: &str = "otlp.service.name.source";
 
-/// Builds the resource of `spans`, which all come from `service_name`, and takes out of their tags what it holds.
+/// Builds the resource of `spans`, which all come from one service, and takes out of their tags what it holds.
 ///
 /// The first span decides. Tags of other spans that say something else stay on their span, where Tempo drops them; so do
 /// all tags when there is no service name, in which case the resource is empty (spec/ingest.md §4.4).
-pub(super) fn take(service_name: &str, spans: &mut [ZipkinSpan]) -> Resource {
-    let Some((first, others)) = spans.split_first_mut().filter(|_| !service_name.is_empty()) else {
+pub(super) fn take(spans: &mut [ZipkinSpan<'_>]) -> Resource {
+    let Some((first, others)) = spans.split_first_mut().filter(|(first, _)| !first.local_endpoint.service_name.is_empty()) else {
         return Resource::default();
     };
-    let moved: Tags = first.tags.extract_if(.., |key, _| is_resource_tag(key)).collect();
-    for span in others {
-        span.tags.retain(|key, value| !is_resource_tag(key) || moved.get(key) != Some(value));
+    let moved: BTreeMap<_, _> = first.tags.take(|key, _| is_resource_tag(key)).into_iter().collect();
+    if !moved.is_empty() {
+        for span in others {
+            span.tags.take(|key, text| moved.get(key).is_some_and(|moved| moved == text));
+        }
     }
-    attributes(service_name, moved)
+    attributes(&first.local_endpoint.service_name, moved)
 }
 
-fn attributes(service_name: &str, mut tags: Tags) -> Resource {
-    let name_key = tags.remove(SERVICE_NAME_SOURCE).filter(|key| !key.is_empty()).unwrap_or_else(|| SERVICE_NAME.to_owned());
+fn attributes<'a>(service_name: &'a str, mut tags: BTreeMap<Cow<'a, str>, Cow<'a, str>>) -> Resource {
+    let name_key = tags.remove(SERVICE_NAME_SOURCE).filter(|key| !key.is_empty()).unwrap_or(Cow::Borrowed(SERVICE_NAME));
     // A tag of the same key says more about the service than the endpoint does.
-    tags.entry(name_key).or_insert_with(|| service_name.to_owned());
-    Resource { attributes: tags.into_iter().map(|(key, value)| text_attribute(key, value)).collect(), ..Resource::default() }
+    tags.entry(name_key).or_insert(Cow::Borrowed(service_name));
+    Resource { attributes: tags.into_iter().map(|(key, text)| text_attribute(key, text)).collect(), ..Resource::default() }
 }
 
 /// True for tags that belong to the resource.

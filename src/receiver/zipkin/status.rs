@@ -1,6 +1,7 @@
 //! The status of a span, hidden in its tags (spec/ingest.md §4.4 for v2, §4.6 for v1).
 
 use super::model::Tags;
+use super::v1_model::Tags as V1Tags;
 use crate::proto::otlp::{Status, StatusCode};
 
 /// Takes the status of a v2 span out of `tags`.
@@ -8,11 +9,11 @@ use crate::proto::otlp::{Status, StatusCode};
 /// Any tag `error` means an error, whatever its value; only the value `true` says nothing more and is removed.
 /// `otel.status_code` is always removed. Its case does not matter: Tempo leaves the status unset for the `OK` and `ERROR`
 /// that OpenTelemetry's exporters send, and so loses what failed in Node.
-pub(super) fn take_v2(tags: &mut Tags) -> Status {
+pub(super) fn take_v2(tags: &mut Tags<'_>) -> Status {
     let mut status = Status::default();
     if let Some(code) = tags.remove("otel.status_code") {
         status.set_code(code_by_name(&code));
-        status.message = tags.remove("otel.status_description").unwrap_or_default();
+        status.message = tags.remove("otel.status_description").unwrap_or_default().into_owned();
     }
     if let Some(error) = tags.get("error") {
         status.set_code(StatusCode::Error);
@@ -34,7 +35,7 @@ fn code_by_name(name: &str) -> StatusCode {
 /// Takes the status of a v1 span out of `tags`: of the four places that may hold it the first that does counts.
 ///
 /// The HTTP tags are attributes in their own right and stay.
-pub(super) fn take_v1(tags: &mut Tags) -> Status {
+pub(super) fn take_v1(tags: &mut V1Tags) -> Status {
     if let Some(code) = integer(tags, "census.status_code") {
         let code = if code == 0 { StatusCode::Ok } else { StatusCode::Error };
         tags.remove("census.status_code");
@@ -56,7 +57,7 @@ pub(super) fn take_v1(tags: &mut Tags) -> Status {
     Status::default()
 }
 
-fn integer(tags: &Tags, key: &str) -> Option<i32> {
+fn integer(tags: &V1Tags, key: &str) -> Option<i32> {
     tags.get(key)?.parse().ok()
 }
 

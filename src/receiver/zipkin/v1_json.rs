@@ -3,10 +3,11 @@
 use serde::de::{Error, MapAccess};
 
 use super::ids;
+use super::model::Endpoint;
 use super::v1_model::{BinaryAnnotation, V1Annotation, V1Span, check_ids};
 use super::v2_json::parse_array;
 use crate::receiver::error::DecodeError;
-use crate::receiver::otlp_json::reader::{Field, JsonObject};
+use crate::receiver::otlp_json::reader::{Field, JsonObject, repair_text};
 
 /// The spans of a JSON array.
 ///
@@ -14,13 +15,13 @@ use crate::receiver::otlp_json::reader::{Field, JsonObject};
 ///
 /// [`DecodeError`] for anything but an array of spans and for ids that are missing, zero or of a wrong length.
 pub(super) fn parse(body: &[u8]) -> Result<Vec<V1Span>, DecodeError> {
-    let spans: Vec<V1Span> = parse_array(body)?;
+    let spans: Vec<V1Span> = parse_array(&repair_text(body))?;
     check_ids(&spans)?;
     Ok(spans)
 }
 
-impl JsonObject for V1Span {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for V1Span {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key.to_ascii_lowercase().as_str() {
             "traceid" => self.trace_id = trace_id(&field.text()?).map_err(A::Error::custom)?,
             "id" => self.id = span_id("spanId", &field.text()?).map_err(A::Error::custom)?,
@@ -60,24 +61,24 @@ fn parent_id(text: &str) -> Result<u64, DecodeError> {
     }
 }
 
-impl JsonObject for V1Annotation {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for V1Annotation {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key.to_ascii_lowercase().as_str() {
             "timestamp" => self.timestamp_micros = field.number()?,
             "value" => self.value = field.text()?,
-            "endpoint" => self.endpoint = field.object()?,
+            "endpoint" => self.endpoint = field.object()?.map(Endpoint::into_owned),
             _ => field.skip()?,
         }
         Ok(())
     }
 }
 
-impl JsonObject for BinaryAnnotation {
-    fn read_field<'de, A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
+impl<'de> JsonObject<'de> for BinaryAnnotation {
+    fn read_field<A: MapAccess<'de>>(&mut self, key: &str, field: Field<'_, A>) -> Result<(), A::Error> {
         match key.to_ascii_lowercase().as_str() {
             "key" => self.key = field.text()?,
             "value" => self.value = field.text()?,
-            "endpoint" => self.endpoint = field.object()?,
+            "endpoint" => self.endpoint = field.object()?.map(Endpoint::into_owned),
             _ => field.skip()?,
         }
         Ok(())

@@ -1,8 +1,13 @@
 //! Zipkin's v1 span as both wire forms are read into it.
 
+use std::collections::BTreeMap;
+
 use super::model::Endpoint;
 use crate::proto::otlp::Value;
 use crate::receiver::error::DecodeError;
+
+/// Key and text pairs; of a repeated key the last one was kept.
+pub(super) type Tags = BTreeMap<String, String>;
 
 /// A v1 span. It has neither kind nor owner: both follow from its annotations.
 #[derive(Debug, Default)]
@@ -26,7 +31,7 @@ pub(super) struct V1Annotation {
     /// 0 if unknown.
     pub(super) timestamp_micros: u64,
     pub(super) value: String,
-    pub(super) endpoint: Option<Endpoint>,
+    pub(super) endpoint: Option<Endpoint<'static>>,
 }
 
 /// What v2 calls a tag, and who set it.
@@ -37,7 +42,7 @@ pub(super) struct BinaryAnnotation {
     pub(super) value: String,
     /// Its value where the sender gave it another type than text.
     pub(super) typed: Option<Value>,
-    pub(super) endpoint: Option<Endpoint>,
+    pub(super) endpoint: Option<Endpoint<'static>>,
 }
 
 /// Refuses spans without ids.

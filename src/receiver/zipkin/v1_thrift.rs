@@ -114,7 +114,7 @@ fn value(kind: i32, bytes: &[u8]) -> (String, Option<Value>) {
     }
 }
 
-fn endpoint<'a>(reader: &mut impl Reader<'a>) -> Result<Endpoint, ThriftError> {
+fn endpoint<'a>(reader: &mut impl Reader<'a>) -> Result<Endpoint<'static>, ThriftError> {
     let mut endpoint = Endpoint::default();
     let mut fields = Fields::default();
     while let Some((id, kind)) = reader.field(&mut fields)? {
@@ -125,7 +125,7 @@ fn endpoint<'a>(reader: &mut impl Reader<'a>) -> Result<Endpoint, ThriftError> {
             }
             // Thrift has no unsigned numbers, ports are.
             (2, Kind::I16) => endpoint.port = reader.i16()?.cast_unsigned(),
-            (3, Kind::Bytes) => endpoint.service_name = text(reader)?,
+            (3, Kind::Bytes) => endpoint.service_name = text(reader)?.into(),
             (4, Kind::Bytes) => endpoint.ipv6 = <[u8; 16]>::try_from(reader.bytes()?).ok().map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes))),
             (_, other) => reader.skip(other)?,
         }

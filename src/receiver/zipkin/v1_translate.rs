@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::attributes::{TagTypes, attribute, text_attribute};
 use super::ids::optional_id_bytes;
-use super::model::{Endpoint, Tags, micros_to_nanos};
+use super::model::{Endpoint, micros_to_nanos};
 use super::status;
 use super::translate::ABSENT_START;
+use super::v1_model::Tags;
 use super::v1_model::{V1Annotation, V1Span};
 use crate::proto::otlp::{
     Event, ExportTraceServiceRequest, InstrumentationScope, KeyValue, Resource, ResourceSpans, ScopeSpans, Span, SpanKind, Value,
@@ -20,7 +21,7 @@ const LOCAL_COMPONENT: &str = "lc";
 
 /// Groups `spans` by the name and address of their service; `now_unix_nanos` starts spans that have no time.
 pub(super) fn to_otlp(spans: Vec<V1Span>, types: TagTypes, now_unix_nanos: u64) -> ExportTraceServiceRequest {
-    let mut by_service: BTreeMap<Endpoint, Vec<Span>> = BTreeMap::new();
+    let mut by_service: BTreeMap<Endpoint<'static>, Vec<Span>> = BTreeMap::new();
     for span in spans {
         by_service.entry(service(&span)).or_default().push(span_to_otlp(span, types, now_unix_nanos));
     }
@@ -34,7 +35,7 @@ pub(super) fn to_otlp(spans: Vec<V1Span>, types: TagTypes, now_unix_nanos: u64) 
 
 /// Who made the span: the endpoint of its first core annotation, else that of its last binary annotation, else the local
 /// component, else nobody known.
-fn service(span: &V1Span) -> Endpoint {
+fn service(span: &V1Span) -> Endpoint<'static> {
     let core = span.annotations.iter().filter(|annotation| kind_of_core(&annotation.value).is_some());
     let binary = span.binary_annotations.iter().rev();
     let mut endpoints =
@@ -44,11 +45,11 @@ fn service(span: &V1Span) -> Endpoint {
     }
     let component = span.binary_annotations.iter().find(|annotation| annotation.key == LOCAL_COMPONENT);
     let name = component.map(|annotation| annotation.value.as_str()).filter(|name| !name.is_empty());
-    Endpoint { service_name: name.unwrap_or(UNKNOWN_SERVICE).to_owned(), ..Endpoint::default() }
+    Endpoint { service_name: name.unwrap_or(UNKNOWN_SERVICE).to_owned().into(), ..Endpoint::default() }
 }
 
-fn resource(service: Endpoint) -> Resource {
-    let mut attributes = vec![text_attribute("service.name", service.service_name)];
+fn resource(service: Endpoint<'_>) -> Resource {
+    let mut attributes = vec![text_attribute("service.name", service.service_name.into_owned())];
     attributes.extend(service.ipv4.map(|address| text_attribute("ipv4", address.to_string())));
     attributes.extend(service.ipv6.map(|address| text_attribute("ipv6", address.to_string())));
     attributes.extend((service.port != 0).then(|| text_attribute("port", service.port.to_string())));

@@ -1,10 +1,11 @@
 //! v2 spans from protobuf, `zipkin.proto3` (spec/ingest.md §4.5). The messages are small enough to be declared by hand.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use prost::Message;
 
-use super::model::{Annotation, Endpoint, Tags, ZipkinSpan};
+use super::model::{Annotation, Endpoint, ZipkinSpan};
 use crate::proto::otlp::SpanKind;
 use crate::receiver::error::DecodeError;
 
@@ -13,7 +14,7 @@ use crate::receiver::error::DecodeError;
 /// # Errors
 ///
 /// [`DecodeError::Protobuf`] for other bytes, [`DecodeError::Invalid`] for ids of a wrong length.
-pub(super) fn parse(body: &[u8]) -> Result<Vec<ZipkinSpan>, DecodeError> {
+pub(super) fn parse(body: &[u8]) -> Result<Vec<ZipkinSpan<'static>>, DecodeError> {
     ListOfSpans::decode(body)?.spans.into_iter().map(ZipkinSpan::try_from).collect()
 }
 
@@ -46,7 +47,7 @@ pub(super) struct ProtoSpan {
     #[prost(message, repeated, tag = "10")]
     pub(super) annotations: Vec<ProtoAnnotation>,
     #[prost(btree_map = "string, string", tag = "11")]
-    pub(super) tags: Tags,
+    pub(super) tags: BTreeMap<String, String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -69,7 +70,7 @@ pub(super) struct ProtoAnnotation {
     pub(super) value: String,
 }
 
-impl TryFrom<ProtoSpan> for ZipkinSpan {
+impl TryFrom<ProtoSpan> for ZipkinSpan<'static> {
     type Error = DecodeError;
 
     fn try_from(span: ProtoSpan) -> Result<Self, DecodeError> {
@@ -77,14 +78,14 @@ impl TryFrom<ProtoSpan> for ZipkinSpan {
             trace_id: trace_id(&span.trace_id)?,
             id: span_id(&span.id)?,
             parent_id: if span.parent_id.is_empty() { 0 } else { span_id(&span.parent_id)? },
-            name: span.name,
+            name: span.name.into(),
             kind: kind_by_number(span.kind),
             timestamp_micros: span.timestamp,
             duration_micros: span.duration,
             local_endpoint: span.local_endpoint.map(Endpoint::from).unwrap_or_default(),
             remote_endpoint: span.remote_endpoint.map(Endpoint::from).unwrap_or_default(),
             annotations: span.annotations.into_iter().map(Annotation::from).collect(),
-            tags: span.tags,
+            tags: span.tags.into_iter().map(|(key, text)| (key.into(), text.into())).collect(),
             mark_absent_start: false,
         })
     }
@@ -119,11 +120,11 @@ fn kind_by_number(kind: i32) -> SpanKind {
     }
 }
 
-impl From<ProtoEndpoint> for Endpoint {
+impl From<ProtoEndpoint> for Endpoint<'static> {
     /// Addresses of another length and ports out of range are no reason to refuse a span; they count as unknown.
     fn from(endpoint: ProtoEndpoint) -> Self {
         Endpoint {
-            service_name: endpoint.service_name,
+            service_name: endpoint.service_name.into(),
             ipv4: <[u8; 4]>::try_from(endpoint.ipv4).ok().map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes))),
             ipv6: <[u8; 16]>::try_from(endpoint.ipv6).ok().map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes))),
             port: endpoint.port.try_into().unwrap_or_default(),
@@ -131,8 +132,8 @@ impl From<ProtoEndpoint> for Endpoint {
     }
 }
 
-impl From<ProtoAnnotation> for Annotation {
+impl From<ProtoAnnotation> for Annotation<'static> {
     fn from(annotation: ProtoAnnotation) -> Self {
-        Annotation { timestamp_micros: annotation.timestamp, value: annotation.value }
+        Annotation { timestamp_micros: annotation.timestamp, value: annotation.value.into() }
     }
 }

@@ -2,4 +2,5 @@
 
 mod config;
 mod demo;
+mod doctor;
 mod shutdown;

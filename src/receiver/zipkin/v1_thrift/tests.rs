@@ -66,7 +66,7 @@ fn every_field_has_its_place() {
     assert_eq!((span.trace_id, span.id, span.parent_id), (1 << 64 | u128::from(u64::MAX - 1), 3, 4));
     assert_eq!((span.name.as_str(), span.timestamp_micros, span.duration_micros), ("get", 50, 60));
     let expected = Endpoint {
-        service_name: "front".to_owned(),
+        service_name: "front".into(),
         ipv4: Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))),
         ipv6: Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
         port: u16::MAX,
