@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         }
     };
     if matches!(loaded.command, Command::Run | Command::Demo) {
-        conmoto::app::allocator::limit_arenas();
+        conmoto::app::allocator::limit_arenas(loaded.config.memory_limit_bytes);
     }
     match &loaded.command {
         Command::Help => println!("{}", usage()),
