@@ -70,7 +70,9 @@ impl App {
         let (ingester, recovered) =
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
-        let distributor = Distributor::new(Arc::new(InProcessTarget(Arc::clone(&ingester)))).with_logs(config.distributor.span_logs);
+        let distributor = Distributor::new(Arc::new(InProcessTarget(Arc::clone(&ingester))))
+            .with_logs(config.distributor.span_logs)
+            .with_max_attribute_bytes(config.distributor.max_attribute_bytes);
         let compactor = Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&config, &ingester));
         let generator = generating::generator(&config, &ingester, &wal_dir)?;
         let (readiness, _) = watch::channel(Readiness::Starting);
@@ -174,7 +176,7 @@ impl App {
         let readings = move || {
             compactor.measure();
             let mut readings = metrics::readings(&ingester, &store, &blocks, compactor.instruments());
-            readings.push(metrics::discarded_spans(distributor.discards()));
+            readings.extend(metrics::distribution(&distributor));
             readings.extend(generating::readings(&generator));
             readings
         };
