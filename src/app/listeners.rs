@@ -1,6 +1,8 @@
 //! Binding all ports before anything else happens.
 
 use crate::config::{Config, ListenAddress};
+use crate::distributor::Origin;
+use crate::receiver::zipkin_http;
 use crate::runtime::tls::{Tls, TlsSettings};
 use anyhow::{Context, anyhow};
 use std::net::SocketAddr;
@@ -32,6 +34,21 @@ impl Receiver {
             Receiver::JaegerBinary => "jaeger_thrift_binary",
             Receiver::OpenCensus => "opencensus",
         }
+    }
+
+    /// The labels in metrics of spans (spec/ingest.md §9.5). Zipkin's transport depends on the request.
+    pub(super) fn origin(self) -> Origin {
+        let (receiver, transport) = match self {
+            Receiver::OtlpGrpc => ("otlp/otlp_receiver", "grpc"),
+            Receiver::OtlpHttp => ("otlp/otlp_receiver", "http"),
+            Receiver::Zipkin => (zipkin_http::RECEIVER, "http"),
+            Receiver::JaegerGrpc => ("jaeger/jaeger_receiver", "grpc"),
+            Receiver::JaegerHttp => ("jaeger/jaeger_receiver", "collector_http"),
+            Receiver::JaegerCompact => ("jaeger/jaeger_receiver", "udp_thrift_compact"),
+            Receiver::JaegerBinary => ("jaeger/jaeger_receiver", "udp_thrift_binary"),
+            Receiver::OpenCensus => ("opencensus/opencensus_receiver", "grpc"),
+        };
+        Origin { receiver, transport }
     }
 
     /// The key in `distributor.receivers` under which it is configured.

@@ -1,7 +1,7 @@
 //! The server's metrics: Tempo's names where the meaning is the same, our own otherwise.
 
 use crate::compactor::instruments::{CompactorInstruments, Waiting};
-use crate::distributor::{DiscardReason, Discards};
+use crate::distributor::{AttributeScope, DiscardReason, Distributor, Origin, Passage};
 use crate::ingester::Ingester;
 use crate::runtime::memory::{Memory, Use};
 use crate::store::{BlockLists, Store};
@@ -25,15 +25,37 @@ pub(super) fn readings(
     readings
 }
 
-/// Spans that were refused, by tenant and reason.
-pub(super) fn discarded_spans(discards: &Discards) -> Reading {
-    let labels = |tenant, reason: DiscardReason| vec![("reason", reason.as_str().to_string()), ("tenant", tenant)];
-    Reading {
-        name: "tempo_discarded_spans",
-        help: "Spans that were not stored",
-        behaviour: Behaviour::Counter,
-        values: discards.counts().into_iter().map(|(tenant, reason, count)| (labels(tenant, reason), count as f64)).collect(),
-    }
+/// What the distributor counts: spans by receiver, spans that were refused, attributes that were cut.
+pub(super) fn distribution(distributor: &Distributor) -> Vec<Reading> {
+    let discarded = |(tenant, reason, count): (String, DiscardReason, u64)| {
+        (vec![("reason", reason.as_str().to_string()), ("tenant", tenant)], count as f64)
+    };
+    let truncated = |(tenant, scope, count): (String, AttributeScope, u64)| {
+        (vec![("scope", scope.as_str().to_string()), ("tenant", tenant)], count as f64)
+    };
+    let counter = |name, help, values| Reading { name, help, behaviour: Behaviour::Counter, values };
+    vec![
+        counter(
+            "tempo_discarded_spans",
+            "Spans that were not stored",
+            distributor.discards().counts().into_iter().map(discarded).collect(),
+        ),
+        counter(
+            "tempo_distributor_attributes_truncated",
+            "Keys and values of attributes that were cut",
+            distributor.truncated().counts().into_iter().map(truncated).collect(),
+        ),
+        passages(distributor, "tempo_receiver_accepted_spans", "Spans stored, by receiver", |passage| passage.accepted),
+        passages(distributor, "tempo_receiver_refused_spans", "Spans not stored, by receiver", |passage| passage.refused),
+    ]
+}
+
+fn passages(distributor: &Distributor, name: &'static str, help: &'static str, number: fn(&Passage) -> u64) -> Reading {
+    let labels = |origin: Origin| vec![("receiver", origin.receiver.to_string()), ("transport", origin.transport.to_string())];
+    let counts = distributor.passages().counts().into_iter();
+    let values = counts.map(|(origin, passage)| (labels(origin), number(&passage) as f64)).collect();
+    // They only grow, but Tempo's names lack the `_total` that a counter must have in this format.
+    Reading { name, help, behaviour: Behaviour::Gauge, values }
 }
 
 fn budget(memory: &Memory) -> Vec<Reading> {

@@ -89,7 +89,9 @@ impl App {
         log_recovery(num_blocks, &recovered);
         let target = Arc::new(InProcessTarget(Arc::clone(&ingester)));
         let limited = Limited::new(target, Arc::clone(&overrides), config.distributor.retry_after);
-        let distributor = Distributor::new(Arc::new(limited)).with_logs(config.distributor.span_logs);
+        let distributor = Distributor::new(Arc::new(limited))
+            .with_logs(config.distributor.span_logs)
+            .with_max_attribute_bytes(config.distributor.max_attribute_bytes);
         let compactor =
             Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&overrides, &ingester, &memory));
         let generator = generating::generator(&config, &ingester, &wal_dir)?;
@@ -201,7 +203,7 @@ impl App {
         let readings = move || {
             compactor.measure();
             let mut readings = metrics::readings(&ingester, &store, &blocks, compactor.instruments(), &memory);
-            readings.push(metrics::discarded_spans(distributor.discards()));
+            readings.extend(metrics::distribution(&distributor));
             readings.extend(generating::readings(&generator));
             readings.extend(query_metrics::readings(&asked, &overrides));
             readings.extend(process::readings());

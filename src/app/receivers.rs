@@ -30,14 +30,14 @@ pub(super) fn start(
 ) -> JoinSet<()> {
     let mut running = JoinSet::new();
     for (receiver, bound) in bound {
-        if let Some(router) = router(receiver, config, distributor.clone(), stop.subscribe()) {
+        if let Some(router) = router(receiver, config, distributor.for_origin(receiver.origin()), stop.subscribe()) {
             let graceful_timeout = config.server.graceful_shutdown_timeout;
             let options = ServeOptions { tls: bound.tls, graceful_timeout, ..ServeOptions::named(bound.name) };
             running.spawn(serve(bound.listener, within(router, memory.clone()), options, stopped(stop)));
         }
     }
     for (receiver, bound) in bound_udp {
-        if let Some(receiver) = datagrams(receiver, config, distributor.clone()) {
+        if let Some(receiver) = datagrams(receiver, config, distributor.for_origin(receiver.origin())) {
             running.spawn(jaeger_udp::serve(bound.socket, receiver, stopped(stop)));
         }
     }

@@ -90,6 +90,12 @@ impl<'a> Reader<'a> {
         Reader { rest: message }
     }
 
+    /// Bytes that were not read yet.
+    #[inline]
+    pub fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
     /// The next field with its number, or `None` at the end of the message.
     #[inline]
     pub fn next_field(&mut self) -> Result<Option<(u32, Field<'a>)>, Malformed> {

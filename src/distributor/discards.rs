@@ -1,17 +1,9 @@
 //! Spans that were not stored, by reason and tenant (spec/ingest.md §9.5).
 
 use super::PushError;
+use super::tally::Tally;
 use crate::columns::validate::Refusal;
 use crate::columns::wire::{Malformed, Reader};
-use crate::model::TenantId;
-use parking_lot::Mutex;
-use std::collections::BTreeMap;
-
-/// Tenants that are counted by name. Names come from senders, so their number has to end somewhere.
-const MAX_TENANTS: usize = 1000;
-
-/// What the others are counted as.
-const OTHER_TENANTS: &str = "other";
 
 /// Why spans were not stored, as the label of the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,26 +38,7 @@ impl DiscardReason {
 }
 
 /// Numbers of discarded spans.
-#[derive(Debug, Default)]
-pub struct Discards(Mutex<BTreeMap<(String, DiscardReason), u64>>);
-
-impl Discards {
-    /// Adds to the number of a tenant.
-    pub(super) fn add(&self, tenant: &TenantId, reason: DiscardReason, num_spans: usize) {
-        let mut counts = self.0.lock();
-        let mut key = (tenant.to_string(), reason);
-        // Each tenant has a few reasons, so this bounds tenants closely enough.
-        if counts.len() >= MAX_TENANTS && !counts.contains_key(&key) {
-            key.0 = OTHER_TENANTS.to_string();
-        }
-        *counts.entry(key).or_default() += num_spans as u64;
-    }
-
-    /// All numbers, with tenant and reason.
-    pub fn counts(&self) -> Vec<(String, DiscardReason, u64)> {
-        self.0.lock().iter().map(|((tenant, reason), count)| (tenant.clone(), *reason, *count)).collect()
-    }
-}
+pub type Discards = Tally<DiscardReason>;
 
 /// The number of spans in a request that was refused for an id, as far as it can be read.
 pub(super) fn count_spans(request: &[u8]) -> usize {
@@ -83,23 +56,4 @@ pub(super) fn count_spans(request: &[u8]) -> usize {
         Ok(total)
     }
     count(request, &PATH).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_number_of_tenants_is_bounded() {
-        let discards = Discards::default();
-        for number in 0..MAX_TENANTS + 5 {
-            let tenant = TenantId::parse(&format!("tenant-{number}")).expect("a legal name");
-            discards.add(&tenant, DiscardReason::InvalidSpanId, 2);
-            discards.add(&TenantId::single(), DiscardReason::UnknownError, 1);
-        }
-        let counts = discards.counts();
-        assert_eq!(counts.len(), MAX_TENANTS + 1);
-        assert!(counts.contains(&(TenantId::single().to_string(), DiscardReason::UnknownError, MAX_TENANTS as u64 + 5)));
-        assert!(counts.contains(&(OTHER_TENANTS.to_string(), DiscardReason::InvalidSpanId, 2 * 6)));
-    }
 }

@@ -2,16 +2,23 @@
 //!
 //! Every receiver hands over OTLP bytes (as received, or as translated). They are walked once: a request with anything
 //! malformed or an illegal id is refused whole, as senders expect of Tempo (spec/ingest.md §9.2). What passes goes to the
-//! [`PushTarget`]. Spans that are not stored are counted by reason ([`Discards`]); for debugging, each span can be logged
-//! ([`SpanLog`]).
+//! [`PushTarget`], with long attributes cut if the operator wants it so (`truncate`). Spans that are not stored are counted
+//! by reason ([`Discards`]), all by the receiver that they came through ([`Passages`]); for debugging, each span can be
+//! logged ([`SpanLog`]).
 
 mod discards;
+mod origins;
 mod span_log;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod truncate;
 
 pub use discards::{DiscardReason, Discards};
+pub use origins::{Origin, Passage, Passages};
 pub use span_log::SpanLog;
+pub use tally::Tally;
+pub use truncate::AttributeScope;
 
 pub mod limited;
 
@@ -78,17 +85,50 @@ pub struct Distributor {
     target: Arc<dyn PushTarget>,
     logs: SpanLogs,
     discards: Arc<Discards>,
+    /// Longest key or text of an attribute.
+    max_attribute_bytes: Option<usize>,
+    truncated: Arc<Tally<AttributeScope>>,
+    origin: Option<Origin>,
+    passages: Arc<Passages>,
 }
 
 impl Distributor {
     /// A distributor in front of `target` that logs no spans.
     pub fn new(target: Arc<dyn PushTarget>) -> Self {
-        Distributor { target, logs: SpanLogs::default(), discards: Arc::default() }
+        Distributor {
+            target,
+            logs: SpanLogs::default(),
+            discards: Arc::default(),
+            max_attribute_bytes: None,
+            truncated: Arc::default(),
+            origin: None,
+            passages: Arc::default(),
+        }
     }
 
     /// The same distributor, logging spans.
     pub fn with_logs(self, logs: SpanLogs) -> Self {
         Distributor { logs, ..self }
+    }
+
+    /// The same distributor, cutting keys and texts of attributes to so many bytes; `None` keeps them whole.
+    pub fn with_max_attribute_bytes(self, max_attribute_bytes: Option<usize>) -> Self {
+        Distributor { max_attribute_bytes, ..self }
+    }
+
+    /// The same distributor for spans that come through one receiver.
+    pub fn for_origin(&self, origin: Origin) -> Self {
+        Distributor { origin: Some(origin), ..self.clone() }
+    }
+
+    /// Numbers of keys and texts of attributes that were cut, of this distributor and its clones.
+    pub fn truncated(&self) -> &Tally<AttributeScope> {
+        &self.truncated
+    }
+
+    /// Numbers of spans by receiver, of this distributor and its clones.
+    pub fn passages(&self) -> &Passages {
+        &self.passages
     }
 
     /// Numbers of spans that were not stored, of this distributor and its clones.
@@ -99,25 +139,36 @@ impl Distributor {
     /// Checks an `ExportTraceServiceRequest` and stores it; returns the number of spans once they are durable.
     pub async fn push(&self, tenant: TenantId, request: Bytes) -> Result<usize, PushError> {
         let pushed = self.check_and_store(&tenant, request.clone()).await;
+        let mut num_spans = pushed.as_ref().copied().unwrap_or(0);
         if let Err(error) = &pushed
             && let Some(reason) = DiscardReason::of(error)
         {
-            self.discards.add(&tenant, reason, discards::count_spans(&request));
+            num_spans = discards::count_spans(&request);
+            self.discards.add(&tenant, reason, num_spans);
             self.logs.discarded.discarded(&tenant, &request);
+        }
+        if let Some(origin) = self.origin {
+            self.passages.add(origin, num_spans, pushed.is_ok());
         }
         pushed
     }
 
     async fn check_and_store(&self, tenant: &TenantId, request: Bytes) -> Result<usize, PushError> {
-        let (walked, received) = (request.clone(), self.logs.received);
+        let (size, received, max_attribute_bytes) = (request.len(), self.logs.received, self.max_attribute_bytes);
         let stopping = |_| PushError::Unavailable("the server is shutting down".to_string());
         let work = move || {
-            received.received(&walked);
-            validate(&walked)
+            received.received(&request);
+            let Validated { num_spans } = validate(&request)?;
+            let (request, cuts) = match max_attribute_bytes {
+                Some(max_bytes) => truncate::truncate(request, max_bytes).map_err(Refusal::Malformed)?,
+                None => (request, truncate::Cuts::default()),
+            };
+            Ok::<_, Refusal>((num_spans, request, cuts))
         };
-        let Validated { num_spans } = offload(request.len(), work).await.map_err(stopping)??;
+        let (num_spans, request, cuts) = offload(size, work).await.map_err(stopping)??;
         if num_spans > 0 {
             self.target.push(Push { tenant: tenant.clone(), request, num_spans }).await?;
+            cuts.into_iter().for_each(|(scope, number)| self.truncated.add(tenant, scope, number));
         }
         Ok(num_spans)
     }

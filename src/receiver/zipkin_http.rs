@@ -5,7 +5,7 @@ use super::collect::{ReadError, header_text, read};
 use super::error::DecodeError;
 use super::tenant::Tenancy;
 use super::zipkin::{self, TagTypes};
-use crate::distributor::Distributor;
+use crate::distributor::{Distributor, Origin};
 use crate::model::UnixNanos;
 use crate::runtime::offload::offload;
 use axum::Router;
@@ -16,6 +16,9 @@ use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, X_CONTENT_TYPE_OPTIONS};
 use prost::Message;
 use std::sync::Arc;
+
+/// The label `receiver` in metrics of spans; the label `transport` tells the form of the body.
+pub const RECEIVER: &str = "zipkin/zipkin_receiver";
 
 /// What the receiver needs.
 #[derive(Clone)]
@@ -54,6 +57,16 @@ impl Form {
             (false, Some("application/x-protobuf")) => Form::V2Protobuf,
             (false, _) => Form::V2Json,
         }
+    }
+
+    fn origin(self) -> Origin {
+        let transport = match self {
+            Form::V1Json => "http_v1_json",
+            Form::V1Thrift => "http_v1_thrift",
+            Form::V2Json => "http_v2_json",
+            Form::V2Protobuf => "http_v2_proto",
+        };
+        Origin { receiver: RECEIVER, transport }
     }
 
     /// The body as an OTLP request.
@@ -120,7 +133,7 @@ async fn store(receiver: &ZipkinHttp, request: Request) -> Result<(), Refusal> {
     let types = receiver.tag_types;
     let translated = offload(body.len(), move || form.translate(&body, types)).await.map_err(|_| Refusal::NotStored)??;
     let tenant = receiver.tenancy.tenant_of(&head.headers).map_err(|_| Refusal::NotStored)?;
-    match receiver.distributor.push(tenant, translated).await {
+    match receiver.distributor.for_origin(form.origin()).push(tenant, translated).await {
         Ok(_) => Ok(()),
         Err(_) => Err(Refusal::NotStored),
     }

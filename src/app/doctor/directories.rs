@@ -129,8 +129,8 @@ fn space(directory: &Path) -> anyhow::Result<(u64, bool)> {
 
 #[cfg(target_os = "linux")]
 fn is_memory(directory: &Path) -> bool {
-    const TMPFS: i64 = 0x0102_1994;
-    rustix::fs::statfs(directory).is_ok_and(|system| i64::try_from(system.f_type) == Ok(TMPFS))
+    const TMPFS: u64 = 0x0102_1994;
+    rustix::fs::statfs(directory).is_ok_and(|system| u64::try_from(system.f_type) == Ok(TMPFS))
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bombs;
 mod jaeger;
+mod limits;
 mod opencensus;
 mod otlp;
 mod tls;
