@@ -21,6 +21,10 @@ fn start(file: &str, moved: &[(&str, &str)]) -> Server {
         config = config.replace(from, to);
     }
     let data = DataDir::new();
+    // The chart renders this file beside the configuration.
+    let limits = data.path().join("overrides.yaml");
+    std::fs::write(&limits, "overrides: {}\n").expect("writable");
+    config = config.replace("/conf/overrides.yaml", &limits.display().to_string());
     let port = config.lines().find(|line| line.trim_start().starts_with("http_listen_port:")).expect("every seed has it").to_string();
     let indent = &port[..port.len() - port.trim_start().len()];
     let here = ["http_listen_address: 127.0.0.1", "http_listen_port: 0", "grpc_listen_address: 127.0.0.1", "grpc_listen_port: 0"];
