@@ -7,7 +7,7 @@
 
 use super::dictionary::Dictionary;
 use super::sparse::{Sparse, SparseText};
-use super::value::{KeyValueRef, ValueKind, ValueRef};
+use super::value::{KeyValueRef, ValueKind, ValueRef, read_plain};
 use super::wire::{Malformed, put_varint, split_varint};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -143,6 +143,10 @@ impl AttributeTable {
     /// Adds an attribute to the row under construction, from the bytes of its `KeyValue` message.
     #[inline]
     pub fn add(&mut self, row: u32, message: &[u8]) -> Result<(), Malformed> {
+        if let Some((key, value)) = read_plain(message) {
+            self.add_value(row, key, value);
+            return Ok(());
+        }
         let parts = KeyValueRef::read(message)?;
         match parts.value {
             Some(value) => self.add_value(row, parts.key, ValueRef::read(value)?),

@@ -1,6 +1,6 @@
 //! Walking a request before anything of it is stored: is it well formed, are its ids legal, how many spans has it?
 
-use super::value::MAX_DEPTH;
+use super::value::{MAX_DEPTH, read_plain};
 use super::wire::{Field, Malformed, Reader};
 
 /// What the walk found.
@@ -203,6 +203,9 @@ fn link(message: &[u8]) -> Result<(), Malformed> {
 
 #[inline]
 fn key_value(message: &[u8], depth: usize) -> Result<(), Malformed> {
+    if read_plain(message).is_some() {
+        return Ok(());
+    }
     let mut reader = Reader::new(message);
     while let Some((number, field)) = reader.next_field()? {
         match number {

@@ -1,6 +1,6 @@
 //! Attribute values.
 
-use super::wire::{Field, Malformed, Reader, put_bytes, put_varint};
+use super::wire::{Field, Malformed, Reader, put_bytes, put_varint, split_varint};
 
 /// Arrays and key-value lists must be nested less deeply than this. Protobuf decoders, prost among them, give up at 100
 /// levels of messages; an array adds two, a list three that count as two here, and the value of an event in the answer to
@@ -156,6 +156,27 @@ pub struct KeyValueRef<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// Reads a `KeyValue` message as nearly every sender writes it: the key, then one value of one field, each once, lengths
+/// below 128. `None` for any other form, well formed or not; the general readers judge it. One look at six bytes in
+/// place of three loops over fields, so ingest takes half the time over attributes.
+#[inline]
+pub fn read_plain(message: &[u8]) -> Option<(&[u8], ValueRef<'_>)> {
+    let [0x0a, key_len @ 0..0x80, rest @ ..] = message else { return None };
+    let (key, rest) = rest.split_at_checked(usize::from(*key_len))?;
+    let [0x12, value_len @ 0..0x80, value @ ..] = rest else { return None };
+    if value.len() != usize::from(*value_len) {
+        return None;
+    }
+    let value = match value {
+        [0x0a, len @ 0..0x80, text @ ..] if text.len() == usize::from(*len) => ValueRef::Str(text),
+        [0x18, varint @ ..] => ValueRef::Int(split_varint(varint).filter(|(_, rest)| rest.is_empty())?.0 as i64),
+        [0x10, bit @ 0..=1] => ValueRef::Bool(*bit == 1),
+        [0x21, bits @ ..] => ValueRef::Double(f64::from_bits(u64::from_le_bytes(bits.try_into().ok()?))),
+        _ => return None,
+    };
+    Some((key, value))
+}
+
 impl<'a> KeyValueRef<'a> {
     /// Reads a `KeyValue` message.
     #[inline]
@@ -170,5 +191,59 @@ impl<'a> KeyValueRef<'a> {
             }
         }
         Ok(parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::otlp::{AnyValue, KeyValue, any_value};
+    use proptest::prelude::*;
+    use prost::Message;
+
+    fn value() -> impl Strategy<Value = Option<any_value::Value>> {
+        proptest::option::of(prop_oneof![
+            ".{0,200}".prop_map(any_value::Value::StringValue),
+            any::<i64>().prop_map(any_value::Value::IntValue),
+            any::<f64>().prop_map(any_value::Value::DoubleValue),
+            any::<bool>().prop_map(any_value::Value::BoolValue),
+            any::<Vec<u8>>().prop_map(any_value::Value::BytesValue),
+        ])
+    }
+
+    /// What the general readers say of a message, in a form that compares doubles by their bits.
+    fn general(message: &[u8]) -> Option<(Vec<u8>, String)> {
+        let parts = KeyValueRef::read(message).ok()?;
+        let value = ValueRef::read(parts.value?).ok()?;
+        Some((parts.key.to_vec(), form(value)))
+    }
+
+    fn form(value: ValueRef<'_>) -> String {
+        match value {
+            ValueRef::Double(double) => format!("double {:x}", double.to_bits()),
+            other => format!("{other:?}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn plain_messages_read_as_the_general_readers_read_them(key in ".{0,150}", value in value()) {
+            let is_plain = key.len() < 128 && !matches!(value, None | Some(any_value::Value::BytesValue(_)));
+            let message = KeyValue { key: key.clone(), value: Some(AnyValue { value }), ..KeyValue::default() }.encode_to_vec();
+            match read_plain(&message) {
+                Some((key, value)) => prop_assert_eq!(general(&message), Some((key.to_vec(), form(value)))),
+                // prost leaves out an empty key.
+                None => prop_assert!(!is_plain || key.is_empty() || message.len() > 128),
+            }
+        }
+
+        #[test]
+        fn other_bytes_are_left_to_the_general_readers(mut bytes: Vec<u8>, start in 0usize..4) {
+            const STARTS: [&[u8]; 4] = [b"", b"\x0a\x01k\x12\x02\x10", b"\x0a\x01k\x12\x03\x0a\x01", b"\x0a\x01k\x12"];
+            bytes.splice(0..0, STARTS[start].iter().copied());
+            if let Some((key, value)) = read_plain(&bytes) {
+                prop_assert_eq!(general(&bytes), Some((key.to_vec(), form(value))));
+            }
+        }
     }
 }
