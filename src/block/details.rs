@@ -8,8 +8,9 @@ use super::gather::{AttributePlan, NOT_TAKEN, OrderWriter, RowMap, Scatter, attr
 use super::meta::FileMeta;
 use super::output::BlockSink;
 use super::plan::Plan;
+use super::rare::RareOfChunks;
 use super::recode::CodeSpace;
-use super::schema::{EVENTS_FILE, LINKS_FILE, detail, push_attribute_leaves};
+use super::schema::{EVENTS_FILE, LINKS_FILE, RARE_EVENT_FILE, RARE_LINK_FILE, detail, push_attribute_leaves};
 use super::spans::{write_coded, write_order};
 use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
 use crate::columns::known::Holder;
@@ -31,10 +32,10 @@ pub(super) fn write_details(plan: &Plan<'_>, sink: &dyn BlockSink, catalogue: &m
     let counts = events.per_trace.iter().copied().zip(links.per_trace.iter().copied()).collect();
     let mut files = Vec::new();
     if !events.rows.is_empty() {
-        files.push(write_events(plan, &events, sink, catalogue)?);
+        files.extend(write_events(plan, &events, sink, catalogue)?);
     }
     if !links.rows.is_empty() {
-        files.push(write_links(plan, &links, sink, catalogue)?);
+        files.extend(write_links(plan, &links, sink, catalogue)?);
     }
     Ok(Details { files, counts })
 }
@@ -137,8 +138,8 @@ impl<'a> DetailWriter<'a> {
     }
 }
 
-fn attribute_plan<'a>(plan: &Plan<'a>, table: fn(&Chunk) -> &AttributeTable) -> AttributePlan<'a> {
-    AttributePlan::new(plan.sources.iter().map(|chunk| table(chunk)).collect())
+fn attribute_plan<'a>(plan: &Plan<'a>, num_rows: usize, table: fn(&Chunk) -> &AttributeTable) -> AttributePlan<'a> {
+    AttributePlan::new(plan.sources.iter().map(|chunk| table(chunk)).collect(), num_rows)
 }
 
 /// The leaves of `events.parquet` before those of attributes.
@@ -168,15 +169,18 @@ fn write_events(
     placement: &Placement,
     sink: &dyn BlockSink,
     catalogue: &mut CatalogueWriter,
-) -> Result<FileMeta, ParquetError> {
-    let attributes = attribute_plan(plan, |chunk| &chunk.events.attributes);
+) -> Result<Vec<FileMeta>, ParquetError> {
+    let attributes = attribute_plan(plan, placement.rows.len(), |chunk| &chunk.events.attributes);
     let mut leaves = event_leaves();
     let metadata = push_attribute_leaves(&mut leaves, "event", &attributes.choice);
     let mut table = TableWriter::new(sink, EVENTS_FILE, &leaves, metadata)?.collecting(&leaves, plan.num_spans());
     let names: Vec<&Dictionary> = plan.sources.iter().map(|chunk| &chunk.events.names).collect();
     let space = CodeSpace::new(names.clone());
+    let groups = placement.filled_groups().cloned().collect();
+    let mut rare = RareOfChunks::start(sink, RARE_EVENT_FILE, &attributes, &placement.map, groups, plan.num_spans())?;
     let mut writer = DetailWriter::new(plan, placement, &attributes);
     for rows in placement.filled_groups() {
+        rare.write_next()?;
         let mut out = table.row_group()?;
         writer.span_rows(rows, &mut out)?;
         out.column(Cells::I64(&writer.each(rows, |chunk, row| chunk.events.time[row] as i64)), None)?;
@@ -186,8 +190,10 @@ fn write_events(
         writer.attributes(rows, &mut out)?;
         out.finish()?;
     }
-    catalogue.add_table(Holder::Event, table.take_collected(), &attributes.choice.residual_keys);
-    table.finish()
+    let mut collected = table.take_collected();
+    let rare_file = rare.finish(&mut collected)?;
+    catalogue.add_table(Holder::Event, collected, &attributes.choice.residual_keys);
+    Ok(rare_file.into_iter().chain([table.finish()?]).collect())
 }
 
 fn write_links(
@@ -195,13 +201,16 @@ fn write_links(
     placement: &Placement,
     sink: &dyn BlockSink,
     catalogue: &mut CatalogueWriter,
-) -> Result<FileMeta, ParquetError> {
-    let attributes = attribute_plan(plan, |chunk| &chunk.links.attributes);
+) -> Result<Vec<FileMeta>, ParquetError> {
+    let attributes = attribute_plan(plan, placement.rows.len(), |chunk| &chunk.links.attributes);
     let mut leaves = link_leaves();
     let metadata = push_attribute_leaves(&mut leaves, "link", &attributes.choice);
     let mut table = TableWriter::new(sink, LINKS_FILE, &leaves, metadata)?.collecting(&leaves, plan.num_spans());
+    let groups = placement.filled_groups().cloned().collect();
+    let mut rare = RareOfChunks::start(sink, RARE_LINK_FILE, &attributes, &placement.map, groups, plan.num_spans())?;
     let mut writer = DetailWriter::new(plan, placement, &attributes);
     for rows in placement.filled_groups() {
+        rare.write_next()?;
         let mut out = table.row_group()?;
         writer.span_rows(rows, &mut out)?;
         let ids = writer.each(rows, |chunk, row| ByteArray::from(chunk.links.trace_id[row].0.to_vec()));
@@ -214,6 +223,8 @@ fn write_links(
         writer.attributes(rows, &mut out)?;
         out.finish()?;
     }
-    catalogue.add_table(Holder::Link, table.take_collected(), &attributes.choice.residual_keys);
-    table.finish()
+    let mut collected = table.take_collected();
+    let rare_file = rare.finish(&mut collected)?;
+    catalogue.add_table(Holder::Link, collected, &attributes.choice.residual_keys);
+    Ok(rare_file.into_iter().chain([table.finish()?]).collect())
 }

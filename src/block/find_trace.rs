@@ -3,6 +3,7 @@
 
 use super::group_columns::{decoded_column, decoded_rows};
 use super::parquet::{ColumnReader, Decoded, DecodedValues};
+use super::rare::{RareColumns, RareRows};
 use super::reader::{Block, BlockError, Table};
 use super::schema::{ORDER, RESIDUAL, detail, span};
 use crate::columns::chunk::SpanFields;
@@ -125,6 +126,9 @@ pub(super) struct RowReader<'a> {
     columns: HashMap<&'a str, Column<'static>>,
     /// Attribute columns by ordinal; those that no row of the range fills are not read.
     attributes: Vec<Option<Column<'static>>>,
+    rare: RareRows,
+    /// The keys of rare attributes by number.
+    rare_keys: Vec<&'a str>,
 }
 
 const SPAN_LEAVES: [&str; 17] = [
@@ -159,13 +163,20 @@ const DETAIL_LEAVES: [&str; 8] = [
 ];
 
 impl<'a> RowReader<'a> {
-    fn open(block: &Block, table: &'a Table, group: usize, rows: Range<usize>) -> Result<Self, BlockError> {
+    fn open(block: &'a Block, table: &'a Table, group: usize, rows: Range<usize>) -> Result<Self, BlockError> {
         Self::read(block, table, group, rows, &SPAN_LEAVES)
     }
 
     /// Reads these leaves, and the attributes.
-    pub fn read(block: &Block, table: &'a Table, group: usize, rows: Range<usize>, leaves: &[&'a str]) -> Result<Self, BlockError> {
-        let mut reader = RowReader { table, num_rows: rows.len(), columns: HashMap::new(), attributes: Vec::new() };
+    pub fn read(block: &'a Block, table: &'a Table, group: usize, rows: Range<usize>, leaves: &[&'a str]) -> Result<Self, BlockError> {
+        let mut reader = RowReader {
+            table,
+            num_rows: rows.len(),
+            columns: HashMap::new(),
+            attributes: Vec::new(),
+            rare: RareRows::default(),
+            rare_keys: Vec::new(),
+        };
         let wanted = std::iter::once(&ORDER).chain(leaves);
         let mut columns = Vec::new();
         for leaf in wanted {
@@ -178,15 +189,19 @@ impl<'a> RowReader<'a> {
             let column = plain_column(decoded).ok_or_else(|| table.mistyped(leaf))?;
             reader.columns.insert(leaf, column);
         }
-        reader.read_attributes(block, group, &rows)?;
+        if reader.read_attributes(block, group, &rows)? {
+            reader.read_rare(block, group, &rows)?;
+        }
         Ok(reader)
     }
 
-    fn read_attributes(&mut self, block: &Block, group: usize, rows: &Range<usize>) -> Result<(), BlockError> {
+    /// Reads the columns that the rows fill; whether some attribute has none.
+    fn read_attributes(&mut self, block: &Block, group: usize, rows: &Range<usize>) -> Result<bool, BlockError> {
         let entries = self.table.attributes();
         self.attributes.resize_with(entries.len(), || None);
         let mut filled: Vec<(usize, ColumnReader)> = Vec::new();
-        for ordinal in self.filled_ordinals()? {
+        let (ordinals, has_bare) = self.filled_ordinals()?;
+        for ordinal in ordinals {
             let entry = entries.get(ordinal).ok_or_else(|| self.table.mistyped(ORDER))?;
             let column = self.table.column(group, &entry.leaf)?.ok_or_else(|| self.table.mistyped(ORDER))?;
             filled.push((ordinal, column));
@@ -197,20 +212,27 @@ impl<'a> RowReader<'a> {
             let column = kind.and_then(|kind| decoded_column(decoded, kind));
             self.attributes[*ordinal] = Some(column.ok_or_else(|| self.table.mistyped(ORDER))?);
         }
+        Ok(has_bare)
+    }
+
+    fn read_rare(&mut self, block: &'a Block, group: usize, rows: &Range<usize>) -> Result<(), BlockError> {
+        self.rare = RareRows::read(block, self.table, group, rows)?;
+        self.rare_keys = RareColumns::open(block, self.table, group)?.map(|rare| rare.all_keys().collect()).unwrap_or_default();
         Ok(())
     }
 
-    /// The ordinals that occur in the orders of the rows.
-    fn filled_ordinals(&self) -> Result<BTreeSet<usize>, BlockError> {
-        let mut ordinals = BTreeSet::new();
+    /// The ordinals that occur in the orders of the rows, and whether some attribute has no column.
+    fn filled_ordinals(&self) -> Result<(BTreeSet<usize>, bool), BlockError> {
+        let (mut ordinals, mut has_bare) = (BTreeSet::new(), false);
         for row in 0..self.num_rows as u32 {
             let mut order = self.text(ORDER, row)?.unwrap_or_default();
             while let Some((element, rest)) = split_varint(order) {
+                has_bare |= element == 0;
                 ordinals.extend(element.checked_sub(1).map(|ordinal| ordinal as usize));
                 order = rest;
             }
         }
-        Ok(ordinals)
+        Ok((ordinals, has_bare))
     }
 
     /// Number of rows of the range.
@@ -243,8 +265,19 @@ impl<'a> RowReader<'a> {
     pub fn add_attributes(&self, row: u32, new_row: u32, to: &mut AttributeTable) -> Result<(), BlockError> {
         let mut residual = Reader::new(self.text(RESIDUAL, row)?.unwrap_or_default());
         let mut order = self.text(ORDER, row)?.unwrap_or_default();
+        let mut rare = self.rare.of_row(row).iter().peekable();
+        let mut position = 0;
         while let Some((element, rest)) = split_varint(order) {
             order = rest;
+            if element == 0 {
+                position += 1;
+                if let Some(cell) = rare.next_if(|cell| cell.position + 1 == position) {
+                    let value = self.rare.value(cell).zip(self.rare_keys.get(cell.entry as usize));
+                    let (value, key) = value.ok_or_else(|| self.table.mistyped(ORDER))?;
+                    to.add_value(new_row, key.as_bytes(), value);
+                    continue;
+                }
+            }
             match element.checked_sub(1) {
                 None => {
                     let next = residual.next_field().ok().flatten().and_then(|(_, field)| field.bytes(1).ok());

@@ -3,6 +3,7 @@
 use super::meta::{BlockMeta, FileMeta};
 use super::parquet::{ColumnReader, Decoded, DecodedValues, FetchedRanges, ReadError};
 use super::parts::Weighed;
+use super::rare::{RARE_METADATA, RareList};
 use super::reader::{BlockError, Damage, MAX_PART_BYTES, RangeRead, damaged, listed};
 use super::schema::{ATTRIBUTES_METADATA, AttributeEntry, META_FILE, RESIDUAL_KEYS_METADATA};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
@@ -17,6 +18,7 @@ pub struct Table {
     leaves: HashMap<String, usize>,
     attributes: Vec<AttributeEntry>,
     residual_keys: Vec<String>,
+    rare: RareList,
     damage: Arc<Damage>,
 }
 
@@ -29,7 +31,14 @@ impl Table {
         let attributes = serde_json::from_str(listed).map_err(|error| damaged(file, error))?;
         let listed = metadata_entry(&metadata, RESIDUAL_KEYS_METADATA).unwrap_or("[]");
         let residual_keys = serde_json::from_str(listed).map_err(|error| damaged(file, error))?;
-        Ok(Table { file: file.to_string(), metadata, leaves, attributes, residual_keys, damage: Arc::clone(damage) })
+        let listed = metadata_entry(&metadata, RARE_METADATA).unwrap_or(r#"{"entries":[],"counts":[]}"#);
+        let rare = serde_json::from_str(listed).map_err(|error| damaged(file, error))?;
+        Ok(Table { file: file.to_string(), metadata, leaves, attributes, residual_keys, rare, damage: Arc::clone(damage) })
+    }
+
+    /// Of a table of rare attributes: which there are.
+    pub fn rare_list(&self) -> &RareList {
+        &self.rare
     }
 
     /// The footer.
@@ -147,6 +156,6 @@ impl Weighed for Table {
         let names: usize = self.leaves.keys().map(|name| name.len() + 64).sum();
         let attributes: usize = self.attributes.iter().map(|entry| size_of_val(entry) + entry.leaf.len() + entry.key.len()).sum();
         let keys: usize = self.residual_keys.iter().map(|key| key.len() + 24).sum();
-        self.metadata.memory_size() + names + attributes + keys
+        self.metadata.memory_size() + names + attributes + keys + self.rare.memory()
     }
 }

@@ -1,6 +1,6 @@
 //! Moving values from the rows of chunks to the rows of a block.
 
-use super::choice::{AttributeChoice, AttributeCounts};
+use super::choice::{AttributeChoice, AttributeCounts, Place};
 use super::dictionary_chunk::Entries;
 use super::recode::{CodeSpace, Recoder, number_codes};
 use super::table::Cells;
@@ -21,28 +21,33 @@ pub struct AttributePlan<'a> {
     tables: Vec<&'a AttributeTable>,
     /// The columns of the file.
     pub choice: AttributeChoice,
-    /// For each source and each of its columns, the ordinal in the file.
-    ordinals: Vec<Vec<Option<u32>>>,
+    /// For each source and each of its columns, where its values go.
+    places: Vec<Vec<Option<Place>>>,
 }
 
 impl<'a> AttributePlan<'a> {
-    /// Chooses columns for the attributes of these tables.
-    pub fn new(tables: Vec<&'a AttributeTable>) -> Self {
+    /// Chooses columns for the attributes of these tables, of which `num_rows` rows are taken.
+    pub fn new(tables: Vec<&'a AttributeTable>, num_rows: usize) -> Self {
         let mut counts = AttributeCounts::default();
         for column in tables.iter().flat_map(|table| table.columns()) {
             counts.add(column.key(), column.kind(), column.rows.len(), num_distinct(column));
         }
         let residual_keys = tables.iter().flat_map(|table| table.residual().1.iter()).filter_map(residual_key).map(str::to_string);
-        let mut choice = AttributeChoice::of(&counts, residual_keys);
+        let mut choice = AttributeChoice::of(&counts, num_rows, residual_keys);
         choice.has_residual |= tables.iter().any(|table| !table.residual().0.is_empty());
-        let ordinals = tables.iter().map(|table| choice.ordinals_of(table)).collect();
-        AttributePlan { tables, choice, ordinals }
+        let places = tables.iter().map(|table| choice.places_of(table)).collect();
+        AttributePlan { tables, choice, places }
+    }
+
+    /// The tables, each with the places of its columns.
+    pub fn sources(&self) -> impl Iterator<Item = (&'a AttributeTable, &[Option<Place>])> {
+        self.tables.iter().copied().zip(self.places.iter().map(Vec::as_slice))
     }
 
     /// The source columns that make up a chosen column, each with the number of its source.
     fn parts(&self, chosen: usize) -> impl Iterator<Item = (usize, &'a AttributeColumn)> {
         self.tables.iter().enumerate().flat_map(move |(source, table)| {
-            let is_part = move |at: usize| self.ordinals[source][at] == Some(chosen as u32);
+            let is_part = move |at: usize| self.places[source][at] == Some(Place::Column(chosen as u32));
             table.columns().iter().enumerate().filter(move |(at, _)| is_part(*at)).map(move |(_, column)| (source, column))
         })
     }
@@ -309,8 +314,8 @@ pub fn sparse_text_cells<R>(
 
 /// The order of attributes and the residual attributes of rows, as the block stores them.
 ///
-/// Order: for each attribute a varint, its column's ordinal in the file plus one, or 0 for the next residual attribute.
-/// Residual: `KeyValue` messages, each as field 1 of a message, in order.
+/// Order: for each attribute a varint, its column's ordinal in the file plus one, or 0 for the next without a column: the rare one
+/// of that position, or else the next residual one. Residual: `KeyValue` messages, each as field 1 of a message, in order.
 pub struct OrderWriter<'p, 'a> {
     plan: &'p AttributePlan<'a>,
     /// Per source and shape: the code of the stored order, and whether rows of the shape have residual attributes.
@@ -328,13 +333,13 @@ impl<'p, 'a> OrderWriter<'p, 'a> {
     /// The code of a row's stored order and, if it has any, its residual attributes.
     pub fn row(&mut self, source: usize, row: u32) -> (u32, Option<ByteArray>) {
         let table = self.plan.tables[source];
-        let ordinals = &self.plan.ordinals[source];
+        let places = &self.plan.places[source];
         let (known, orders) = (&mut self.known[source][table.shape_of(row) as usize], &mut self.orders);
         let (order, has_residual) = *known.get_or_insert_with(|| {
-            let (order, has_residual) = stored_order(table, ordinals, row);
+            let (order, has_residual) = stored_order(table, places, row);
             (orders.intern(&order), has_residual)
         });
-        (order, has_residual.then(|| residual_of(table, ordinals, row)))
+        (order, has_residual.then(|| residual_of(table, row)))
     }
 
     /// What the codes stand for.
@@ -343,36 +348,21 @@ impl<'p, 'a> OrderWriter<'p, 'a> {
     }
 }
 
-/// The stored order of a row's attributes, and whether it has residual ones; `ordinals` has the file's ordinal of each column.
-pub fn stored_order(table: &AttributeTable, ordinals: &[Option<u32>], row: u32) -> (Vec<u8>, bool) {
+/// The stored order of a row's attributes, and whether it has residual ones.
+fn stored_order(table: &AttributeTable, places: &[Option<Place>], row: u32) -> (Vec<u8>, bool) {
     let (mut bytes, mut has_residual) = (Vec::new(), false);
     for element in table.order_of(row) {
-        let ordinal = element.and_then(|column| ordinals[column]);
-        has_residual |= ordinal.is_none();
-        put_varint(&mut bytes, ordinal.map_or(0, |ordinal| u64::from(ordinal) + 1));
+        has_residual |= element.is_none();
+        let place = element.and_then(|column| places[column]);
+        put_varint(&mut bytes, place.map_or(0, Place::in_order));
     }
     (bytes, has_residual)
 }
 
 /// The residual attributes of a row, as they are stored.
-pub fn residual_of(table: &AttributeTable, ordinals: &[Option<u32>], row: u32) -> ByteArray {
+fn residual_of(table: &AttributeTable, row: u32) -> ByteArray {
     let mut bytes = Vec::new();
-    let mut stored = table.residual_of(row);
-    for element in table.order_of(row) {
-        match element {
-            None => put_bytes(&mut bytes, 1, stored.next().unwrap_or_default()),
-            Some(column) if ordinals[column].is_none() => {
-                let column = &table.columns()[column];
-                let Some(value) = column.get(row) else { continue };
-                let (mut any, mut message) = (Vec::new(), Vec::new());
-                value.write(&mut any);
-                put_bytes(&mut message, 1, column.key().as_bytes());
-                put_bytes(&mut message, 2, &any);
-                put_bytes(&mut bytes, 1, &message);
-            }
-            Some(_) => {}
-        }
-    }
+    table.residual_of(row).for_each(|message| put_bytes(&mut bytes, 1, message));
     ByteArray::from(bytes)
 }
 

@@ -1,6 +1,7 @@
 //! The columns of one row group of one of a block's tables: spans, events or links.
 
 use super::parquet::{Decoded, DecodedValues};
+use super::rare::RareColumns;
 use super::reader::{Block, BlockError, Table};
 use super::schema::{ORDER, RESIDUAL};
 use crate::columns::source::attribute_column;
@@ -18,7 +19,7 @@ pub(super) struct GroupColumns<'a> {
     pub(super) block: &'a Block,
     pub(super) table: &'a Table,
     pub(super) group: usize,
-    /// Attributes without a column of their own, read when one is asked for.
+    /// Attributes that neither a column nor the table of rare ones holds, read when one is asked for.
     residual: OnceLock<AttributeTable>,
 }
 
@@ -103,11 +104,30 @@ impl<'a> GroupColumns<'a> {
         entries.iter().find(|entry| entry.key == key && entry.kind == kind.name()).map(|entry| entry.leaf.as_str())
     }
 
+    /// A rare attribute of one kind, as if it had a column.
+    fn rare_attribute(&self, key: &str, kind: ValueKind) -> Result<Option<Column<'static>>, BlockError> {
+        let Some(rare) = RareColumns::open(self.block, self.table, self.group)? else { return Ok(None) };
+        let Some(entry) = rare.find(key, kind) else { return Ok(None) };
+        decoded_column(rare.decode(entry)?, kind).map(Some).ok_or_else(|| self.table.mistyped(key))
+    }
+
+    /// An attribute without a column.
+    fn bare_attribute(&self, key: &str, kind: ValueKind) -> Result<Option<Column<'_>>, BlockError> {
+        match self.rare_attribute(key, kind)? {
+            Some(column) => Ok(Some(column)),
+            None => Ok(self.residual()?.column(key, kind).map(attribute_column)),
+        }
+    }
+
+    /// The keys of rare attributes.
+    fn rare_keys(&self) -> Result<impl Iterator<Item = String>, BlockError> {
+        let rare = RareColumns::open(self.block, self.table, self.group)?;
+        Ok(rare.into_iter().flat_map(|rare| rare.keys().map(str::to_string).collect::<Vec<_>>()))
+    }
+
     /// An attribute of one kind.
     pub(super) fn attribute(&self, key: &str, kind: ValueKind, wanted: Wanted<'_>) -> Result<Option<Column<'_>>, BlockError> {
-        let Some(leaf) = self.attribute_leaf(key, kind) else {
-            return Ok(self.residual()?.column(key, kind).map(attribute_column));
-        };
+        let Some(leaf) = self.attribute_leaf(key, kind) else { return self.bare_attribute(key, kind) };
         let Some(decoded) = self.decode(leaf, wanted)? else { return Ok(None) };
         decoded_column(decoded, kind).map(Some).ok_or_else(|| self.table.mistyped(leaf))
     }
@@ -144,7 +164,12 @@ impl<'a> GroupColumns<'a> {
         let kinds = [ValueKind::Str, ValueKind::Int, ValueKind::Double, ValueKind::Bool, ValueKind::Any];
         let has = |kind: &ValueKind| {
             // A residual that cannot be read fails the query when the column is asked for.
+            let is_rare = || match RareColumns::open(self.block, self.table, self.group) {
+                Ok(rare) => rare.is_some_and(|rare| rare.find(key, *kind).is_some()),
+                Err(_) => true,
+            };
             self.attribute_leaf(key, *kind).is_some()
+                || is_rare()
                 || self.may_be_residual(key) && self.residual().map_or(true, |residual| residual.column(key, *kind).is_some())
         };
         kinds.into_iter().filter(has).collect()
@@ -153,6 +178,7 @@ impl<'a> GroupColumns<'a> {
     /// The keys of all attributes, each once.
     pub(super) fn attribute_keys(&self) -> Result<Vec<String>, BlockError> {
         let mut keys: Vec<String> = self.table.attributes().iter().map(|entry| entry.key.clone()).collect();
+        keys.extend(self.rare_keys()?);
         if !self.table.residual_keys().is_empty() {
             keys.extend(self.residual()?.columns().iter().map(|column| column.key().to_owned()));
         }
@@ -173,19 +199,20 @@ impl<'a> GroupColumns<'a> {
         } else {
             rows.iter().for_each(|row| codes.get(*row as usize).into_iter().for_each(|code| is_used[*code as usize] = true));
         }
-        let (mut ordinals, mut has_residual) = (BTreeSet::new(), false);
+        let (mut ordinals, mut has_bare) = (BTreeSet::new(), false);
         let orders = Strings::Shared(orders);
         for code in (0..orders.len() as u32).filter(|code| is_used[*code as usize]) {
             let mut order = orders.get(code);
             while let Some((element, rest)) = split_varint(order) {
-                has_residual |= element == 0;
+                has_bare |= element == 0;
                 ordinals.extend(element.checked_sub(1));
                 order = rest;
             }
         }
         let entry = |ordinal: u64| self.table.attributes().get(ordinal as usize).map(|entry| entry.key.clone()).ok_or_else(mistyped);
         let mut keys = ordinals.into_iter().map(entry).collect::<Result<Vec<_>, _>>()?;
-        if has_residual {
+        if has_bare {
+            keys.extend(self.rare_keys()?);
             keys.extend(self.residual()?.columns().iter().map(|column| column.key().to_owned()));
         }
         keys.sort_unstable();
@@ -229,7 +256,7 @@ impl<'a> GroupColumns<'a> {
     /// Rows of an attribute column that pass, from statistics alone where they suffice.
     pub(super) fn select_attribute(&self, key: &str, kind: ValueKind, condition: &dyn Condition) -> Result<Vec<u32>, BlockError> {
         let Some(leaf) = self.attribute_leaf(key, kind) else {
-            return Ok(self.residual()?.column(key, kind).map(|column| condition.rows(&attribute_column(column))).unwrap_or_default());
+            return Ok(self.bare_attribute(key, kind)?.map(|column| condition.rows(&column)).unwrap_or_default());
         };
         match kind {
             ValueKind::Str | ValueKind::Any => self.select_text(leaf, condition),

@@ -24,6 +24,7 @@ pub mod output;
 pub mod parquet;
 pub mod parts;
 mod plan;
+mod rare;
 pub mod reader;
 mod recode;
 pub mod schema;

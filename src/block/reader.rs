@@ -6,7 +6,10 @@ pub use super::footer::Table;
 use super::index::TraceIndex;
 use super::meta::{BlockMeta, FileMeta, RowGroupMeta};
 use super::parts::{PartCache, PartKind, Weighed};
-use super::schema::{CATALOGUE_FILE, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RESOURCES_FILE, SCOPES_FILE, TRACES_FILE, bloom_file};
+use super::schema::{
+    CATALOGUE_FILE, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RARE_EVENT_FILE, RARE_FILE, RARE_LINK_FILE, RESOURCES_FILE,
+    SCOPES_FILE, TRACES_FILE, bloom_file,
+};
 use super::trace_table::{GroupTraces, TraceTable, load_origins};
 use crate::columns::resources::{OriginKind, OriginTable};
 use crate::model::{BlockId, TraceId};
@@ -111,9 +114,13 @@ impl Weighed for CataloguePart {
 }
 
 /// Number of Parquet files of a block.
-pub(super) const NUM_TABLES: usize = 6;
+pub(super) const NUM_TABLES: usize = 9;
 
-const TABLE_FILES: [&str; NUM_TABLES] = [DATA_FILE, EVENTS_FILE, LINKS_FILE, TRACES_FILE, RESOURCES_FILE, SCOPES_FILE];
+const TABLE_FILES: [&str; NUM_TABLES] =
+    [DATA_FILE, EVENTS_FILE, LINKS_FILE, TRACES_FILE, RESOURCES_FILE, SCOPES_FILE, RARE_FILE, RARE_EVENT_FILE, RARE_LINK_FILE];
+
+/// Tables, each with that of its rare attributes: both may be absent, but for the first.
+const RARE_OF: [(&str, usize); 3] = [(DATA_FILE, 6), (EVENTS_FILE, 7), (LINKS_FILE, 8)];
 
 /// Positions in [`TABLE_FILES`].
 const DATA: usize = 0;
@@ -149,7 +156,7 @@ impl Block {
         block.bloom_from(first)?;
         block.catalogue_from(first)?;
         for (at, file) in TABLE_FILES.iter().enumerate() {
-            if block.has_file(file) || !matches!(at, EVENTS | LINKS) {
+            if block.has_file(file) || matches!(at, DATA | TRACES | RESOURCES | SCOPES) {
                 block.table_from(first, at)?;
             }
         }
@@ -271,6 +278,26 @@ impl Block {
     /// The table of links, if the block has any.
     pub fn links(&self) -> Result<Option<&Table>, BlockError> {
         self.has_file(LINKS_FILE).then(|| self.table(LINKS)).transpose()
+    }
+
+    /// The rare attributes of the table of spans, of events or of links, if it has any.
+    pub(super) fn rare_of(&self, table: &Table) -> Result<Option<&Table>, BlockError> {
+        let Some((_, at)) = RARE_OF.into_iter().find(|(file, _)| *file == table.file()) else { return Ok(None) };
+        if !self.has_file(TABLE_FILES[at]) {
+            return Ok(None);
+        }
+        let rare = self.table(at)?;
+        let num_rows: Vec<usize> = (0..rare.num_row_groups()).map(|group| rare.num_rows(group)).collect();
+        if rare.rare_list().fits(&num_rows) { Ok(Some(rare)) } else { Err(rare.mistyped("row")) }
+    }
+
+    /// The keys of the attributes of the table of spans, of events or of links, those without a column included; some several
+    /// times.
+    pub fn attribute_keys(&self, table: &Table) -> Result<impl Iterator<Item = String>, BlockError> {
+        let rare = self.rare_of(table)?.map_or(&[][..], |rare| &rare.rare_list().entries);
+        let columns = table.attributes().iter().map(|entry| entry.key.clone());
+        let keys = columns.chain(table.residual_keys().iter().cloned()).chain(rare.iter().map(|entry| entry.key.clone()));
+        Ok(keys.collect::<Vec<_>>().into_iter())
     }
 
     /// Where the block's files are read from.

@@ -55,7 +55,8 @@ impl<'a> CodeSpace<'a> {
         (source, start..ends[at] as usize)
     }
 
-    fn get(&self, position: u32) -> &'a [u8] {
+    /// The string at a position.
+    pub fn get(&self, position: u32) -> &'a [u8] {
         let (source, range) = self.locate(position);
         &self.strings[source].1[range]
     }

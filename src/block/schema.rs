@@ -15,6 +15,12 @@ pub const TRACES_FILE: &str = "traces.parquet";
 pub const EVENTS_FILE: &str = "events.parquet";
 /// Links, one row each, in the order of their spans; absent if there are none.
 pub const LINKS_FILE: &str = "links.parquet";
+/// Attributes of spans that too few have for a column, one row each; absent if there are none.
+pub const RARE_FILE: &str = "attributes.parquet";
+/// The same of events.
+pub const RARE_EVENT_FILE: &str = "event-attributes.parquet";
+/// The same of links.
+pub const RARE_LINK_FILE: &str = "link-attributes.parquet";
 /// Resources, one row each; a row's position is its number.
 pub const RESOURCES_FILE: &str = "resources.parquet";
 /// Instrumentation scopes, one row each; a row's position is its number.
@@ -132,7 +138,7 @@ pub mod origin {
 
 /// Leaf of the order of a row's attributes (see [`super::gather::OrderWriter`]).
 pub const ORDER: &str = "attributes_order";
-/// Leaf of the attributes that have no column of their own.
+/// Leaf of the attributes that neither a column nor the table of rare ones can hold: repeated ones, and those without a value.
 pub const RESIDUAL: &str = "attributes_residual";
 
 /// An attribute column as `conmoto.attributes` lists it; its position in the list is the ordinal in `attributes_order`.

@@ -8,8 +8,9 @@ use super::meta::FileMeta;
 use super::origins::service_names;
 use super::output::BlockSink;
 use super::plan::Plan;
+use super::rare::RareOfChunks;
 use super::recode::{CodeSpace, Recoder, i32_codes};
-use super::schema::{DATA_FILE, push_attribute_leaves, span};
+use super::schema::{DATA_FILE, RARE_FILE, push_attribute_leaves, span};
 use super::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
 use crate::columns::known::Holder;
 use crate::columns::{Chunk, Dictionary, Sparse, SparseText};
@@ -28,9 +29,9 @@ const RARE_NUMBERS: [RareNumber; 4] = [
     (span::DROPPED_LINKS, |chunk| &chunk.dropped_links),
 ];
 
-/// Writes `data.parquet`.
-pub(super) fn write_spans(plan: &Plan<'_>, sink: &dyn BlockSink, catalogue: &mut CatalogueWriter) -> Result<FileMeta, ParquetError> {
-    let attributes = AttributePlan::new(plan.sources.iter().map(|chunk| &chunk.attributes).collect());
+/// Writes `data.parquet` and, if there are rare attributes, the table of these.
+pub(super) fn write_spans(plan: &Plan<'_>, sink: &dyn BlockSink, catalogue: &mut CatalogueWriter) -> Result<Vec<FileMeta>, ParquetError> {
+    let attributes = AttributePlan::new(plan.sources.iter().map(|chunk| &chunk.attributes).collect(), plan.num_spans());
     let rare = RareColumns::of(plan.sources);
     let mut leaves = dense_leaves();
     rare.push_leaves(&mut leaves);
@@ -43,16 +44,21 @@ pub(super) fn write_spans(plan: &Plan<'_>, sink: &dyn BlockSink, catalogue: &mut
         attributes: &attributes,
         scratch: Scatter::default(),
     };
+    let groups: Vec<_> = (0..plan.num_groups()).map(|group| plan.rows_of(group)).collect();
+    let mut rare_attributes = RareOfChunks::start(sink, RARE_FILE, &attributes, plan.row_map, groups, plan.num_spans())?;
     for group in 0..plan.num_groups() {
+        rare_attributes.write_next()?;
         let mut out = table.row_group()?;
         writer.dense(group, &mut out)?;
         writer.rare(&rare, group, &mut out)?;
         writer.attributes(group, &mut out)?;
         out.finish()?;
     }
-    catalogue.add_table(Holder::Span, table.take_collected(), &attributes.choice.residual_keys);
+    let mut collected = table.take_collected();
+    let rare_file = rare_attributes.finish(&mut collected)?;
+    catalogue.add_table(Holder::Span, collected, &attributes.choice.residual_keys);
     table.take_counted().into_iter().for_each(|counter| catalogue.add_span_counts(counter));
-    table.finish()
+    Ok(rare_file.into_iter().chain([table.finish()?]).collect())
 }
 
 /// The leaves that every span has a value in, and that of orphans' parents.

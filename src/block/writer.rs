@@ -81,7 +81,7 @@ pub(super) fn write_in_groups(input: &BlockInput<'_>, group_rows: usize) -> Resu
     let plan = Plan { sources: input.sources, arrangement: &arrangement, row_map: &row_map, resources: &resources, scopes: &scopes };
     let sink = MemoryFiles::default();
     let mut catalogue = CatalogueWriter::new(plan.num_spans());
-    let mut listed = vec![write_spans(&plan, &sink, &mut catalogue)?];
+    let mut listed = write_spans(&plan, &sink, &mut catalogue)?;
     let details = write_details(&plan, &sink, &mut catalogue)?;
     listed.extend(details.files);
     listed.push(write_traces(&plan, &details.counts, &sink)?);

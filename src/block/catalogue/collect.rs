@@ -7,6 +7,7 @@
 use super::names::ColumnName;
 use crate::block::table::Cells;
 use crate::columns::ValueKind;
+use crate::columns::value::ValueRef;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use parquet::bloom_filter::Sbbf;
@@ -117,6 +118,22 @@ impl ColumnCollector {
                 let counts = counts_of(codes, entries.num as usize, self.values.is_some());
                 self.num_values += codes.len() as u64 - counts.iter().sum::<u64>();
                 self.add_entries(&entries.plain, &counts);
+            }
+        }
+    }
+
+    /// Adds values of the column's kind, texts as the bytes they are; a filter is only started if it may be.
+    pub fn add_values<'a>(&mut self, values: impl ExactSizeIterator<Item = ValueRef<'a>>, may_filter: bool) {
+        if !may_filter && !self.has_filter() {
+            self.filter = Filter::Never;
+        }
+        self.expect_texts(values.len());
+        for value in values {
+            match value {
+                ValueRef::Int(int) => self.add_int(int, 1),
+                ValueRef::Double(double) => self.add_double(double, 1),
+                ValueRef::Bool(bit) => self.add_int(i64::from(bit), 1),
+                ValueRef::Str(bytes) | ValueRef::Any(bytes) => self.add_text(bytes, 1),
             }
         }
     }

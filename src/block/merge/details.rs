@@ -1,6 +1,6 @@
 //! `events.parquet` and `links.parquet` of the output.
 
-use super::attributes::{choose, write_attributes};
+use super::attributes::{choose, finish_table, start_rare, write_attributes};
 use super::gather::{TextForm, decode_all, decode_dense, int32, write_dense_i64, write_optional_i32, write_texts};
 use super::order::{Inputs, OutputGroup};
 use super::rows::{PartBytes, TableRows, fetch_parts};
@@ -11,8 +11,9 @@ use crate::block::details::{event_leaves, link_leaves};
 use crate::block::meta::{FileMeta, RowGroupMeta};
 use crate::block::output::BlockSink;
 use crate::block::parquet::DecodedValues;
+use crate::block::rare::RareWriter;
 use crate::block::reader::Block;
-use crate::block::schema::{EVENTS_FILE, LINKS_FILE, detail, push_attribute_leaves};
+use crate::block::schema::{EVENTS_FILE, LINKS_FILE, RARE_EVENT_FILE, RARE_LINK_FILE, detail, push_attribute_leaves};
 use crate::block::table::{Cells, Leaf, RowGroup, TableWriter};
 use crate::columns::known::Holder;
 use parquet::data_type::ByteArray;
@@ -25,6 +26,9 @@ type Columns = fn(&TableRows, &[PartBytes<'_>], &mut RowGroup<'_>) -> Result<(),
 pub(super) struct DetailMerge {
     table: TableWriter,
     attributes: AttributeChoice,
+    rare_attributes: Option<RareWriter>,
+    /// Rows written.
+    num_rows: usize,
     of: TableOf,
     /// Writes the columns between span row and attributes.
     columns: Columns,
@@ -34,21 +38,21 @@ impl DetailMerge {
     /// The table of events, if any input has one.
     pub fn start_events(sink: &dyn BlockSink, inputs: &[Arc<Block>]) -> Result<Option<Self>, MergeError> {
         let has_rows = any_rows(inputs, |group| group.num_events);
-        let start = || Self::start(sink, inputs, EVENTS_FILE, "event", event_leaves(), Block::events, write_events);
+        let start = || Self::start(sink, inputs, (EVENTS_FILE, RARE_EVENT_FILE), "event", event_leaves(), Block::events, write_events);
         has_rows.then(start).transpose()
     }
 
     /// The table of links, if any input has one.
     pub fn start_links(sink: &dyn BlockSink, inputs: &[Arc<Block>]) -> Result<Option<Self>, MergeError> {
         let has_rows = any_rows(inputs, |group| group.num_links);
-        let start = || Self::start(sink, inputs, LINKS_FILE, "link", link_leaves(), Block::links, write_links);
+        let start = || Self::start(sink, inputs, (LINKS_FILE, RARE_LINK_FILE), "link", link_leaves(), Block::links, write_links);
         has_rows.then(start).transpose()
     }
 
     fn start(
         sink: &dyn BlockSink,
         inputs: &[Arc<Block>],
-        file: &str,
+        (file, rare_file): (&str, &str),
         prefix: &str,
         mut leaves: Vec<Leaf>,
         of: TableOf,
@@ -58,7 +62,8 @@ impl DetailMerge {
         let metadata = push_attribute_leaves(&mut leaves, prefix, &attributes);
         let leaves: Vec<Leaf> = leaves.into_iter().map(Leaf::packed).collect();
         let table = TableWriter::new(sink, file, &leaves, metadata)?.collecting(&leaves, num_spans(inputs));
-        Ok(DetailMerge { table, attributes, of, columns })
+        let rare_attributes = start_rare(sink, rare_file, &attributes, inputs)?;
+        Ok(DetailMerge { table, attributes, rare_attributes, num_rows: 0, of, columns })
     }
 
     /// Writes the rows of a row group of spans, if there are any.
@@ -71,13 +76,14 @@ impl DetailMerge {
         let first = i64::from(group.first_row);
         write_span_rows(rows, &parts, first..first + i64::from(group.num_spans()), &mut out)?;
         (self.columns)(rows, &parts, &mut out)?;
-        write_attributes(&self.attributes, rows, &parts, &mut out)?;
+        let rare = self.rare_attributes.as_mut().map(|table| (table, self.num_rows));
+        write_attributes(&self.attributes, rows, &parts, &mut out, rare)?;
+        self.num_rows += rows.num_rows;
         Ok(out.finish()?)
     }
 
-    pub fn finish(mut self, holder: Holder, catalogue: &mut CatalogueWriter) -> Result<FileMeta, MergeError> {
-        catalogue.add_table(holder, self.table.take_collected(), &self.attributes.residual_keys);
-        Ok(self.table.finish()?)
+    pub fn finish(self, holder: Holder, catalogue: &mut CatalogueWriter) -> Result<Vec<FileMeta>, MergeError> {
+        finish_table(self.table, self.rare_attributes, &self.attributes, holder, catalogue)
     }
 }
 

@@ -65,10 +65,10 @@ pub(super) fn gather<T: Copy>(rows: &TableRows, parts: &[Option<PartValues<T>>])
 }
 
 /// Puts values that every row has in order.
-pub(super) fn gather_dense<T: Copy>(rows: &TableRows, parts: &[Vec<T>]) -> Vec<T> {
+pub(super) fn gather_dense<T: Copy>(rows: &TableRows, parts: &[impl AsRef<[T]>]) -> Vec<T> {
     let mut out = Vec::with_capacity(rows.num_rows);
     for run in &rows.runs {
-        out.extend_from_slice(&parts[run.part][rows.within(run)]);
+        out.extend_from_slice(&parts[run.part].as_ref()[rows.within(run)]);
     }
     out
 }

@@ -15,6 +15,7 @@ mod attributes;
 mod details;
 mod gather;
 mod ids;
+mod moved;
 mod order;
 mod rows;
 mod shared;
@@ -235,9 +236,10 @@ impl<'a> Output<'a> {
 
     fn finish(self, inputs: &[Arc<Block>]) -> Result<(Vec<FileMeta>, Vec<RowGroupMeta>, u32), MergeError> {
         let mut catalogue = CatalogueWriter::new(num_spans(inputs));
-        let mut files = vec![self.spans.finish(&mut catalogue)?, self.summaries.finish()?];
+        let mut files = self.spans.finish(&mut catalogue)?;
+        files.push(self.summaries.finish()?);
         for (holder, details) in [(Holder::Event, self.events), (Holder::Link, self.links)] {
-            files.extend(details.map(|details| details.finish(holder, &mut catalogue)).transpose()?);
+            files.extend(details.map(|details| details.finish(holder, &mut catalogue)).transpose()?.into_iter().flatten());
         }
         catalogue.add_origins(Holder::Resource, self.origins.resources.entries());
         catalogue.add_origins(Holder::Instrumentation, self.origins.scopes.entries());

@@ -1,6 +1,6 @@
 //! `data.parquet` of the output.
 
-use super::attributes::{choose, write_attributes};
+use super::attributes::{choose, finish_table, start_rare, write_attributes};
 use super::gather::{
     TextForm, decode_all, decode_dense, gather, gather_dense, int32, int64, part_values, write_dense_i32, write_dense_i64, write_numbers,
     write_optional_i32, write_texts,
@@ -14,9 +14,10 @@ use crate::block::dictionary_chunk::Entries;
 use crate::block::meta::FileMeta;
 use crate::block::origins::{Origins, service_names};
 use crate::block::output::BlockSink;
+use crate::block::rare::RareWriter;
 use crate::block::reader::Block;
 use crate::block::recode::i32_codes;
-use crate::block::schema::{DATA_FILE, push_attribute_leaves, span};
+use crate::block::schema::{DATA_FILE, RARE_FILE, push_attribute_leaves, span};
 use crate::block::spans::{RareColumns, dense_leaves, write_coded};
 use crate::block::table::{Cells, Leaf, RowGroup, TableWriter};
 use crate::columns::known::Holder;
@@ -27,6 +28,7 @@ pub(super) struct SpanMerge {
     table: TableWriter,
     rare: RareColumns,
     attributes: AttributeChoice,
+    rare_attributes: Option<RareWriter>,
 }
 
 impl SpanMerge {
@@ -39,7 +41,8 @@ impl SpanMerge {
         let metadata = push_attribute_leaves(&mut leaves, "span", &attributes);
         let leaves: Vec<Leaf> = leaves.into_iter().map(Leaf::packed).collect();
         let table = TableWriter::new(sink, DATA_FILE, &leaves, metadata)?.collecting(&leaves, num_spans(inputs)).counting_spans();
-        Ok(SpanMerge { table, rare, attributes })
+        let rare_attributes = start_rare(sink, RARE_FILE, &attributes, inputs)?;
+        Ok(SpanMerge { table, rare, attributes, rare_attributes })
     }
 
     pub fn write(&mut self, inputs: &Inputs, group: &OutputGroup, origins: &MergedOrigins) -> Result<(), MergeError> {
@@ -67,14 +70,14 @@ impl SpanMerge {
         for leaf in self.rare.numbers() {
             write_optional_i32(rows, &parts, leaf, &mut out)?;
         }
-        write_attributes(&self.attributes, rows, &parts, &mut out)?;
+        let rare = self.rare_attributes.as_mut().map(|table| (table, group.first_row as usize));
+        write_attributes(&self.attributes, rows, &parts, &mut out, rare)?;
         Ok(out.finish()?)
     }
 
-    pub fn finish(mut self, catalogue: &mut CatalogueWriter) -> Result<FileMeta, MergeError> {
-        catalogue.add_table(Holder::Span, self.table.take_collected(), &self.attributes.residual_keys);
+    pub fn finish(mut self, catalogue: &mut CatalogueWriter) -> Result<Vec<FileMeta>, MergeError> {
         self.table.take_counted().into_iter().for_each(|counter| catalogue.add_span_counts(counter));
-        Ok(self.table.finish()?)
+        finish_table(self.table, self.rare_attributes, &self.attributes, Holder::Span, catalogue)
     }
 }
 

@@ -3,7 +3,6 @@
 use super::columns::{FIXED, KINDS, check_column, check_plain_leaves, keys, with_unique_ids};
 use super::support::{Expected, Memory, chunks_of, expected, open, open_files, write};
 use super::{attribute, check_meta, check_structure, check_trace, group_rows, nth_span, request_of, rows_of_group, runs};
-use crate::block::arrange::ROW_GROUP_ROWS;
 use crate::block::merge::{MergeError, MergeInput, merge_in_groups};
 use crate::block::meta::BlockMeta;
 use crate::block::output::MemoryFiles;
@@ -154,49 +153,55 @@ fn many_keys(first: u64, traces: std::ops::Range<u64>) -> Vec<Vec<Sent>> {
     vec![vec![request_of(spans.collect())]]
 }
 
+/// Adds an attribute of each kind to every span of so many; keys begin with `prefix`.
+fn with_each_kind(mut runs: Vec<Vec<Sent>>, prefix: &str, of_one: usize) -> Vec<Vec<Sent>> {
+    let sent = &mut runs[0][0];
+    let spans = &mut sent.message.resource_spans[0].scope_spans[0].spans;
+    for (n, span) in spans.iter_mut().enumerate().filter(|(n, _)| n % of_one == 0) {
+        let values = [
+            ("text", Value::StringValue(format!("text {}", n % 5))),
+            ("unique", Value::StringValue(format!("text {n}"))),
+            ("int", Value::IntValue(n as i64 - 100)),
+            ("double", Value::DoubleValue(n as f64 / 3.0)),
+            ("bool", Value::BoolValue(n % 3 == 0)),
+            ("bytes", Value::BytesValue(vec![n as u8 % 7])),
+            ("unique bytes", Value::BytesValue(n.to_be_bytes().to_vec())),
+        ];
+        let at = n % (span.attributes.len() + 1);
+        span.attributes.splice(at..at, values.map(|(name, value)| attribute(format!("{prefix} {name}"), value)));
+        span.events[0].attributes = span.attributes.clone();
+        span.links[0].attributes = span.attributes.clone();
+    }
+    sent.bytes = prost::Message::encode_to_vec(&sent.message);
+    runs
+}
+
 #[test]
-fn attributes_move_between_columns_and_residual() {
-    // Keys of the first block have most rows, so those of the second lose their columns; the third has too many itself.
-    let mixed = || [many_keys(800, 2000..2300), many_keys(1000, 2300..2900)].concat();
-    let blocks = vec![many_keys(0, 0..1200), many_keys(200, 1200..1500), mixed()];
+fn attributes_move_between_columns_and_the_table_of_rare_ones() {
+    let blocks = vec![
+        with_each_kind(many_keys(0, 0..100), "left", 1),
+        with_each_kind(many_keys(200, 100..400), "got", 5),
+        with_each_kind(many_keys(400, 400..1000), "got", 1),
+    ];
     let inputs = inputs(&blocks, 500);
-    assert!(inputs[2].data().expect("own files").leaf_names().any(|leaf| leaf == crate::block::schema::RESIDUAL));
+    let has_column = |block: &Block, key: &str| block.data().expect("own files").attributes().iter().any(|entry| entry.key == key);
+    assert!(has_column(&inputs[0], "left int") && !has_column(&inputs[1], "got int") && has_column(&inputs[2], "got int"));
+    assert!(inputs.iter().all(|block| !has_column(block, "key 1")));
     let new = merge(&inputs, 700);
     check_all(&new, &blocks, 700).expect("as it was sent");
     let chunks = chunks_of(&blocks.concat());
     let block = open(&new);
-    assert_eq!(block.data().expect("own files").attributes().len(), 300);
-    for key in ["key 0", "key 199", "key 250", "key 499", "key 801", "key 1002", "key 1299"] {
+    assert!(!has_column(&block, "left int") && has_column(&block, "got int"));
+    for key in ["left text", "left unique", "left int", "left double", "left bool", "left bytes", "got text", "got unique bytes", "key 401"]
+    {
         for kind in KINDS {
             check_column(&chunks, &block, ColumnId::Attribute { key, kind }).expect("as it was sent");
         }
     }
-    // The second block alone gets its columns back.
-    let only = open(&merge(&[Arc::clone(&inputs[1])], 700));
-    assert!(only.data().expect("own files").attributes().iter().any(|entry| entry.key == "key 499"));
-}
-
-#[test]
-fn residual_attributes_get_columns_again() {
-    // Alone, the blocks have more keys than columns; their common keys are most-filled together.
-    let with_common = |range: std::ops::Range<u64>, own: u64| {
-        let mut runs = many_keys(own, range);
-        for span in runs[0][0].message.resource_spans[0].scope_spans[0].spans.iter_mut().take(1) {
-            span.attributes.extend((0..40).map(|n| attribute(format!("common {n}"), Value::IntValue(n))));
-        }
-        let message = runs[0][0].message.clone();
-        runs[0][0] = Sent { bytes: prost::Message::encode_to_vec(&message), message };
-        runs
-    };
-    let blocks: Vec<_> = (0..3u64).map(|n| with_common(n * 310..n * 310 + 310, n * 1000)).collect();
-    let inputs = inputs(&blocks, ROW_GROUP_ROWS);
-    let has_column = |block: &Block| block.data().expect("own files").attributes().iter().any(|entry| entry.key == "common 7");
-    assert!(inputs.iter().all(|block| !has_column(block)), "the key should be residual in each input");
-    let new = merge(&inputs, ROW_GROUP_ROWS);
-    check_all(&new, &blocks, ROW_GROUP_ROWS).expect("as it was sent");
-    let block = open(&new);
-    let chunks = chunks_of(&blocks.concat());
-    check_column(&chunks, &block, ColumnId::Attribute { key: "common 7", kind: KINDS[1] }).expect("as it was sent");
+    // Merged alone, the first block has its columns again.
+    let alone = merge(&inputs[..1], 300);
+    assert!(has_column(&open(&alone), "left int"));
+    check_all(&alone, &blocks[..1], 300).expect("as it was sent");
 }
 
 #[test]

@@ -36,8 +36,7 @@ pub(super) fn all(snapshot: &Snapshot, params: &TagParams) -> Result<Names, Quer
         add_origins(&mut names, "resource", block.resources()?.entries());
         add_origins(&mut names, "instrumentation", block.scopes()?.entries());
         for (scope, table) in block_tables(block)? {
-            let keys = table.attributes().iter().map(|entry| entry.key.clone());
-            names.entry(scope).or_default().extend(keys.chain(table.residual_keys().iter().cloned()));
+            names.entry(scope).or_default().extend(block.attribute_keys(table)?);
         }
     }
     Ok(names)
@@ -95,8 +94,8 @@ fn span_keys(units: &Units<'_>, unit: UnitId) -> Result<BTreeSet<String>, QueryE
     Ok(match unit {
         UnitId::Chunk(at) => units.snapshot().chunks[at].attributes.columns().iter().map(|column| column.key().to_string()).collect(),
         UnitId::Group(block, _) => {
-            let table = units.snapshot().blocks[block].data()?;
-            table.attributes().iter().map(|entry| entry.key.clone()).chain(table.residual_keys().iter().cloned()).collect()
+            let block = &units.snapshot().blocks[block];
+            block.attribute_keys(block.data()?)?.collect()
         }
     })
 }

@@ -1,0 +1,211 @@
+//! Reading rare attributes: one of a row group, or all of some of its rows.
+
+use super::{POSITION, ROW, RareList, ValueLeaf};
+use crate::block::parquet::{ColumnReader, Decoded, DecodedValues, FetchedRanges};
+use crate::block::reader::{Block, BlockError, Table};
+use crate::columns::ValueKind;
+use crate::columns::value::ValueRef;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// The rare attributes of a row group of a table of spans, events or links.
+pub struct RareColumns<'a> {
+    block: &'a Block,
+    /// The table of rare attributes.
+    table: &'a Table,
+    list: &'a RareList,
+    /// The row group of the table that the attributes are of, and its first row.
+    group: usize,
+    first_row: usize,
+}
+
+impl<'a> RareColumns<'a> {
+    /// Those of a row group of `table`; `None` if it has none. Waits for the store the first time.
+    pub fn open(block: &'a Block, table: &Table, group: usize) -> Result<Option<Self>, BlockError> {
+        let Some(rare) = block.rare_of(table)? else { return Ok(None) };
+        let first_row = (0..group).map(|group| table.num_rows(group)).sum();
+        Ok(Some(RareColumns { block, table: rare, list: rare.rare_list(), group, first_row }))
+    }
+
+    /// The number of an attribute that the row group has.
+    pub fn find(&self, key: &str, kind: ValueKind) -> Option<usize> {
+        self.list.find(self.group, key, kind)
+    }
+
+    /// The keys of the attributes that the row group has; one with values of several kinds several times.
+    pub fn keys(&self) -> impl Iterator<Item = &'a str> {
+        self.list.entries_of(self.group).map(|entry| self.list.entries[entry].key.as_str())
+    }
+
+    /// The keys of all attributes of the table, by number.
+    pub fn all_keys(&self) -> impl Iterator<Item = &'a str> {
+        self.list.entries.iter().map(|entry| entry.key.as_str())
+    }
+
+    /// An attribute as if it had a column of its own, by its number: rows are counted from the row group's first.
+    pub fn decode(&self, entry: usize) -> Result<Decoded, BlockError> {
+        let wanted = self.list.rows(self.group, entry);
+        let own = self.own_group()?;
+        let leaf = self.leaf_of(entry)?;
+        let (rows, values) = (self.column(own, ROW)?, self.column(own, leaf.name())?);
+        let ranges = [&rows, &values].into_iter().flat_map(|column| column.bytes_of_rows(wanted.clone()));
+        let fetched = self.fetch(ranges.collect())?;
+        let decode = |column: &ColumnReader| column.decode_rows(&fetched, wanted.clone()).map_err(|error| self.table.damage(&error));
+        let rows = self.rows_of(decode(&rows)?)?;
+        let Decoded { rows: present, values } = decode(&values)?;
+        if present.is_some_and(|present| present.len() != rows.len()) || !rows.is_sorted() {
+            return Err(self.table.mistyped(leaf.name()));
+        }
+        Ok(Decoded { rows: Some(rows), values })
+    }
+
+    fn own_group(&self) -> Result<usize, BlockError> {
+        self.list.own_group(self.group).ok_or_else(|| self.table.mistyped(ROW))
+    }
+
+    fn leaf_of(&self, entry: usize) -> Result<ValueLeaf, BlockError> {
+        let entry = self.list.entries.get(entry).ok_or_else(|| self.table.mistyped(ROW))?;
+        Ok(ValueLeaf::of(entry.kind().ok_or_else(|| self.table.mistyped(&entry.key))?, entry.unique))
+    }
+
+    fn column(&self, own: usize, leaf: &str) -> Result<ColumnReader, BlockError> {
+        self.table.column(own, leaf)?.ok_or_else(|| self.table.mistyped(leaf))
+    }
+
+    fn fetch(&self, mut ranges: Vec<Range<u64>>) -> Result<FetchedRanges, BlockError> {
+        ranges.sort_unstable_by_key(|range| range.start);
+        self.table.fetch(self.block.files(), ranges)
+    }
+
+    /// Row numbers counted from the row group's first.
+    fn rows_of(&self, decoded: Decoded) -> Result<Vec<u32>, BlockError> {
+        let Decoded { rows: None, values: DecodedValues::Int32(rows) } = decoded else { return Err(self.table.mistyped(ROW)) };
+        let first = self.first_row as u32;
+        Ok(rows.into_iter().map(|row| (row as u32).wrapping_sub(first)).collect())
+    }
+}
+
+/// A rare attribute of one of some rows.
+#[derive(Clone, Copy)]
+pub struct RareRead {
+    /// The number of the attribute.
+    pub entry: u32,
+    /// The row, counted from the first of the range.
+    pub row: u32,
+    /// Which of the row's attributes without a column it is, from 0.
+    pub position: u32,
+    /// The position of its value among those of its leaf.
+    value: u32,
+}
+
+/// All rare attributes of a range of rows.
+#[derive(Default)]
+pub struct RareRows {
+    /// By row and position.
+    pub cells: Vec<RareRead>,
+    leaf_of: Vec<Option<ValueLeaf>>,
+    values: BTreeMap<ValueLeaf, DecodedValues>,
+}
+
+impl RareRows {
+    /// Those of a range of rows of a row group of `table`, counted from its first.
+    pub fn read(block: &Block, table: &Table, group: usize, rows: &Range<usize>) -> Result<Self, BlockError> {
+        match RareColumns::open(block, table, group)? {
+            Some(columns) if columns.list.own_group(group).is_some() => Self::of(&columns, rows),
+            _ => Ok(RareRows::default()),
+        }
+    }
+
+    fn of(columns: &RareColumns<'_>, rows: &Range<usize>) -> Result<Self, BlockError> {
+        let mut read = RareRows::default();
+        let wanted = read.find(columns, rows)?;
+        if !wanted.is_empty() {
+            read.read_values(columns, &wanted)?;
+            read.cells.sort_unstable_by_key(|cell| u64::from(cell.row) << 32 | u64::from(cell.position));
+        }
+        Ok(read)
+    }
+
+    /// Makes a cell of each attribute that one of the rows has; returns the cells' rows in the table, ascending.
+    fn find(&mut self, columns: &RareColumns<'_>, rows: &Range<usize>) -> Result<Vec<u32>, BlockError> {
+        let own = columns.own_group()?;
+        let column = columns.column(own, ROW)?;
+        let fetched = columns.fetch(column.bytes_of_all())?;
+        let all = columns.rows_of(column.decode_all(&fetched).map_err(|error| columns.table.damage(&error))?)?;
+        let mut wanted = Vec::new();
+        for entry in columns.list.entries_of(columns.group) {
+            let of_entry = columns.list.rows(columns.group, entry);
+            let values = all.get(of_entry.clone()).ok_or_else(|| columns.table.mistyped(ROW))?;
+            let first = values.partition_point(|&row| (row as usize) < rows.start);
+            for (at, row) in values.iter().enumerate().skip(first).take_while(|(_, row)| (**row as usize) < rows.end) {
+                let row = row.checked_sub(rows.start as u32).ok_or_else(|| columns.table.mistyped(ROW))?;
+                self.cells.push(RareRead { entry: entry as u32, row, position: 0, value: 0 });
+                wanted.push((of_entry.start + at) as u32);
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn read_values(&mut self, columns: &RareColumns<'_>, wanted: &[u32]) -> Result<(), BlockError> {
+        self.leaf_of = vec![None; columns.list.entries.len()];
+        for entry in columns.list.entries_of(columns.group) {
+            self.leaf_of[entry] = Some(columns.leaf_of(entry)?);
+        }
+        // The rows of each leaf's values.
+        let mut by_leaf: BTreeMap<ValueLeaf, Vec<u32>> = BTreeMap::new();
+        for (cell, row) in self.cells.iter_mut().zip(wanted) {
+            let Some(leaf) = self.leaf_of[cell.entry as usize] else { continue };
+            let rows = by_leaf.entry(leaf).or_default();
+            cell.value = rows.len() as u32;
+            rows.push(*row);
+        }
+        let own = columns.own_group()?;
+        let position = columns.column(own, POSITION)?;
+        let leaves = by_leaf.iter().map(|(leaf, rows)| Ok((*leaf, rows, columns.column(own, leaf.name())?)));
+        let leaves = leaves.collect::<Result<Vec<_>, BlockError>>()?;
+        let ranges = leaves.iter().flat_map(|(_, rows, column)| column.bytes_of_some(rows)).chain(position.bytes_of_some(wanted));
+        let fetched = columns.fetch(ranges.collect())?;
+        let decode = |column: &ColumnReader, rows: &[u32], leaf: &str| {
+            let decoded = column.decode_some(&fetched, rows).map_err(|error| columns.table.damage(&error))?;
+            let is_complete = decoded.rows.is_some_and(|present| present.len() == rows.len()) && decoded.values.len() == rows.len();
+            if is_complete { Ok(decoded.values) } else { Err(columns.table.mistyped(leaf)) }
+        };
+        let DecodedValues::Int32(positions) = decode(&position, wanted, POSITION)? else { return Err(columns.table.mistyped(POSITION)) };
+        self.cells.iter_mut().zip(positions).for_each(|(cell, position)| cell.position = position as u32);
+        for (leaf, rows, column) in leaves {
+            self.values.insert(leaf, decode(&column, rows, leaf.name())?);
+        }
+        Ok(())
+    }
+
+    /// The attributes of a row, by their positions.
+    pub fn of_row(&self, row: u32) -> &[RareRead] {
+        let first = self.cells.partition_point(|cell| cell.row < row);
+        let len = self.cells[first..].iter().take_while(|cell| cell.row == row).count();
+        &self.cells[first..first + len]
+    }
+
+    /// The values that the cell's value is among, with its position there.
+    pub fn values_of(&self, cell: &RareRead) -> Option<(&DecodedValues, usize)> {
+        let leaf = (*self.leaf_of.get(cell.entry as usize)?)?;
+        Some((self.values.get(&leaf)?, cell.value as usize))
+    }
+
+    /// The value of a cell; `None` if the file holds one of another kind.
+    pub fn value(&self, cell: &RareRead) -> Option<ValueRef<'_>> {
+        let leaf = (*self.leaf_of.get(cell.entry as usize)?)?;
+        let (values, at) = self.values_of(cell)?;
+        match values {
+            DecodedValues::Int64(values) => values.get(at).map(|value| ValueRef::Int(*value)),
+            DecodedValues::Double(values) => values.get(at).map(|value| ValueRef::Double(*value)),
+            DecodedValues::Bool(values) => values.get(at).map(|value| ValueRef::Bool(*value)),
+            DecodedValues::Codes(codes, strings) => {
+                let code = *codes.get(at)? as usize;
+                let start = if code == 0 { 0 } else { *strings.0.get(code - 1)? as usize };
+                let bytes = strings.1.get(start..*strings.0.get(code)? as usize)?;
+                Some(if matches!(leaf, ValueLeaf::Text | ValueLeaf::UniqueText) { ValueRef::Str(bytes) } else { ValueRef::Any(bytes) })
+            }
+            _ => None,
+        }
+    }
+}
