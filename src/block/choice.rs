@@ -13,7 +13,7 @@ const FEW_ATTRIBUTES: usize = if cfg!(test) { 4 } else { 128 };
 /// Where attributes are many, one that fewer rows have than one in so many gets no column: it costs 1.2 ns a row to write and
 /// 600 bytes a row group, and each combination of columns is an order of attributes of its own. (1.5 M spans with 800 keys:
 /// 5.6 columns a span filled of 300, 88 bytes a span; with the rare ones apart 57.)
-const ROWS_OF_ONE: usize = if cfg!(test) { 4 } else { 32 };
+const ROWS_OF_ONE: usize = if cfg!(test) { 4 } else { 16 };
 
 /// Above this share of distinct values strings are stored plain (shared/design.md §3).
 const MOSTLY_UNIQUE: f64 = 0.6;

@@ -2,6 +2,7 @@
 
 use super::choice::{AttributeChoice, AttributeCounts, Place};
 use super::dictionary_chunk::Entries;
+use super::hybrid::bit_width;
 use super::recode::{CodeSpace, Recoder, number_codes};
 use super::table::Cells;
 use crate::columns::value::KeyValueRef;
@@ -90,6 +91,9 @@ pub struct Scatter {
 
 const NO_VALUE: u32 = u32::MAX;
 
+/// Integers of no more different values have a dictionary in any case: conditions are asked of that first.
+const FEW_INTS: usize = 1024;
+
 impl Scatter {
     fn start(&mut self, num_rows: usize) {
         self.positions.clear();
@@ -170,9 +174,18 @@ pub fn attribute_cells<R>(
     }
 }
 
-/// Codes and dictionary of integers; `None` if they mostly differ.
+/// Codes and dictionary of integers; `None` if they mostly differ, or are so near each other that differences take less.
 pub fn int_codes(values: &[i64]) -> Option<(Vec<u32>, Entries)> {
     let (codes, distinct) = number_codes(values.iter().map(|&value| value as u64))?;
+    if distinct.len() > FEW_INTS {
+        let (min, max) = values.iter().fold((i64::MAX, i64::MIN), |(min, max), &value| (min.min(value), max.max(value)));
+        // The difference of two may have either sign.
+        let delta_bits = values.len() * (65 - max.wrapping_sub(min).leading_zeros() as usize);
+        let dictionary_bits = distinct.len() * 64 + values.len() * usize::from(bit_width(distinct.len() as u32));
+        if delta_bits < dictionary_bits {
+            return None;
+        }
+    }
     let mut entries = Entries::fixed(distinct.iter().map(|pattern| pattern.to_le_bytes()));
     let values = || distinct.iter().map(|&pattern| pattern as i64);
     entries.int_bounds = values().min().zip(values().max());

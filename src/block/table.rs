@@ -181,11 +181,7 @@ impl TableWriter {
     pub fn new(sink: &dyn BlockSink, file: &str, leaves: &[Leaf], metadata: Vec<(&str, String)>) -> Result<Self, ParquetError> {
         let fields = leaves.iter().map(|leaf| leaf.to_type().map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         let schema = Type::group_type_builder("conmoto").with_fields(fields).build()?;
-        let mut builder = WriterProperties::builder()
-            .set_created_by(concat!("conmoto ", env!("CARGO_PKG_VERSION")).to_string())
-            .set_data_page_row_count_limit(PAGE_ROWS)
-            .set_write_page_header_statistics(false)
-            .set_max_row_group_row_count(None)
+        let mut builder = common_properties()
             .set_key_value_metadata(Some(metadata.into_iter().map(|(key, value)| KeyValue::new(key.to_string(), value)).collect()));
         for leaf in leaves {
             builder = leaf.apply(builder)?;
@@ -200,6 +196,13 @@ impl TableWriter {
     pub fn collecting(mut self, leaves: &[Leaf], num_spans: usize) -> Self {
         let collector = |leaf: &Leaf| leaf.catalogued.clone().map(|name| ColumnCollector::new(name, num_spans));
         self.collectors = leaves.iter().map(collector).collect();
+        self
+    }
+
+    /// Has trigrams of texts collected, too: for a block that stays.
+    pub fn with_trigrams(mut self) -> Self {
+        let collectors = std::mem::take(&mut self.collectors);
+        self.collectors = collectors.into_iter().map(|collector| collector.map(ColumnCollector::with_trigrams)).collect();
         self
     }
 
@@ -288,6 +291,24 @@ impl RowGroup<'_> {
     }
 }
 
+/// What all columns of all tables have in common.
+fn common_properties() -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        .set_created_by(concat!("conmoto ", env!("CARGO_PKG_VERSION")).to_string())
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_write_page_header_statistics(false)
+        .set_max_row_group_row_count(None)
+}
+
+fn delta_properties() -> WriterProperties {
+    common_properties()
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::DELTA_BINARY_PACKED)
+        .set_compression(Compression::UNCOMPRESSED)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .build()
+}
+
 /// A chunk of values, as the `parquet` crate encodes them.
 fn encode_values(
     column: &ColumnDescPtr,
@@ -297,7 +318,10 @@ fn encode_values(
 ) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
     let mut chunk = Vec::new();
     let pages = Box::new(CheckedPages::new(&mut chunk));
-    let mut writer = get_column_writer(Arc::clone(column), Arc::clone(properties), pages);
+    // Integers for which a dictionary would not pay ([`super::gather::int_codes`]).
+    let is_scattered = matches!(cells, Cells::I64(_)) && properties.dictionary_enabled(column.path());
+    let properties = if is_scattered { Arc::new(delta_properties()) } else { Arc::clone(properties) };
+    let mut writer = get_column_writer(Arc::clone(column), properties, pages);
     match (&mut writer, cells) {
         (ColumnWriter::Int32ColumnWriter(writer), Cells::I32(values)) => writer.write_batch(values, levels, None)?,
         (ColumnWriter::Int64ColumnWriter(writer), Cells::I64(values)) => writer.write_batch(values, levels, None)?,

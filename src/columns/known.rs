@@ -18,8 +18,14 @@ pub enum Holder {
     Link,
 }
 
+/// Texts of which it is known that some bytes are in none of them.
+pub trait Parts {
+    /// False if certainly none of the texts contains these bytes.
+    fn may_hold(&self, part: &[u8]) -> bool;
+}
+
 /// Texts of which it is known that others are not among them.
-pub trait TextSet {
+pub trait TextSet: Parts {
     /// False if the text is certainly not among them.
     fn may_contain(&self, text: &[u8]) -> bool;
 }

@@ -5,6 +5,7 @@
 //! values are counted while they are few.
 
 use super::names::ColumnName;
+use super::trigrams::Trigrams;
 use crate::block::table::Cells;
 use crate::columns::ValueKind;
 use crate::columns::value::ValueRef;
@@ -49,6 +50,9 @@ pub struct ColumnCollector {
     pub(super) has_nan: bool,
     filter: Filter,
     filter_bytes: usize,
+    /// Whether trigrams are wanted once the values are too many to be listed.
+    wants_trigrams: bool,
+    pub(super) trigrams: Option<Box<Trigrams>>,
 }
 
 /// The texts of a column of many.
@@ -85,7 +89,20 @@ impl ColumnCollector {
             has_nan: false,
             filter: Filter::NotYet,
             filter_bytes: prev_power_of_two(num_spans / 4).clamp(*FILTER_BYTES.start(), *FILTER_BYTES.end()),
+            wants_trigrams: false,
+            trigrams: None,
         }
+    }
+
+    /// The same with the trigrams of texts, where these are too many to be listed: in blocks that stay, since they cost about a
+    /// nanosecond a byte.
+    pub fn with_trigrams(self) -> Self {
+        let is_text = self.is_text();
+        ColumnCollector { wants_trigrams: is_text, ..self }
+    }
+
+    fn is_text(&self) -> bool {
+        matches!(self.name, ColumnName::Name | ColumnName::StatusMessage | ColumnName::Attribute { kind: ValueKind::Str, .. })
     }
 
     /// Whether it has a filter under construction.
@@ -189,6 +206,9 @@ impl ColumnCollector {
         if let Filter::Of(filter) = &mut self.filter {
             filter.insert(text);
         }
+        if let Some(trigrams) = &mut self.trigrams {
+            trigrams.add(text);
+        }
     }
 
     fn count_value(&mut self, value: &[u8], count: u64) {
@@ -212,8 +232,11 @@ impl ColumnCollector {
     /// The values have become too many to be listed: from now on texts go to a filter.
     fn stop_listing(&mut self) {
         let Some(values) = self.values.take() else { return };
-        let is_text =
-            matches!(self.name, ColumnName::Name | ColumnName::StatusMessage | ColumnName::Attribute { kind: ValueKind::Str, .. });
+        let is_text = self.is_text();
+        if self.wants_trigrams {
+            let trigrams = self.trigrams.insert(Box::default());
+            values.keys().for_each(|text| trigrams.add(text));
+        }
         self.filter = match self.filter {
             Filter::NotYet if is_text => {
                 let mut filter = Sbbf::new_with_num_of_bytes(self.filter_bytes);

@@ -130,6 +130,10 @@ pub(super) struct ColumnMessage {
     /// A split-block Bloom filter over the texts, as Parquet has them: the bitset.
     #[prost(bytes = "vec", tag = "12")]
     pub filter: Vec<u8>,
+    /// Trigrams of the texts: bit `n` (of byte `n / 8`, from the least) is set if there are three bytes whose number (little-endian)
+    /// times 0x9e3779b1 has `n` as the upper 13 of its lower 32 bits.
+    #[prost(bytes = "vec", tag = "13")]
+    pub trigrams: Vec<u8>,
 }
 
 /// Least and greatest integer.

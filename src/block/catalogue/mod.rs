@@ -14,6 +14,7 @@ mod names;
 mod read;
 #[cfg(test)]
 pub(crate) mod tests;
+mod trigrams;
 mod write;
 
 pub use collect::{ColumnCollector, MAX_FILTERS};

@@ -3,9 +3,10 @@
 use super::counts::SpanCounts;
 use super::message::{CatalogueMessage, ColumnMessage, HolderMessage, SpanCountsMessage, VERSION};
 use super::names::ColumnName;
+use super::trigrams::Trigrams;
 use super::write::{holder_number, kind_number};
 use crate::columns::ValueKind;
-use crate::columns::known::{Catalogue as View, Holder, Known, TextSet};
+use crate::columns::known::{Catalogue as View, Holder, Known, Parts, TextSet};
 use crate::columns::view::{Column, ColumnId, Rows, Strings, Values};
 use bytes::Bytes;
 use parquet::bloom_filter::Sbbf;
@@ -74,11 +75,34 @@ enum Facts {
     Texts(TextFilter),
 }
 
-struct TextFilter(Sbbf);
+struct TextFilter {
+    filter: Option<Sbbf>,
+    trigrams: Option<Trigrams>,
+}
+
+impl TextFilter {
+    fn read(message: &ColumnMessage) -> Result<Option<Self>, &'static str> {
+        if !message.filter.len().is_multiple_of(FILTER_BLOCK_BYTES) {
+            return Err("its filter is cut off");
+        }
+        let filter = (!message.filter.is_empty()).then(|| Sbbf::new(&message.filter));
+        let trigrams = match message.trigrams.is_empty() {
+            true => None,
+            false => Some(Trigrams::from_bytes(&message.trigrams).ok_or("its trigrams are cut off")?),
+        };
+        Ok((filter.is_some() || trigrams.is_some()).then_some(TextFilter { filter, trigrams }))
+    }
+}
 
 impl TextSet for TextFilter {
     fn may_contain(&self, text: &[u8]) -> bool {
-        self.0.check(text)
+        self.filter.as_ref().is_none_or(|filter| filter.check(text)) && self.may_hold(text)
+    }
+}
+
+impl Parts for TextFilter {
+    fn may_hold(&self, part: &[u8]) -> bool {
+        self.trigrams.as_ref().is_none_or(|trigrams| trigrams.may_hold(part))
     }
 }
 
@@ -218,9 +242,8 @@ impl Facts {
             let column = Column { rows: Rows::All, values: listed_values(name, message)? };
             return if column.is_empty() { Err("its values are missing") } else { Ok(Facts::Values(column)) };
         }
-        if !message.filter.is_empty() {
-            let is_whole = message.filter.len().is_multiple_of(FILTER_BLOCK_BYTES);
-            return if is_whole { Ok(Facts::Texts(TextFilter(Sbbf::new(&message.filter)))) } else { Err("its filter is cut off") };
+        if let Some(filter) = TextFilter::read(&message)? {
+            return Ok(Facts::Texts(filter));
         }
         Ok(match (message.int_bounds, message.double_bounds) {
             (Some(bounds), _) => Facts::Ints(bounds.min, bounds.max),

@@ -113,6 +113,7 @@ impl CatalogueWriter {
         });
         let filter_bytes = (self.num_spans / SPANS_PER_FILTER_BYTE).clamp(MIN_FILTER_BYTES, MAX_FILTER_BYTES);
         keep_smallest(&mut columns, filter_bytes, |column| column.filter.len(), |column| column.filter.clear());
+        keep_smallest(&mut columns, filter_bytes, |column| column.trigrams.len(), |column| column.trigrams.clear());
         let encoded = |columns: Vec<ColumnMessage>| columns.iter().map(|column| column.encode_to_vec().into()).collect();
         let holders = holders.into_iter().zip(columns).map(|(holder, columns)| HolderMessage { columns: encoded(columns), ..holder });
         let span_counts = self.span_counts.map_or_else(Bytes::new, |counts| counts.encode_to_vec().into());
@@ -199,6 +200,7 @@ fn column_message(mut column: ColumnCollector) -> ColumnMessage {
         // A vector takes everything.
         let _ = filter.write_bitset(&mut message.filter);
     }
+    message.trigrams = column.trigrams.as_ref().and_then(|trigrams| trigrams.to_bytes()).unwrap_or_default();
     list_values(&column, &mut message);
     message
 }

@@ -44,7 +44,7 @@ pub(super) fn start_rare(
     choice: &AttributeChoice,
     inputs: &[Arc<Block>],
 ) -> Result<Option<RareWriter>, MergeError> {
-    Ok(RareWriter::start(sink, file, &choice.rare, num_spans(inputs))?)
+    Ok(RareWriter::start(sink, file, &choice.rare, num_spans(inputs))?.map(RareWriter::with_trigrams))
 }
 
 fn kind_of(table: &Table, entry: &AttributeEntry) -> Result<ValueKind, BlockError> {

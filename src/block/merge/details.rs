@@ -61,7 +61,7 @@ impl DetailMerge {
         let attributes = choose(inputs, of)?;
         let metadata = push_attribute_leaves(&mut leaves, prefix, &attributes);
         let leaves: Vec<Leaf> = leaves.into_iter().map(Leaf::packed).collect();
-        let table = TableWriter::new(sink, file, &leaves, metadata)?.collecting(&leaves, num_spans(inputs));
+        let table = TableWriter::new(sink, file, &leaves, metadata)?.collecting(&leaves, num_spans(inputs)).with_trigrams();
         let rare_attributes = start_rare(sink, rare_file, &attributes, inputs)?;
         Ok(DetailMerge { table, attributes, rare_attributes, num_rows: 0, of, columns })
     }

@@ -40,7 +40,8 @@ impl SpanMerge {
         rare.push_leaves(&mut leaves);
         let metadata = push_attribute_leaves(&mut leaves, "span", &attributes);
         let leaves: Vec<Leaf> = leaves.into_iter().map(Leaf::packed).collect();
-        let table = TableWriter::new(sink, DATA_FILE, &leaves, metadata)?.collecting(&leaves, num_spans(inputs)).counting_spans();
+        let table =
+            TableWriter::new(sink, DATA_FILE, &leaves, metadata)?.collecting(&leaves, num_spans(inputs)).with_trigrams().counting_spans();
         let rare_attributes = start_rare(sink, RARE_FILE, &attributes, inputs)?;
         Ok(SpanMerge { table, rare, attributes, rare_attributes })
     }

@@ -58,6 +58,12 @@ impl RareWriter {
         }))
     }
 
+    /// The same with the trigrams of texts collected, too: for a block that stays.
+    pub fn with_trigrams(mut self) -> Self {
+        self.collectors = self.collectors.into_iter().map(ColumnCollector::with_trigrams).collect();
+        self
+    }
+
     /// Writes the attributes of the next row group, whose first row has this number.
     pub fn write(&mut self, group: RareGroup<'_>, first_row: usize) -> Result<(), ParquetError> {
         let RareGroup { mut cells, streams, space } = group;

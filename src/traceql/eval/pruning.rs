@@ -112,7 +112,10 @@ fn may_hold(known: Known<'_>, test: &Test, condition: &dyn Condition) -> bool {
     match (known, test) {
         (Known::Ints(min, max), _) => condition.may_pass_int(min, max),
         (Known::Doubles(min, max), Test::Double(compare)) => compare.may_pass(&min, &max),
-        (Known::Texts(texts), test) => test.equal_texts().is_none_or(|list| list.iter().any(|text| texts.may_contain(text))),
+        (Known::Texts(texts), test) => match test.equal_texts() {
+            Some(list) => list.iter().any(|text| texts.may_contain(text)),
+            None => texts.may_hold(condition.required()),
+        },
         (known, _) => may_be(known, |column| !condition.rows(column).is_empty()),
     }
 }
