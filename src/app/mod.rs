@@ -198,7 +198,7 @@ impl App {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
         let (compactor, distributor, generator) = (Arc::clone(&self.compactor), self.distributor.clone(), Arc::clone(&self.generator));
-        let frontend = Arc::new(Frontend::new(recent, frontend_config(&self.config)).with_memory(self.memory.clone()));
+        let frontend = Arc::new(Frontend::new(recent, frontend_config(&self.config, &self.memory)).with_memory(self.memory.clone()));
         let (asked, overrides, memory) = (Arc::clone(&frontend), Arc::clone(&self.overrides), self.memory.clone());
         let readings = move || {
             compactor.measure();

@@ -178,6 +178,8 @@ pub struct QueryConfig {
     pub max_response_series: usize,
     /// How long a search, a metrics query or a query for tags may take, default 30 s (`querier.search.query_timeout`).
     pub query_timeout: Duration,
+    /// How long a trace by id may take, default 10 s; 0 means no bound (`querier.trace_by_id.query_timeout`).
+    pub trace_timeout: Duration,
     /// Patterns of URLs that are refused; default none (`url_deny_list`).
     pub url_deny_list: Vec<String>,
     /// How long a request over HTTP may take, default 0: no bound of its own (`api_timeout`).
@@ -214,6 +216,7 @@ impl Default for QueryConfig {
             max_exemplars: 100,
             max_response_series: 0,
             query_timeout: Duration::from_secs(30),
+            trace_timeout: Duration::from_secs(10),
             url_deny_list: Vec::new(),
             api_timeout: Duration::ZERO,
             multi_tenant_queries_enabled: true,

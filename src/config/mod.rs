@@ -65,6 +65,9 @@ pub struct Config {
     /// Bytes that requests, head, flush, compaction, queries and caches may take together; `None` (default) lets the server
     /// choose (`runtime::memory`). A key of our own.
     pub memory_limit_bytes: Option<u64>,
+    /// Bytes that one query may hold besides the columns it reads; `None` (default) for a quarter of the memory of the process. A
+    /// key of our own.
+    pub query_memory_limit_bytes: Option<u64>,
     /// The query API's listeners, and the log.
     pub server: ServerConfig,
     /// Where spans come in.
@@ -98,6 +101,7 @@ impl Default for Config {
             stream_over_http_enabled: true,
             shutdown_delay: Duration::ZERO,
             memory_limit_bytes: None,
+            query_memory_limit_bytes: None,
             server: ServerConfig::default(),
             receivers: Receivers::default(),
             distributor: DistributorConfig::default(),

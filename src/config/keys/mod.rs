@@ -47,6 +47,7 @@ pub(super) static ROOT: Table<Draft> = Table::new(
         Key::duration("shutdown_delay", |draft, delay| draft.config.shutdown_delay = delay),
         Key::bool("stream_over_http_enabled", |draft, on| draft.config.stream_over_http_enabled = on),
         Key::count("memory_limit_bytes", |draft, bytes| draft.config.memory_limit_bytes = (bytes > 0).then_some(bytes)),
+        Key::count("query_memory_limit_bytes", |draft, bytes| draft.config.query_memory_limit_bytes = (bytes > 0).then_some(bytes)),
         Key::section("server", &server::SERVER),
         Key::section("internal_server", &server::INTERNAL),
         Key::section("distributor", &write::DISTRIBUTOR),

@@ -1,5 +1,6 @@
 //! The forms of answers, who may ask what, and the clients that ask.
 
+mod budgets;
 mod clients;
 mod compat;
 mod forms;
