@@ -26,9 +26,12 @@ mod receivers;
 mod scalar;
 mod schema;
 mod server;
+mod shown;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod user_overrides;
 mod yaml;
 
 use crate::generator::settings::GeneratorConfig;
@@ -42,7 +45,10 @@ pub use load::{Command, Loaded, load};
 pub use overrides::load_tenants;
 pub use receivers::{GrpcReceiver, HttpReceiver, Receivers, UdpReceiver, ZipkinReceiver};
 pub use server::{LogFormat, LogLevel, ServerConfig};
+pub use shown::ShownConfig;
 pub use storage::{Backend, StorageConfig, WalFsync};
+pub use tokens::{TokensConfig, load_tokens};
+pub use user_overrides::{UserOverridesConfig, effective, with_user_overrides};
 pub use yaml::Problem;
 
 /// Every setting that the server uses. Plain data: built by [`load`], or by `Config::default()` in tests.
@@ -70,6 +76,8 @@ pub struct Config {
     pub query_memory_limit_bytes: Option<u64>,
     /// The query API's listeners, and the log.
     pub server: ServerConfig,
+    /// Which tokens requests must have.
+    pub tokens: TokensConfig,
     /// Where spans come in.
     pub receivers: Receivers,
     /// What is done to spans before they are kept.
@@ -103,6 +111,7 @@ impl Default for Config {
             memory_limit_bytes: None,
             query_memory_limit_bytes: None,
             server: ServerConfig::default(),
+            tokens: TokensConfig::default(),
             receivers: Receivers::default(),
             distributor: DistributorConfig::default(),
             ingestion: IngestionConfig::default(),

@@ -10,6 +10,7 @@ mod turns;
 
 use crate::model::trace::combine;
 use crate::model::{TenantId, TimeRange, TraceId};
+use crate::own_span;
 use crate::proto::otlp::ResourceSpans;
 use crate::proto::tempopb;
 use crate::querier::budget::{Allowance, Budget, TimeLimit, take};
@@ -21,6 +22,8 @@ use crate::traceql::ast::Attribute;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tracing::Instrument;
+use tracing::field::Empty;
 use turns::Turns;
 
 pub use crate::querier::QueryError;
@@ -212,9 +215,15 @@ impl Frontend {
         compute(&self.scans, &caller.tenants, self.memory_of_scan(), move |_held| {
             loop {
                 budget.check()?;
-                let snapshot = Snapshot { budget: budget.clone(), ..snapshot_of(&*recent, &tenants, &budget)? };
+                let moment = own_span!("query.snapshot").in_scope(|| snapshot_of(&*recent, &tenants, &budget))?;
+                let snapshot = Snapshot { budget: budget.clone(), ..moment };
                 budget.progress.begin(&snapshot);
-                let answer = ask(&snapshot);
+                let span = own_span!("query.evaluate", units = Empty, blocks = Empty, block_bytes = Empty);
+                let answer = span.in_scope(|| ask(&snapshot));
+                let metrics = budget.progress.metrics();
+                span.record("units", metrics.total_jobs)
+                    .record("blocks", metrics.total_blocks)
+                    .record("block_bytes", metrics.total_block_bytes);
                 let left_out = |tenant: &TenantId| recent.leave_out_damaged(tenant, &snapshot.blocks);
                 // Each tenant's list has to be told, so that this must not stop at the first.
                 if tenants.iter().filter(|tenant| left_out(tenant)).count() == 0 {
@@ -326,10 +335,12 @@ async fn compute<T: Send + 'static, M: Send + 'static>(
     memory: impl Future<Output = Result<M, QueryError>>,
     work: impl FnOnce(M) -> Result<T, QueryError> + Send + 'static,
 ) -> Result<T, QueryError> {
-    let permit = turns.take(&tenants.to_string()).await?;
-    let memory = memory.await?;
+    let permit = turns.take(&tenants.to_string()).instrument(own_span!("query.turn")).await?;
+    let memory = memory.instrument(own_span!("query.memory")).await?;
+    let span = own_span!("query.run", tenant = %tenants, is_error = Empty);
     let run = move || {
-        let result = work(memory);
+        let result = span.in_scope(|| work(memory));
+        span.record("is_error", result.is_err());
         drop(permit);
         result
     };

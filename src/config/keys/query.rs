@@ -130,7 +130,7 @@ static FRONTEND_SEARCH: Table<Draft> = Table::new(
 
 static FRONTEND_TRACE_BY_ID: Table<Draft> = Table::new(
     "frontend.TraceByIDConfig",
-    &[Key::not_yet("external_enabled")],
+    &[Key::not_yet("external_enabled"), Key::not_yet("span_pruning_enabled"), Key::not_yet("span_pruning_enabled_by_default")],
     &[
         "blocks_per_shard",
         "concurrent_shards",
@@ -138,8 +138,6 @@ static FRONTEND_TRACE_BY_ID: Table<Draft> = Table::new(
         "hedge_requests_at",
         "hedge_requests_up_to",
         "query_shards",
-        "span_pruning_enabled",
-        "span_pruning_enabled_by_default",
         "throughput_bytes_slo",
         "tolerate_failed_blocks",
     ],
