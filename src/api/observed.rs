@@ -1,8 +1,8 @@
 //! How long requests take, under the names that Tempo's dashboards ask for (spec/operations.md §6.1).
 
 use super::ApiState;
-use crate::own_span;
 use crate::runtime::serve::measured::{call_status, method_word};
+use crate::telemetry::spans::own_span;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;

@@ -20,6 +20,12 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 /// Whether a tenant may have a document; the flag tells that it may hide what the operator has said.
 pub type Check = Box<dyn Fn(&TenantId, &Value, bool) -> Result<(), String> + Send + Sync>;
 
+/// What holds for a tenant, in the form of a document.
+pub type Effective = Box<dyn Fn(&TenantId) -> Value + Send + Sync>;
+
+/// Told of a document that was written, or deleted.
+pub type Changed = Box<dyn Fn(&TenantId, Option<Value>) + Send + Sync>;
+
 /// What tenants set themselves.
 pub struct UserOverrides {
     /// Where it is kept.
@@ -27,9 +33,9 @@ pub struct UserOverrides {
     /// Asked before a document is written.
     pub check: Check,
     /// What holds for a tenant, in the form of a document.
-    pub effective: Box<dyn Fn(&TenantId) -> Value + Send + Sync>,
+    pub effective: Effective,
     /// Told of a document that was written, or deleted.
-    pub changed: Box<dyn Fn(&TenantId, Option<Value>) + Send + Sync>,
+    pub changed: Changed,
 }
 
 /// Why there is no limit to be shown, or none was written.

@@ -221,8 +221,11 @@ impl<'a> Dimensions<'a> {
     }
 }
 
+/// An attribute's key and its value.
+type KeyAndText<'a> = (&'a [u8], &'a [u8]);
+
 /// Key and value of a `KeyValue` whose value is a text.
-fn text_attribute(message: &[u8]) -> Result<Option<(&[u8], &[u8])>, Malformed> {
+fn text_attribute(message: &[u8]) -> Result<Option<KeyAndText<'_>>, Malformed> {
     let (mut key, mut text) = (&[][..], None);
     let mut reader = Reader::new(message);
     while let Some((number, field)) = reader.next_field()? {

@@ -10,7 +10,6 @@ mod turns;
 
 use crate::model::trace::combine;
 use crate::model::{TenantId, TimeRange, TraceId};
-use crate::own_span;
 use crate::proto::otlp::ResourceSpans;
 use crate::proto::tempopb;
 use crate::querier::budget::{Allowance, Budget, TimeLimit, take};
@@ -18,6 +17,7 @@ use crate::querier::search::Watcher;
 use crate::querier::trace_by_id::TracePieces;
 use crate::querier::{RecentSource, Snapshot, metrics, search, tags, trace_by_id};
 use crate::runtime::memory::{Memory, Reservation, Use};
+use crate::telemetry::spans::own_span;
 use crate::traceql::ast::Attribute;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -48,10 +48,10 @@ impl CpuProfile {
         profile.message.duration_nanos = i64::try_from(lasted.as_nanos()).unwrap_or(i64::MAX);
         for (stack, count) in &report.data {
             let mut locations = Vec::new();
-            for frame in &stack.frames {
+            // The innermost calls are those that look at the stack.
+            for frame in stack.frames.iter().skip_while(|frame| frame.iter().any(|symbol| symbol.name().contains("backtrace::"))) {
                 // Of functions that were put into each other there are several at one address, the innermost first.
-                let lines: Vec<Place> = frame.iter().map(|symbol| Place::of(symbol.name(), &symbol.filename(), symbol.lineno())).collect();
-                locations.push(profile.location(lines));
+                locations.push(profile.location(frame.iter().map(Place::of).collect()));
             }
             let count = i64::try_from(*count).unwrap_or(i64::MAX);
             profile.message.sample.push(Sample { location_id: locations, value: vec![count, count.saturating_mul(period)] });
@@ -66,23 +66,26 @@ pub fn memory_profile(held: &[(String, u64)], comment: &str) -> Vec<u8> {
     let comment = profile.text(comment);
     profile.message.comment.push(comment);
     for (name, bytes) in held {
-        let location = profile.location(vec![Place::of(name.clone(), "", 0)]);
+        let location = profile.location(vec![Place { function: name.clone(), ..Place::default() }]);
         profile.message.sample.push(Sample { location_id: vec![location], value: vec![i64::try_from(*bytes).unwrap_or(i64::MAX)] });
     }
     profile.finish()
 }
 
 /// A line of a function.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 struct Place {
     function: String,
+    /// The function's name in the program. Where it is that for people, pprof takes parts of it for templates and leaves them out.
+    symbol: String,
     file: String,
     line: u32,
 }
 
 impl Place {
-    fn of(function: String, file: &str, line: u32) -> Self {
-        Place { function, file: file.to_string(), line }
+    fn of(symbol: &pprof::Symbol) -> Self {
+        let in_program = String::from_utf8_lossy(symbol.name.as_deref().unwrap_or_default()).into_owned();
+        Place { function: symbol.name(), symbol: in_program, file: symbol.filename().into_owned(), line: symbol.lineno() }
     }
 }
 
@@ -90,7 +93,7 @@ impl Place {
 struct Writer {
     message: Profile,
     texts: HashMap<String, i64>,
-    functions: HashMap<(String, String), u64>,
+    functions: HashMap<(String, String, String), u64>,
     locations: HashMap<Vec<Place>, u64>,
 }
 
@@ -123,14 +126,14 @@ impl Writer {
         number
     }
 
-    fn function(&mut self, name: &str, file: &str) -> u64 {
-        let key = (name.to_string(), file.to_string());
+    fn function(&mut self, place: &Place) -> u64 {
+        let key = (place.function.clone(), place.symbol.clone(), place.file.clone());
         if let Some(known) = self.functions.get(&key) {
             return *known;
         }
         let id = self.message.function.len() as u64 + 1;
-        let (name, filename) = (self.text(name), self.text(file));
-        self.message.function.push(Function { id, name, system_name: name, filename });
+        let (name, system_name, filename) = (self.text(&place.function), self.text(&place.symbol), self.text(&place.file));
+        self.message.function.push(Function { id, name, system_name, filename });
         self.functions.insert(key, id);
         id
     }
@@ -140,7 +143,7 @@ impl Writer {
             return *known;
         }
         let id = self.message.location.len() as u64 + 1;
-        let line = |place: &Place| Line { function_id: self.function(&place.function, &place.file), line: i64::from(place.line) };
+        let line = |place: &Place| Line { function_id: self.function(place), line: i64::from(place.line) };
         let line = places.iter().map(line).collect();
         self.message.location.push(Location { id, line });
         self.locations.insert(places, id);
@@ -250,7 +253,7 @@ mod tests {
     #[test]
     fn the_same_place_is_written_once() {
         let mut writer = Writer::new(&[("a", "b")], ("a", "b"), 1);
-        let place = |line| Place::of("f".to_string(), "file.rs", line);
+        let place = |line| Place { function: "f".to_string(), line, ..Place::default() };
         let first = writer.location(vec![place(1)]);
         assert_eq!(writer.location(vec![place(1)]), first);
         assert_ne!(writer.location(vec![place(2)]), first);

@@ -22,12 +22,13 @@ const QUEUE: usize = 4096;
 
 /// Begins a span of the server's own traces: a name, then fields as of `tracing`. A field `otel_name` takes the place of the name,
 /// `traceparent` is the caller's, and `is_server` tells that it answers a request.
-#[macro_export]
 macro_rules! own_span {
     ($name:literal $($fields:tt)*) => {
         ::tracing::trace_span!(target: $crate::telemetry::spans::TARGET, $name $($fields)*)
     };
 }
+
+pub(crate) use own_span;
 
 /// The value of a field.
 #[derive(Clone, Debug, PartialEq)]
