@@ -23,7 +23,7 @@ impl RecentSource for Empty {
         Snapshot::default()
     }
 
-    fn find_trace(&self, _: &TenantId, _: &TraceId) -> RecentTrace {
+    fn find_trace(&self, _: &TenantId, _: &TraceId, _: usize) -> RecentTrace {
         RecentTrace::default()
     }
 }

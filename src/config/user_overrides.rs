@@ -97,7 +97,7 @@ fn check_members(members: &Map<String, Value>, at: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What holds for a tenant, in the form of a document. Filter policies are shown by their number only in a document that has them.
+/// What holds for a tenant, in the form of a document, without filter policies.
 pub fn effective(config: &Config) -> Value {
     let settings = &config.generator.defaults;
     let duration = |duration: Duration| Value::from(crate::model::gofmt::duration(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)));

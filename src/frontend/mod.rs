@@ -12,7 +12,7 @@ use crate::model::trace::combine;
 use crate::model::{TenantId, TimeRange, TraceId};
 use crate::proto::otlp::ResourceSpans;
 use crate::proto::tempopb;
-use crate::querier::budget::{Allowance, Budget, TimeLimit, take};
+use crate::querier::budget::{Allowance, Budget, Charge, TimeLimit, take};
 use crate::querier::search::Watcher;
 use crate::querier::trace_by_id::TracePieces;
 use crate::querier::{RecentSource, Snapshot, metrics, search, tags, trace_by_id};
@@ -44,6 +44,8 @@ pub struct FoundTrace {
     pub inspected_bytes: u64,
     /// Blocks that could not be read: it may have more spans.
     pub num_unreadable: usize,
+    /// It counts as part of the query until it goes.
+    pub charges: Arc<Vec<Charge>>,
 }
 
 /// What an answer without the spans of so many blocks says of itself.
@@ -128,7 +130,8 @@ impl Frontend {
                 charges.push(found.charge);
                 inspected_bytes += found.inspected_bytes;
             }
-            Ok(FoundTrace { resource_spans: combine(pieces), inspected_bytes, num_unreadable: num_unreadable(&*recent, &tenants) })
+            let (resource_spans, num_unreadable) = (combine(pieces), num_unreadable(&*recent, &tenants));
+            Ok(FoundTrace { resource_spans, inspected_bytes, num_unreadable, charges: Arc::new(charges) })
         });
         self.counted(caller, Operation::Traces, found.await)
     }
@@ -278,7 +281,7 @@ fn find_pieces(
 ) -> Result<TracePieces, QueryError> {
     loop {
         budget.check()?;
-        let found_recently = recent.find_trace(tenant, id);
+        let found_recently = recent.find_trace(tenant, id, trace_by_id::max_spans(budget));
         let blocks = Arc::clone(&found_recently.blocks);
         let found = trace_by_id::find_trace(found_recently, id, range, budget);
         if !recent.leave_out_damaged(tenant, &blocks) {

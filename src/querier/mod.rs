@@ -87,6 +87,8 @@ fn shared_traces(snapshots: &[Snapshot], budget: &Budget) -> Result<Vec<TraceId>
 pub struct RecentTrace {
     /// Spans from the head; a span may be here twice.
     pub pieces: Vec<Vec<ResourceSpans>>,
+    /// Number of its spans in the head.
+    pub num_spans: usize,
     /// Blocks of the same moment.
     pub blocks: Arc<Vec<Arc<Block>>>,
 }
@@ -96,8 +98,8 @@ pub trait RecentSource: Send + Sync + 'static {
     /// A moment of head and blocks.
     fn snapshot(&self, tenant: &TenantId) -> Snapshot;
 
-    /// The recent spans of a trace; cheaper than a snapshot.
-    fn find_trace(&self, tenant: &TenantId, id: &TraceId) -> RecentTrace;
+    /// The recent spans of a trace; cheaper than a snapshot. Of more than `max_spans` the rest is counted only.
+    fn find_trace(&self, tenant: &TenantId, id: &TraceId, max_spans: usize) -> RecentTrace;
 
     /// Blocks that exist and are in no snapshot because they cannot be read: answers may lack their spans.
     fn num_unreadable(&self, _tenant: &TenantId) -> usize {

@@ -20,10 +20,14 @@ pub struct TracePieces {
     pub charge: Charge,
 }
 
+/// Most spans of a trace that a query may hold.
+pub fn max_spans(budget: &Budget) -> usize {
+    usize::try_from(budget.allowance.max_bytes()).unwrap_or(usize::MAX) / SPAN_BYTES
+}
+
 /// Adds the pieces in blocks to the recent ones. Blocks outside `range` are left out. Waits for the store.
 pub fn find_trace(recent: RecentTrace, id: &TraceId, range: Option<TimeRange>, budget: &Budget) -> Result<TracePieces, QueryError> {
-    let mut num_spans =
-        recent.pieces.iter().flatten().flat_map(|resource| &resource.scope_spans).map(|scope| scope.spans.len()).sum::<usize>();
+    let (mut num_spans, mut column_bytes) = (recent.num_spans, 0);
     let mut found = TracePieces { pieces: recent.pieces, inspected_bytes: 0, charge: budget.charge() };
     found.charge.set(num_spans * SPAN_BYTES)?;
     for block in recent.blocks.iter() {
@@ -33,8 +37,11 @@ pub fn find_trace(recent: RecentTrace, id: &TraceId, range: Option<TimeRange>, b
         }
         if let Some(trace) = block.find(id)? {
             num_spans += block.traces()?.rows(trace).len();
-            found.charge.set(num_spans * SPAN_BYTES)?;
+            found.charge.set(num_spans * SPAN_BYTES + column_bytes)?;
             let chunk = block.read_trace(trace)?;
+            // Long texts are in the columns, in the messages, and in what is written of them.
+            column_bytes += 3 * chunk.memory();
+            found.charge.set(num_spans * SPAN_BYTES + column_bytes)?;
             found.inspected_bytes += block.meta().total_bytes() * chunk.num_rows() as u64 / block.meta().num_spans.max(1);
             found.pieces.push(export(&chunk, 0..chunk.num_rows() as u32));
         }

@@ -49,7 +49,7 @@ impl CpuProfile {
         for (stack, count) in &report.data {
             let mut locations = Vec::new();
             // The innermost calls are those that look at the stack.
-            for frame in stack.frames.iter().skip_while(|frame| frame.iter().any(|symbol| symbol.name().contains("backtrace::"))) {
+            for frame in stack.frames.iter().skip_while(|frame| frame.iter().any(looks_at_stacks)) {
                 // Of functions that were put into each other there are several at one address, the innermost first.
                 locations.push(profile.location(frame.iter().map(Place::of).collect()));
             }
@@ -58,6 +58,12 @@ impl CpuProfile {
         }
         Ok(profile.finish())
     }
+}
+
+/// Whether a function is of the crates that look at stacks; inlined ones have no path in their name, but a file.
+fn looks_at_stacks(symbol: &pprof::Symbol) -> bool {
+    let file = symbol.filename();
+    symbol.name().contains("backtrace::") || file.contains("/backtrace-") || file.contains("/pprof-")
 }
 
 /// Bytes by who holds them, as a profile of memory in use.
