@@ -36,10 +36,8 @@ use crate::model::TenantId;
 use crate::overrides::Overrides;
 use crate::runtime::failpoints::Failpoints;
 use crate::runtime::memory::{Memory, default_limit_bytes};
-use crate::runtime::serve::admission::within;
-use crate::runtime::serve::measured::measured;
 use crate::runtime::serve::tokens::guarded;
-use crate::runtime::serve::{Router, ServeOptions, serve};
+use crate::runtime::serve::{ServeOptions, serve};
 use crate::store::spool::Mover;
 use crate::store::{BlockLists, Store, poll};
 use crate::telemetry::process;
@@ -55,6 +53,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokens::Access;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -184,18 +183,9 @@ impl App {
         let graceful_timeout = config.server.graceful_shutdown_timeout;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
         let Listeners { http, grpc, receivers, udp_receivers } = listeners;
-        let entrance = |receiver: listeners::Receiver, router: Router| {
-            let measured = measured(within(router, memory.clone()), state.durations.clone(), receiver.name());
-            guarded(measured, access.receiver_guard())
-        };
+        let entrance = access.entrance(&memory, &state.durations);
         let receivers = receivers::start(&config, &distributor, &entrance, receivers, udp_receivers, &stop_receivers);
-        let needs = needs(&state.config);
-        let mut api = JoinSet::new();
-        for (bound, router) in [(http, http_router(Arc::clone(&state))), (grpc, grpc_router(Arc::clone(&state)))] {
-            let options = ServeOptions { tls: bound.tls, graceful_timeout, ..ServeOptions::named(bound.name) };
-            let router = guarded(router, access.guard(Arc::clone(&needs)));
-            api.spawn(serve(bound.listener, router, options, stopped(&stop_api)));
-        }
+        let api = start_api(state, &access, [http, grpc], graceful_timeout, &stop_api);
         let (stop_flusher, stop_compactor) = (watch::channel(()).0, watch::channel(()).0);
         let flusher = tokio::spawn(Arc::clone(&ingester).run(stop_flusher.subscribe()));
         let mover = Mover::new(store.clone(), Arc::clone(&blocks), config.ingester.complete_block_timeout);
@@ -281,6 +271,24 @@ impl App {
             },
         })
     }
+}
+
+/// Serves the query API on its two ports.
+fn start_api(
+    state: Arc<ApiState>,
+    access: &Access,
+    [http, grpc]: [listeners::Bound; 2],
+    graceful_timeout: Duration,
+    stop: &watch::Sender<()>,
+) -> JoinSet<()> {
+    let needs = needs(&state.config);
+    let mut running = JoinSet::new();
+    for (bound, router) in [(http, http_router(Arc::clone(&state))), (grpc, grpc_router(state))] {
+        let options = ServeOptions { tls: bound.tls, graceful_timeout, ..ServeOptions::named(bound.name) };
+        let router = guarded(router, access.guard(Arc::clone(&needs)));
+        running.spawn(serve(bound.listener, router, options, stopped(stop)));
+    }
+    running
 }
 
 fn config_pages(config: &Config) -> ConfigPages {

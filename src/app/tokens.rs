@@ -1,7 +1,13 @@
 //! Bearer tokens: from the operator's file, as often as it changes, to the guards of all listeners.
 
+use super::listeners::Receiver;
 use crate::config::{Config, load_tokens};
-use crate::runtime::serve::tokens::{Guard, NeedsOf, Tokens};
+use crate::runtime::memory::Memory;
+use crate::runtime::serve::Router;
+use crate::runtime::serve::admission::within;
+use crate::runtime::serve::measured::measured;
+use crate::runtime::serve::tokens::{Guard, NeedsOf, Tokens, guarded};
+use crate::telemetry::registry::Durations;
 use anyhow::Context;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,9 +38,13 @@ impl Access {
         self.tokens.clone().map(|tokens| Guard::new(tokens, self.multitenancy, needs))
     }
 
-    /// Before a receiver.
-    pub(super) fn receiver_guard(&self) -> Option<Guard> {
-        self.tokens.clone().map(|tokens| Guard::of_receiver(tokens, self.multitenancy))
+    /// What stands before a receiver, from the outside in: tokens, time, memory.
+    pub(super) fn entrance(&self, memory: &Memory, durations: &Durations) -> impl Fn(Receiver, Router) -> Router + use<> {
+        let (access, memory, durations) = (self.clone(), memory.clone(), durations.clone());
+        move |receiver, router| {
+            let guard = access.tokens.clone().map(|tokens| Guard::of_receiver(tokens, access.multitenancy));
+            guarded(measured(within(router, memory.clone()), durations.clone(), receiver.name()), guard)
+        }
     }
 
     /// Reads the file again and again until told to stop.
