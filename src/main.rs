@@ -1,6 +1,7 @@
 //! `conmoto`: arguments, configuration, run, exit code. The only place that ends the process.
 
 use conmoto::app::App;
+use conmoto::app::self_tracing::{self, SelfTracing};
 use conmoto::config::{Command, Loaded, load, usage};
 use conmoto::model::TenantId;
 use conmoto::runtime::failpoints::Failpoints;
@@ -69,7 +70,11 @@ fn health(url: &str) -> ExitCode {
 }
 
 fn serve(loaded: Loaded, with_demo: bool) -> ExitCode {
-    logging::start(loaded.config.server.log_level.as_str(), loaded.config.server.log_format == conmoto::config::LogFormat::Json);
+    let (spans, problem) = self_tracing::from_env(&|name| std::env::var(name).ok());
+    let (layer, own_traces) = spans.unzip();
+    let as_json = loaded.config.server.log_format == conmoto::config::LogFormat::Json;
+    logging::start(loaded.config.server.log_level.as_str(), as_json, layer);
+    problem.iter().for_each(|problem| tracing::warn!("{problem}"));
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     loaded.notes.iter().for_each(|note| tracing::warn!("{note}"));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -79,7 +84,7 @@ fn serve(loaded: Loaded, with_demo: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ran = runtime.block_on(run(loaded, with_demo));
+    let ran = runtime.block_on(run(loaded, with_demo, own_traces));
     // What still computes was given up in time; a runtime that is dropped would wait for it.
     runtime.shutdown_background();
     match ran {
@@ -91,20 +96,28 @@ fn serve(loaded: Loaded, with_demo: bool) -> ExitCode {
     }
 }
 
-async fn run(loaded: Loaded, with_demo: bool) -> anyhow::Result<()> {
+async fn run(loaded: Loaded, with_demo: bool, own_traces: Option<SelfTracing>) -> anyhow::Result<()> {
     for name in loaded.config.receivers.not_served() {
         tracing::warn!(receiver = name, "this receiver is configured but not served yet");
     }
     let app = App::start(loaded.config, failpoints()?).await?;
     println!("{}", app.banner());
+    let (stop, stopped) = tokio::sync::watch::channel(());
+    let sending = own_traces.map(|own_traces| tokio::spawn(own_traces.run(stopped)));
     let demo = with_demo.then(|| tokio::spawn(conmoto::demo::run(app.distributor(), TenantId::single())));
-    app.run(async {
+    let ran = app.run(async {
         stop_signal().await;
         if let Some(demo) = demo {
             demo.abort();
         }
-    })
-    .await
+    });
+    let ran = ran.await;
+    drop(stop);
+    if let Some(sending) = sending {
+        // What is left is sent, or not in time.
+        let _ = sending.await;
+    }
+    ran
 }
 
 /// Where tests of crashes have this process die; nowhere without the variable.

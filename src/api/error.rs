@@ -3,10 +3,11 @@
 use super::tenant::TenantError;
 use crate::frontend::QueryError;
 use crate::runtime::offload::Stopping;
+use crate::runtime::serve::admission::{RETRY_AFTER_SECONDS, exhausted_status};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
-use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, StatusCode};
 use tonic::{Code, Status};
 
 /// What is at fault.
@@ -20,7 +21,7 @@ pub enum ErrorKind {
     NoTenant,
     /// There is no such trace, which is told without any text, or no such path.
     NotFound,
-    /// The trace is larger than allowed.
+    /// The trace is larger than allowed, or what the query has to hold.
     TooLarge,
     /// The request makes sense, but this version has no answer to it.
     Unsupported,
@@ -102,6 +103,10 @@ impl IntoResponse for ApiError {
                 let headers = [(CONTENT_TYPE, TEXT), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
                 (status, headers, self.message + "\n").into_response()
             }
+            ErrorKind::TooMany => {
+                let headers = [(CONTENT_TYPE, HeaderValue::from_static(TEXT)), (RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))];
+                (status, headers, self.message).into_response()
+            }
             _ => (status, [(CONTENT_TYPE, TEXT)], Body::from(self.message)).into_response(),
         }
     }
@@ -109,7 +114,10 @@ impl IntoResponse for ApiError {
 
 impl From<ApiError> for Status {
     fn from(error: ApiError) -> Self {
-        Status::new(error.grpc_code(), error.message)
+        match error.grpc_code() {
+            Code::ResourceExhausted => exhausted_status(error.message),
+            code => Status::new(code, error.message),
+        }
     }
 }
 
@@ -120,7 +128,8 @@ impl From<QueryError> for ApiError {
             QueryError::Unsupported(_) => ErrorKind::Unsupported,
             QueryError::Internal(_) => ErrorKind::Internal,
             QueryError::TimedOut(_) => ErrorKind::TimedOut,
-            QueryError::QueueFull => ErrorKind::TooMany,
+            QueryError::TooLarge { .. } => ErrorKind::TooLarge,
+            QueryError::QueueFull | QueryError::NoMemory(_) => ErrorKind::TooMany,
             QueryError::Abandoned => ErrorKind::Abandoned,
         };
         if kind == ErrorKind::Internal {

@@ -8,8 +8,8 @@ use super::compat::{jaeger, zipkin};
 use super::params::Params;
 use super::tenant::{TenantError, caller_of};
 use super::{
-    ApiConfig, ApiError, ApiState, ErrorKind, diff, generated, health, metrics_query, observed, overrides_page, page, prometheus, search,
-    status, streaming, tags, trace,
+    ApiConfig, ApiError, ApiState, ErrorKind, diff, generated, health, metrics_query, observed, overrides_page, page, pprof, prometheus,
+    search, status, streaming, tags, trace, user_overrides,
 };
 use crate::frontend::{Caller, partial_message};
 use axum::Router;
@@ -65,6 +65,7 @@ fn queries(prefix: &str) -> Router<Arc<ApiState>> {
         .route(&format!("{prefix}/api/v2/search/tag/{{*tagName}}"), query(|state, request| of_tag(state, request, tags::values_version_2)))
         .route(&format!("{prefix}/api/metrics/query_range"), query(metrics_query::query_range))
         .route(&format!("{prefix}/api/metrics/query"), query(metrics_query::query_instant))
+        .route(&format!("{prefix}/api/overrides"), any(user_overrides::overrides))
         .route(&format!("{prefix}/api/echo"), any(status::echo))
         .route(&format!("{prefix}/api/status/buildinfo"), get(status::build_info))
         .route(&format!("{prefix}/status/usage-stats"), any(status::usage_stats))
@@ -92,12 +93,17 @@ fn operations(prefix: &str) -> Router<Arc<ApiState>> {
     Router::new()
         .route(&format!("{prefix}/ready"), any(status::ready))
         .route(&format!("{prefix}/metrics"), any(status::metrics))
+        .route(&format!("{prefix}/usage_metrics"), any(status::usage_metrics))
         .route(&format!("{prefix}/metrics/generated"), any(generated::generated))
         .route(&format!("{prefix}/flush"), get(status::flush).post(status::flush))
         .route(&format!("{prefix}/shutdown"), get(status::shutdown).post(status::shutdown))
+        .route(&format!("{prefix}/debug/pprof"), any(pprof::index))
+        .route(&format!("{prefix}/debug/pprof/"), any(pprof::index))
+        .route(&format!("{prefix}/debug/pprof/{{profile}}"), any(pprof::profile))
         .route(&format!("{prefix}/status"), get(status::all_pages))
         .route(&format!("{prefix}/status/overrides"), get(overrides_page::all))
         .route(&format!("{prefix}/status/overrides/{{tenant}}"), get(overrides_page::one))
+        .route(&format!("{prefix}/status/config"), get(status::config))
         .route(&format!("{prefix}/status/{{page}}"), get(status::one_page))
 }
 
@@ -202,6 +208,11 @@ async fn not_found(headers: HeaderMap, request: Request) -> Response {
     if is_call {
         return unknown_call(request).await;
     }
+    no_such_page()
+}
+
+/// What is told of a path that is none, or is switched off.
+pub(super) fn no_such_page() -> Response {
     let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
     (StatusCode::NOT_FOUND, headers, "404 page not found\n").into_response()
 }

@@ -23,8 +23,10 @@ mod observed;
 mod overrides_page;
 mod page;
 mod params;
+mod pprof;
 mod prometheus;
 pub mod protobuf;
+mod rights;
 mod search;
 mod status;
 pub mod streaming;
@@ -33,13 +35,17 @@ mod tenant;
 mod times;
 mod trace;
 mod trace_filter;
+mod user_overrides;
 
 #[cfg(test)]
 mod test_support;
 
 pub use error::{ApiError, ErrorKind};
 pub use http::{grpc_router, http_router};
-pub use status::{BuildInfo, StatusPages};
+pub use pprof::MemoryHeld;
+pub use rights::needs;
+pub use status::{BuildInfo, ConfigPages, StatusPages};
+pub use user_overrides::UserOverrides;
 
 use crate::frontend::{Frontend, Tenants};
 use crate::generator::Generator;
@@ -49,7 +55,7 @@ use crate::telemetry::registry::Durations;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 /// Settings of the query API; the defaults are those of spec/query-api.md §12, except for the cutoff.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +150,8 @@ pub struct ApiState {
     pub denied_urls: regex::RegexSet,
     /// What each tenant may ask for.
     pub overrides: Arc<Overrides>,
+    /// What tenants may set themselves, where they may (`/api/overrides`).
+    pub user_overrides: Option<UserOverrides>,
     /// Who answers queries.
     pub frontend: Arc<Frontend>,
     /// Who has the metrics made from spans.
@@ -158,6 +166,12 @@ pub struct ApiState {
     pub shutdown: Arc<Notify>,
     /// Called by `/metrics`.
     pub metrics_text: MetricsText,
+    /// One CPU profile is taken at a time.
+    pub profiling: Semaphore,
+    /// Asked by `/debug/pprof/heap`.
+    pub memory_held: MemoryHeld,
+    /// Called by `/usage_metrics`, where there is such.
+    pub usage_text: Option<MetricsText>,
     /// What `/status` and `/api/status/buildinfo` show.
     pub status: StatusPages,
 }

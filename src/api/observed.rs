@@ -1,12 +1,15 @@
 //! How long requests take, under the names that Tempo's dashboards ask for (spec/operations.md §6.1).
 
 use super::ApiState;
+use crate::runtime::serve::measured::{call_status, method_word};
+use crate::telemetry::spans::own_span;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::Method;
 use std::sync::Arc;
 use std::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 /// The calls of the streaming API; any other path below it is the client's invention.
 const CALLS: [&str; 7] =
@@ -17,10 +20,18 @@ pub(super) async fn observe(State(state): State<Arc<ApiState>>, request: Request
     let started = Instant::now();
     let template = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_string());
     let (method, path) = (method_word(request.method()), request.uri().path().to_string());
-    let response = next.run(request).await;
+    let span = template.as_deref().filter(|template| is_traced(template)).map(|template| {
+        let parent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let name = if template.contains("StreamingQuerier") { path.trim_start_matches('/').to_string() } else { format!("{method} {template}") };
+        own_span!("request", otel_name = %name, is_server = true, traceparent = parent, http_route = template, http_response_status_code = Empty)
+    });
+    let span = span.unwrap_or_else(Span::none);
+    let response = next.run(request).instrument(span.clone()).await;
+    span.record("http_response_status_code", response.status().as_u16());
+    span.record("is_error", response.status().is_server_error());
     if let Some(template) = template {
         let (method, route, status_code) = match path.rsplit_once('/') {
-            Some((_, call)) if template.contains("StreamingQuerier") => ("gRPC", call_route(call), grpc_status(&response)),
+            Some((_, call)) if template.contains("StreamingQuerier") => ("gRPC", call_route(call), call_status(&response)),
             _ => (method, route(&template), response.status().as_u16().to_string()),
         };
         let labels = vec![("method", method.to_string()), ("route", route), ("status_code", status_code), ("ws", "false".to_string())];
@@ -29,21 +40,14 @@ pub(super) async fn observe(State(state): State<Arc<ApiState>>, request: Request
     response
 }
 
-/// Clients may send any word as their method; the words of labels must be few.
-fn method_word(method: &Method) -> &'static str {
-    let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
-    let words = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
-    known.iter().zip(words).find(|(known, _)| *known == method).map_or("other", |(_, word)| word)
-}
-
 fn call_route(call: &str) -> String {
     let call = if CALLS.contains(&call) { call } else { "unknown" };
     format!("/tempopb.StreamingQuerier/{call}")
 }
 
-/// An answer that begins with its end has failed; of others only the trailers tell, which come later.
-fn grpc_status(response: &Response) -> String {
-    if response.headers().contains_key("grpc-status") { "error" } else { "success" }.to_string()
+/// Whether requests are part of the server's own traces: not those that come every few seconds.
+fn is_traced(template: &str) -> bool {
+    !["/ready", "/metrics", "/api/echo"].iter().any(|polled| template.ends_with(polled)) && !template.contains("grpc.health")
 }
 
 /// `/api/traces/{traceID}` as `api_traces_traceid`.
@@ -65,7 +69,6 @@ mod tests {
         ] {
             assert_eq!(route(template), name);
         }
-        assert_eq!((method_word(&Method::PATCH), method_word(&Method::from_bytes(b"BREW").expect("a word"))), ("PATCH", "other"));
         assert_eq!(call_route("Search"), "/tempopb.StreamingQuerier/Search");
         assert_eq!(call_route("../x"), "/tempopb.StreamingQuerier/unknown");
     }

@@ -29,8 +29,10 @@ const ENDPOINTS: &str = "\
 /tempopb.StreamingQuerier/{Search,SearchTags,SearchTagsV2,SearchTagValues,SearchTagValuesV2,MetricsQueryRange,MetricsQueryInstant}
 /ready
 /metrics
+/usage_metrics
 /flush
 /shutdown
+/debug/pprof/{profile,heap}
 /status
 /status/{version,services,endpoints,runtime_config,config,overrides,overrides/{tenant},usage-stats}
 ";
@@ -77,10 +79,21 @@ impl Default for BuildInfo {
 pub struct StatusPages {
     /// For `/status/version` and `/api/status/buildinfo`.
     pub build: BuildInfo,
-    /// YAML of the settings in effect, without secrets.
-    pub config: String,
+    /// For `/status/config`.
+    pub config: ConfigPages,
     /// Parts of the process with their state, asked anew for every request.
     pub services: Arc<dyn Fn() -> Vec<(String, String)> + Send + Sync>,
+}
+
+/// YAML of settings, without secrets.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigPages {
+    /// Those in effect.
+    pub all: String,
+    /// Those of them that are no defaults.
+    pub diff: String,
+    /// The defaults.
+    pub defaults: String,
 }
 
 /// `/ready`.
@@ -109,6 +122,14 @@ pub(super) async fn build_info(State(state): State<Arc<ApiState>>) -> Response {
 /// `/metrics`.
 pub(super) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
     ([(CONTENT_TYPE, OPEN_METRICS)], (state.metrics_text)()).into_response()
+}
+
+/// `/usage_metrics`: whose spans take how much.
+pub(super) async fn usage_metrics(State(state): State<Arc<ApiState>>) -> Response {
+    match &state.usage_text {
+        Some(usage_text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], usage_text()).into_response(),
+        None => super::http::no_such_page(),
+    }
 }
 
 /// The parameter of `/flush`.
@@ -147,8 +168,30 @@ pub(super) async fn usage_stats() -> Response {
 
 /// `/status`: all pages.
 pub(super) async fn all_pages(State(state): State<Arc<ApiState>>) -> Response {
-    let pages = ["version", "services", "endpoints", "runtime_config", "config"].map(|name| page(&state, name).unwrap_or_default());
+    let pages = ["version", "services", "endpoints", "runtime_config"].map(|name| page(&state, name).unwrap_or_default());
+    let pages = [&pages[..], &[config_page(&state.status.config.all)]].concat();
     text(StatusCode::OK, pages.join("\n"))
+}
+
+/// The parameter of `/status/config`.
+#[derive(Default, Deserialize)]
+pub(super) struct ConfigQuery {
+    mode: Option<String>,
+}
+
+/// `/status/config`: all settings, or those that differ from the defaults, or the defaults.
+pub(super) async fn config(State(state): State<Arc<ApiState>>, Query(query): Query<ConfigQuery>) -> Response {
+    let ConfigPages { all, diff, defaults } = &state.status.config;
+    match query.mode.as_deref() {
+        None | Some("") => text(StatusCode::OK, config_page(all)),
+        Some("diff") => text(StatusCode::OK, config_page(diff)),
+        Some("defaults") => text(StatusCode::OK, config_page(defaults)),
+        Some(mode) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("unknown value for mode query parameter: {mode}")),
+    }
+}
+
+fn config_page(yaml: &str) -> String {
+    format!("GET /status/config\n---\n{}\n", yaml.trim_end())
 }
 
 /// `/status/{name}`.
@@ -160,14 +203,13 @@ pub(super) async fn one_page(State(state): State<Arc<ApiState>>, Path(name): Pat
 }
 
 fn page(state: &ApiState, name: &str) -> Option<String> {
-    let StatusPages { build, config, services } = &state.status;
+    let StatusPages { build, services, .. } = &state.status;
     let mut page = format!("GET /status/{name}\n");
     match name {
         "version" => page += &format!("conmoto, version {}\n  revision: {}\n", build.version, build.revision),
         "services" => page.extend(services().into_iter().map(|(service, state)| format!("{service}: {state}\n"))),
         "endpoints" => page += ENDPOINTS,
         "runtime_config" => page.extend(state.overrides.entries().iter().map(|(name, limits)| format!("---\n{name}:\n{limits:#?}\n"))),
-        "config" => page += &format!("---\n{}\n", config.trim_end()),
         _ => return None,
     }
     Some(page)

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
+use tracing::Instrument;
 
 /// Largest message that is sent (`max_grpc_streaming_packet_size`); Grafana takes no more than 4 MiB.
 const MAX_PACKET_BYTES: usize = 1 << 20;
@@ -204,6 +205,7 @@ fn stream<M: Send + 'static>(
     mut under_way: impl FnMut() -> M + Send + 'static,
 ) -> Response<Packets<M>> {
     let (sender, receiver) = mpsc::channel(MAX_UNREAD_PACKETS);
+    let work = work.in_current_span();
     tokio::spawn(async move {
         let mut work = std::pin::pin!(work);
         let mut rhythm = tokio::time::interval_at(Instant::now() + RHYTHM, RHYTHM);

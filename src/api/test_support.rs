@@ -1,6 +1,6 @@
 //! What the API's tests have in common: a state over an empty store, and requests.
 
-use super::{ApiConfig, ApiState, BuildInfo, FlushError, FlushFuture, Readiness, StatusPages};
+use super::{ApiConfig, ApiState, BuildInfo, ConfigPages, FlushError, FlushFuture, Readiness, StatusPages};
 use crate::frontend::{Caller, Frontend, FrontendConfig, Tenants};
 use crate::generator::settings::GeneratorConfig;
 use crate::generator::{Generator, NewRows, SpanFeed};
@@ -23,7 +23,7 @@ impl RecentSource for Empty {
         Snapshot::default()
     }
 
-    fn find_trace(&self, _: &TenantId, _: &TraceId) -> RecentTrace {
+    fn find_trace(&self, _: &TenantId, _: &TraceId, _: usize) -> RecentTrace {
         RecentTrace::default()
     }
 }
@@ -56,6 +56,7 @@ pub(super) fn state(config: ApiConfig) -> ApiState {
     };
     ApiState {
         overrides: Arc::new(Overrides::new(config.limits.clone())),
+        user_overrides: None,
         config,
         frontend: Arc::new(Frontend::new(Arc::new(Empty), FrontendConfig::default())),
         generator: Generator::new(GeneratorConfig::default(), Arc::new(NoSpans), None),
@@ -65,9 +66,12 @@ pub(super) fn state(config: ApiConfig) -> ApiState {
         durations: crate::telemetry::registry::Durations::default(),
         shutdown: Arc::default(),
         metrics_text: Arc::new(|| "# EOF\n".to_string()),
+        usage_text: None,
+        memory_held: Arc::new(Vec::new),
+        profiling: tokio::sync::Semaphore::new(1),
         status: StatusPages {
             build: BuildInfo::default(),
-            config: "a: 1\n".to_string(),
+            config: ConfigPages { all: "a: 1\n".to_string(), diff: "b: 2\n".to_string(), defaults: "c: 3\n".to_string() },
             services: Arc::new(|| vec![("ingester".to_string(), "Running".to_string())]),
         },
     }

@@ -36,8 +36,9 @@ pub(super) async fn version_1(state: Arc<ApiState>, request: QueryRequest) -> Re
 pub(super) async fn version_2(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let (format, max_bytes) = (request.format, request.config.limits.max_bytes_per_trace);
     let filter = TraceFilter::of_params(&request.params)?;
-    let (FoundTrace { resource_spans, inspected_bytes, num_unreadable }, num_bytes) = find(&state, request).await?;
+    let (FoundTrace { resource_spans, inspected_bytes, num_unreadable, charges }, num_bytes) = find(&state, request).await?;
     let write = move || {
+        let _until_written = charges;
         let mut resource_spans = resource_spans;
         let mut messages = Vec::new();
         if num_unreadable > 0 {

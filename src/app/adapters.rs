@@ -62,13 +62,18 @@ impl RecentSource for InProcessRecent {
         }
     }
 
-    fn find_trace(&self, tenant: &TenantId, id: &TraceId) -> RecentTrace {
+    fn find_trace(&self, tenant: &TenantId, id: &TraceId, max_spans: usize) -> RecentTrace {
         let Some(head) = self.ingester.existing_head(tenant) else {
-            return RecentTrace { pieces: Vec::new(), blocks: self.blocks_of(tenant) };
+            return RecentTrace { blocks: self.blocks_of(tenant), ..RecentTrace::default() };
         };
-        let mut pieces = Vec::new();
-        let blocks = head.visit_trace(id, |chunk, trace| pieces.push(export(chunk, chunk.rows_of(trace))));
-        RecentTrace { pieces, blocks }
+        let (mut pieces, mut num_spans) = (Vec::new(), 0);
+        let blocks = head.visit_trace(id, |chunk, trace| {
+            num_spans += chunk.rows_of(trace).count();
+            if num_spans <= max_spans {
+                pieces.push(export(chunk, chunk.rows_of(trace)));
+            }
+        });
+        RecentTrace { pieces, num_spans, blocks }
     }
 }
 

@@ -97,7 +97,9 @@ impl Listeners {
         for (receiver, endpoint, tls) in wanted(config) {
             receivers.push((receiver, bind_receiver(receiver, &endpoint, &tls).await?));
         }
-        for (receiver, endpoint) in wanted_udp(config) {
+        // Datagrams carry no token.
+        let udp = if config.tokens.file.is_some() { Vec::new() } else { wanted_udp(config) };
+        for (receiver, endpoint) in udp {
             udp_receivers.push((receiver, bind_udp(receiver, &endpoint).await?));
         }
         Ok(Listeners { http, grpc, receivers, udp_receivers })
@@ -146,7 +148,7 @@ fn wanted(config: &Config) -> Vec<(Receiver, ListenAddress, TlsSettings)> {
 }
 
 /// Receivers that take datagrams, and where.
-fn wanted_udp(config: &Config) -> Vec<(Receiver, ListenAddress)> {
+pub(super) fn wanted_udp(config: &Config) -> Vec<(Receiver, ListenAddress)> {
     let receivers = &config.receivers;
     let all = [(Receiver::JaegerCompact, &receivers.jaeger_thrift_compact), (Receiver::JaegerBinary, &receivers.jaeger_thrift_binary)];
     all.into_iter().filter_map(|(receiver, settings)| Some((receiver, settings.as_ref()?.endpoint.clone()))).collect()

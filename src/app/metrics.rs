@@ -5,6 +5,7 @@ use crate::distributor::{AttributeScope, DiscardReason, Distributor, Origin, Pas
 use crate::ingester::Ingester;
 use crate::runtime::memory::{Memory, Use};
 use crate::store::{BlockLists, Store};
+use crate::telemetry::process;
 use crate::telemetry::registry::{Behaviour, Reading};
 
 /// All metrics at this moment.
@@ -66,6 +67,18 @@ fn budget(memory: &Memory) -> Vec<Reading> {
         gauge("conmoto_memory_held_bytes", "Bytes that a use holds, about", Use::ALL.iter().map(held).collect()),
         counter("conmoto_memory_refused_requests", "Requests refused for want of memory", memory.num_refused()),
     ]
+}
+
+/// For a profile of memory: what each use is counted with, and the rest of what is resident.
+pub(super) fn memory_held(memory: &Memory) -> crate::api::MemoryHeld {
+    let memory = memory.clone();
+    std::sync::Arc::new(move || {
+        let mut held: Vec<(String, u64)> =
+            Use::ALL.iter().map(|(of, name)| (format!("counted.{name}"), memory.held_bytes(*of))).filter(|(_, bytes)| *bytes > 0).collect();
+        let counted: u64 = held.iter().map(|(_, bytes)| bytes).sum();
+        held.push(("not_counted".to_string(), process::resident_bytes().unwrap_or(0).saturating_sub(counted)));
+        held
+    })
 }
 
 fn build_info() -> Reading {

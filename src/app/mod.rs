@@ -16,15 +16,19 @@ mod metrics;
 mod overrides;
 mod query_metrics;
 mod receivers;
+pub mod self_tracing;
 mod settings;
 mod shutdown;
 pub mod storage;
+mod tokens;
+mod user_overrides;
 
-use crate::api::{ApiState, BuildInfo, FlushError, Readiness, StatusPages, grpc_router, http_router};
+use crate::api::{ApiState, BuildInfo, ConfigPages, FlushError, Readiness, StatusPages, grpc_router, http_router, needs};
 use crate::compactor::Compactor;
-use crate::config::Config;
-use crate::distributor::Distributor;
+use crate::config::{Config, ShownConfig};
 use crate::distributor::limited::Limited;
+use crate::distributor::usage::{Tracked, Usage};
+use crate::distributor::{Distributor, PushTarget};
 use crate::frontend::Frontend;
 use crate::generator::Generator;
 use crate::ingester::{Ingester, Recovered};
@@ -32,6 +36,7 @@ use crate::model::TenantId;
 use crate::overrides::Overrides;
 use crate::runtime::failpoints::Failpoints;
 use crate::runtime::memory::{Memory, default_limit_bytes};
+use crate::runtime::serve::tokens::guarded;
 use crate::runtime::serve::{ServeOptions, serve};
 use crate::store::spool::Mover;
 use crate::store::{BlockLists, Store, poll};
@@ -48,8 +53,11 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::{Notify, watch};
+use std::time::Duration;
+use tokens::Access;
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
+use user_overrides::Layers;
 
 /// A server that is ready to run: its listeners are bound and its data is loaded.
 pub struct App {
@@ -63,6 +71,9 @@ pub struct App {
     generator: Arc<Generator>,
     recovered: Recovered,
     overrides: Arc<Overrides>,
+    layers: Arc<Layers>,
+    access: Access,
+    usage: Option<Arc<Usage>>,
     /// Told by `/shutdown`.
     shutdown: Arc<Notify>,
     readiness: watch::Sender<Readiness>,
@@ -75,7 +86,8 @@ pub struct App {
 impl App {
     /// Binds, locks, loads and replays. The process dies where `failpoints` say.
     pub async fn start(config: Config, failpoints: Failpoints) -> anyhow::Result<Self> {
-        let overrides = overrides::start(&config)?;
+        let (overrides, layers) = overrides::start(&config).await?;
+        let access = Access::start(&config)?;
         let listeners = Listeners::bind(&config).await?;
         let wal_dir = data_dir::wal_dir(&config.storage)?;
         let lock = DataDirLock::take(&wal_dir)?;
@@ -88,6 +100,11 @@ impl App {
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
         let target = Arc::new(InProcessTarget(Arc::clone(&ingester)));
+        let usage = config.distributor.usage.map(|settings| Arc::new(Usage::new(settings, Arc::clone(&overrides))));
+        let target: Arc<dyn PushTarget> = match &usage {
+            Some(usage) => Arc::new(Tracked::new(target, Arc::clone(usage))),
+            None => target,
+        };
         let limited = Limited::new(target, Arc::clone(&overrides), config.distributor.retry_after);
         let distributor = Distributor::new(Arc::new(limited))
             .with_logs(config.distributor.span_logs)
@@ -107,6 +124,9 @@ impl App {
             generator,
             recovered,
             overrides,
+            layers,
+            access,
+            usage,
             shutdown: Arc::default(),
             readiness,
             memory,
@@ -143,23 +163,37 @@ impl App {
     /// Serves until `shutdown` resolves, then stops in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let state = Arc::new(self.api_state()?);
-        let App { config, listeners, ingester, distributor, store, blocks, compactor, generator, overrides, readiness, memory, .. } = self;
+        let App {
+            config,
+            listeners,
+            ingester,
+            distributor,
+            store,
+            blocks,
+            compactor,
+            generator,
+            overrides,
+            layers,
+            access,
+            readiness,
+            memory,
+            ..
+        } = self;
         let (asked_to_stop, generating) = (self.shutdown, generating::start(&generator)?);
         let graceful_timeout = config.server.graceful_shutdown_timeout;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
         let Listeners { http, grpc, receivers, udp_receivers } = listeners;
-        let receivers = receivers::start(&config, &distributor, &memory, receivers, udp_receivers, &stop_receivers);
-        let mut api = JoinSet::new();
-        for (bound, router) in [(http, http_router(Arc::clone(&state))), (grpc, grpc_router(state))] {
-            let options = ServeOptions { tls: bound.tls, graceful_timeout, ..ServeOptions::named(bound.name) };
-            api.spawn(serve(bound.listener, router, options, stopped(&stop_api)));
-        }
+        let entrance = access.entrance(&memory, &state.durations);
+        let receivers = receivers::start(&config, &distributor, &entrance, receivers, udp_receivers, &stop_receivers);
+        let api = start_api(state, &access, [http, grpc], graceful_timeout, &stop_api);
         let (stop_flusher, stop_compactor) = (watch::channel(()).0, watch::channel(()).0);
         let flusher = tokio::spawn(Arc::clone(&ingester).run(stop_flusher.subscribe()));
         let mover = Mover::new(store.clone(), Arc::clone(&blocks), config.ingester.complete_block_timeout);
         let moving = tokio::spawn(mover.clone().run(stop_flusher.subscribe()));
         tokio::spawn(poll::run(blocks, store, config.storage.blocklist_poll, stop_flusher.subscribe()));
-        tokio::spawn(overrides::run(overrides, config.clone(), stop_flusher.subscribe()));
+        tokio::spawn(overrides::run(overrides, Arc::clone(&layers), stop_flusher.subscribe()));
+        tokio::spawn(layers.run(stop_flusher.subscribe()));
+        tokio::spawn(access.run(config.clone(), stop_flusher.subscribe()));
         let compacting = tokio::spawn(compactor.run(stop_compactor.subscribe()));
         readiness.send_replace(Readiness::Ready);
         tracing::info!("Conmoto started");
@@ -198,14 +232,16 @@ impl App {
         let recent = Arc::new(InProcessRecent { ingester: Arc::clone(&self.ingester), blocks: Arc::clone(&self.blocks) });
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
         let (compactor, distributor, generator) = (Arc::clone(&self.compactor), self.distributor.clone(), Arc::clone(&self.generator));
-        let frontend = Arc::new(Frontend::new(recent, frontend_config(&self.config)).with_memory(self.memory.clone()));
+        let frontend = Arc::new(Frontend::new(recent, frontend_config(&self.config, &self.memory)).with_memory(self.memory.clone()));
         let (asked, overrides, memory) = (Arc::clone(&frontend), Arc::clone(&self.overrides), self.memory.clone());
+        let layers = Arc::clone(&self.layers);
         let readings = move || {
             compactor.measure();
             let mut readings = metrics::readings(&ingester, &store, &blocks, compactor.instruments(), &memory);
             readings.extend(metrics::distribution(&distributor));
             readings.extend(generating::readings(&generator));
             readings.extend(query_metrics::readings(&asked, &overrides));
+            readings.extend(layers.readings());
             readings.extend(process::readings());
             readings
         };
@@ -215,6 +251,7 @@ impl App {
         Ok(ApiState {
             config: api_config(&self.config),
             overrides: Arc::clone(&self.overrides),
+            user_overrides: self.layers.api(),
             frontend,
             durations,
             // Each pattern was looked at when the configuration was read; together they may still be too large.
@@ -224,13 +261,39 @@ impl App {
             readiness: self.readiness.subscribe(),
             flush: flush(Arc::clone(&self.ingester)),
             metrics_text: Arc::new(move || metrics.text()),
+            profiling: Semaphore::new(1),
+            memory_held: metrics::memory_held(&self.memory),
+            usage_text: self.usage.clone().map(|usage| -> crate::api::MetricsText { Arc::new(move || usage.text()) }),
             status: StatusPages {
                 build: BuildInfo::default(),
-                config: format!("{:#?}\n", self.config),
+                config: config_pages(&self.config),
                 services: Arc::new(move || vec![("all".to_string(), format!("{:?}", *services.borrow()))]),
             },
         })
     }
+}
+
+/// Serves the query API on its two ports.
+fn start_api(
+    state: Arc<ApiState>,
+    access: &Access,
+    [http, grpc]: [listeners::Bound; 2],
+    graceful_timeout: Duration,
+    stop: &watch::Sender<()>,
+) -> JoinSet<()> {
+    let needs = needs(&state.config);
+    let mut running = JoinSet::new();
+    for (bound, router) in [(http, http_router(Arc::clone(&state))), (grpc, grpc_router(state))] {
+        let options = ServeOptions { tls: bound.tls, graceful_timeout, ..ServeOptions::named(bound.name) };
+        let router = guarded(router, access.guard(Arc::clone(&needs)));
+        running.spawn(serve(bound.listener, router, options, stopped(stop)));
+    }
+    running
+}
+
+fn config_pages(config: &Config) -> ConfigPages {
+    let ShownConfig { all, diff, defaults } = ShownConfig::of(config);
+    ConfigPages { all, diff, defaults }
 }
 
 fn flush(ingester: Arc<Ingester>) -> crate::api::Flush {

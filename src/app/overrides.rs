@@ -1,41 +1,48 @@
 //! The limits of tenants: from the configuration, and from the operator's file as often as that changes.
 
+use super::user_overrides::Layers;
 use crate::config::{Config, load_tenants};
-use crate::overrides::{Limits, LimitsByTenant, Overrides};
+use crate::overrides::{CostAttribution, Limits, Overrides};
 use anyhow::Context;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The limits at the start. A file that cannot be read is an error now, while later the limits stay as they were.
-pub(super) fn start(config: &Config) -> anyhow::Result<Arc<Overrides>> {
-    let overrides = Overrides::new(limits(config));
+/// The limits at the start. What cannot be read is an error now, while later the limits stay as they were.
+pub(super) async fn start(config: &Config) -> anyhow::Result<(Arc<Overrides>, Arc<Layers>)> {
+    let overrides = Arc::new(Overrides::new(limits(config)));
+    let kept = Arc::clone(&overrides);
+    let sink = move |entries: BTreeMap<String, Config>| {
+        kept.replace(entries.iter().map(|(name, config)| (name.clone(), limits(config))).collect())
+    };
+    let layers = Layers::new(config, Box::new(sink))?;
     if let Some(file) = &config.overrides.file {
-        overrides.replace(read(file, config).context("the limits of single tenants (overrides.per_tenant_override_config)")?);
+        layers.set_entries(read(file, config).context("the limits of single tenants (overrides.per_tenant_override_config)")?);
     }
-    Ok(Arc::new(overrides))
+    layers.load_documents().await.context("the limits that tenants set (overrides.user_configurable_overrides)")?;
+    Ok((overrides, layers))
 }
 
 /// Reads the file again and again until told to stop.
-pub(super) async fn run(overrides: Arc<Overrides>, config: Config, mut stop: watch::Receiver<()>) {
-    let Some(file) = config.overrides.file.clone() else { return };
-    let period = config.overrides.period.max(Duration::from_millis(10));
-    let config = Arc::new(config);
+pub(super) async fn run(overrides: Arc<Overrides>, layers: Arc<Layers>, mut stop: watch::Receiver<()>) {
+    let Some(file) = layers.base().overrides.file.clone() else { return };
+    let period = layers.base().overrides.period.max(Duration::from_millis(10));
     loop {
         tokio::select! {
             _ = stop.changed() => return,
-            () = tokio::time::sleep(period) => reload(&overrides, &file, &config).await,
+            () = tokio::time::sleep(period) => reload(&overrides, &file, &layers).await,
         }
     }
 }
 
-async fn reload(overrides: &Arc<Overrides>, file: &Path, config: &Arc<Config>) {
-    let (file, read_by) = (PathBuf::from(file), Arc::clone(config));
-    let read = tokio::task::spawn_blocking(move || read(&file, &read_by)).await;
+async fn reload(overrides: &Arc<Overrides>, file: &Path, layers: &Arc<Layers>) {
+    let (file, read_by) = (PathBuf::from(file), Arc::clone(layers));
+    let read = tokio::task::spawn_blocking(move || read(&file, read_by.base())).await;
     match read {
         Ok(Ok(entries)) => {
-            if overrides.replace(entries) {
+            if layers.set_entries(entries) {
                 tracing::info!(tenants = overrides.entries().len(), "limits of tenants have changed");
             }
         }
@@ -50,13 +57,12 @@ async fn reload(overrides: &Arc<Overrides>, file: &Path, config: &Arc<Config>) {
     }
 }
 
-fn read(file: &Path, config: &Config) -> anyhow::Result<LimitsByTenant> {
-    let tenants = load_tenants(file, config, &|name| std::env::var(name).ok())?;
-    Ok(tenants.into_iter().map(|(name, config)| (name, limits(&config))).collect())
+fn read(file: &Path, config: &Config) -> anyhow::Result<BTreeMap<String, Config>> {
+    Ok(load_tenants(file, config, &|name| std::env::var(name).ok())?)
 }
 
 fn limits(config: &Config) -> Limits {
-    let Config { ingestion, query, retention, .. } = config;
+    let Config { ingestion, query, retention, distributor, .. } = config;
     Limits {
         ingestion_rate_bytes: ingestion.rate_limit_bytes,
         ingestion_burst_bytes: ingestion.burst_size_bytes,
@@ -68,5 +74,9 @@ fn limits(config: &Config) -> Limits {
         max_metrics_duration: query.max_metrics_duration,
         left_pad_trace_ids: query.left_pad_trace_ids,
         block_retention: retention.block_retention,
+        cost_attribution: CostAttribution {
+            dimensions: Arc::clone(&distributor.cost_dimensions),
+            max_cardinality: distributor.max_cost_cardinality,
+        },
     }
 }

@@ -13,17 +13,15 @@ use crate::receiver::otlp_http::{self, OtlpHttp};
 use crate::receiver::tenant::Tenancy;
 use crate::receiver::zipkin::TagTypes;
 use crate::receiver::zipkin_http::{self, ZipkinHttp};
-use crate::runtime::memory::Memory;
-use crate::runtime::serve::admission::within;
 use crate::runtime::serve::{Router, ServeOptions, serve};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Starts all receivers that are bound; they end when `stop` is dropped. Requests are let in as far as `memory` goes.
+/// Starts all receivers that are bound, those for connections behind `entrance`; they end when `stop` is dropped.
 pub(super) fn start(
     config: &Config,
     distributor: &Distributor,
-    memory: &Memory,
+    entrance: &dyn Fn(Receiver, Router) -> Router,
     bound: Vec<(Receiver, Bound)>,
     bound_udp: Vec<(Receiver, BoundUdp)>,
     stop: &watch::Sender<()>,
@@ -33,7 +31,7 @@ pub(super) fn start(
         if let Some(router) = router(receiver, config, distributor.for_origin(receiver.origin()), stop.subscribe()) {
             let graceful_timeout = config.server.graceful_shutdown_timeout;
             let options = ServeOptions { tls: bound.tls, graceful_timeout, ..ServeOptions::named(bound.name) };
-            running.spawn(serve(bound.listener, within(router, memory.clone()), options, stopped(stop)));
+            running.spawn(serve(bound.listener, entrance(receiver, router), options, stopped(stop)));
         }
     }
     for (receiver, bound) in bound_udp {

@@ -61,12 +61,18 @@ pub(super) fn surroundings(overrides: &Arc<Overrides>, ingester: &Arc<Ingester>,
     }
 }
 
-pub(super) fn frontend_config(config: &Config) -> FrontendConfig {
+pub(super) fn frontend_config(config: &Config, memory: &Memory) -> FrontendConfig {
     FrontendConfig {
         max_concurrent: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
         timeout: config.query.query_timeout,
+        lookup_timeout: config.query.trace_timeout,
+        max_query_bytes: config.query_memory_limit_bytes.unwrap_or(memory.limit_bytes() / 4),
         max_waiting: config.query.max_outstanding_per_tenant,
-        metrics: MetricsLimits { max_exemplars: config.query.max_exemplars, max_series: config.query.max_response_series },
+        metrics: MetricsLimits {
+            max_exemplars: config.query.max_exemplars,
+            max_series: config.query.max_response_series,
+            ..MetricsLimits::default()
+        },
     }
 }
 

@@ -20,7 +20,12 @@ pub fn check(config: &Config) -> Result<(), BackendError> {
 
 pub(super) fn bucket(config: &Config) -> Result<Option<Bucket>, BackendError> {
     let settings = config.storage.bucket();
-    settings.map(|settings| Bucket::new(&settings, &|name| std::env::var(name).ok())).transpose()
+    settings.map(|settings| Bucket::new(&settings, &env)).transpose()
+}
+
+/// A variable of the environment.
+pub(super) fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Opens the store, and sees that it can be used.

@@ -7,8 +7,10 @@ use crate::block::reader::{Block, BlockError};
 use crate::model::{BlockId, TenantId};
 use crate::runtime::memory::Use;
 use crate::store::StoreError;
+use crate::telemetry::spans::own_span;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use tracing::Instrument;
 
 /// What a merge holds, about (docs/ARCHITECTURE.md, "Where memory goes").
 const MERGE_BYTES: u64 = 48 << 20;
@@ -40,8 +42,8 @@ impl Compactor {
     /// Merges blocks of a tenant, which are in its list until the swap.
     pub(super) async fn compact(self: &Arc<Self>, tenant: &TenantId, inputs: Vec<Arc<Block>>) -> Result<(), JobError> {
         let id = BlockId::random();
-        let written = self.write(tenant, id, &inputs).await;
         let num_inputs = inputs.len();
+        let written = self.write(tenant, id, &inputs).instrument(own_span!("merge", %tenant, blocks = num_inputs as u64)).await;
         let swapped = match written {
             Ok(Written { merged, output }) => match self.swap(tenant, inputs, output, &merged.meta).await {
                 Ok(()) => Ok(merged),

@@ -6,11 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::distributor::usage::UsageConfig;
 use crate::generator::settings::{Processors, SpanMetricsSettings};
 
 use super::schema::{RemarkKind, Report};
 use super::storage::{Backend, DATA_DIR, SseDraft};
-use super::{Config, ConfigError, IngesterConfig, Receivers, StorageConfig};
+use super::{Config, ConfigError, IngesterConfig, Receivers, StorageConfig, UserOverridesConfig};
 
 /// Where every released Tempo keeps its WAL when nothing else is said ("spec/config.md §10.1").
 const TEMPO_WAL_PATH: &str = "/var/tempo/wal";
@@ -71,12 +72,54 @@ pub(super) struct Draft {
     pub compactor_disabled: bool,
     /// `storage.trace.s3.sse`.
     pub sse: SseDraft,
+    /// `distributor.usage.cost_attribution`, whether it is on or not.
+    pub usage: UsageConfig,
+    /// `distributor.usage.cost_attribution.enabled`.
+    pub usage_enabled: bool,
+    /// `overrides.user_configurable_overrides`.
+    pub by_users: UserOverridesDraft,
     /// `metrics_generator_enabled: false`.
     pub generator_disabled: bool,
     /// A section `ingester` is there.
     pub has_ingester: bool,
     /// A section `live_store` is there.
     pub has_live_store: bool,
+}
+
+/// `overrides.user_configurable_overrides` while it is collected.
+#[derive(Debug, Default)]
+pub(super) struct UserOverridesDraft {
+    pub enabled: bool,
+    pub poll: Option<Duration>,
+    /// `client.backend`, while `client` is read.
+    pub backend: Option<Backend>,
+    /// `client`, where it names a backend.
+    pub storage: Option<StorageConfig>,
+    pub refuses_conflicts: bool,
+}
+
+impl UserOverridesDraft {
+    /// Where nothing is said of the store, documents lie beside the directory of the blocks.
+    fn finish(self, blocks: &StorageConfig) -> Result<Option<UserOverridesConfig>, ConfigError> {
+        if !self.enabled {
+            return Ok(None);
+        }
+        let invalid = |message: String| ConfigError::Invalid(format!("overrides.user_configurable_overrides.client: {message}"));
+        let mut storage = self.storage.unwrap_or_else(|| StorageConfig { local_path: PathBuf::new(), ..blocks.clone() });
+        match storage.backend {
+            Backend::Local if storage.local_path.as_os_str().is_empty() => {
+                storage.local_path = blocks.local_path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+            }
+            Backend::Local => {}
+            // The names of tenants' folders would be mixed with those of documents.
+            _ if storage.bucket() == blocks.bucket() => {
+                return Err(invalid("must name a bucket or prefix other than that of the blocks (storage.trace)".to_owned()));
+            }
+            _ => storage.check().map_err(|error| invalid(error.to_string()))?,
+        }
+        let poll = self.poll.unwrap_or(Duration::from_secs(60));
+        Ok(Some(UserOverridesConfig { storage, poll, refuses_conflicts: self.refuses_conflicts }))
+    }
 }
 
 impl Draft {
@@ -122,6 +165,8 @@ impl Draft {
         self.settle_storage(has_file);
         self.config.storage.s3.encryption = std::mem::take(&mut self.sse).finish();
         self.config.storage.check()?;
+        self.config.overrides.by_users = std::mem::take(&mut self.by_users).finish(&self.config.storage)?;
+        self.config.distributor.usage = self.usage_enabled.then_some(self.usage);
         let mut config = self.config;
         if let Some(receivers) = self.receivers {
             config.receivers = receivers;

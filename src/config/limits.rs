@@ -1,9 +1,13 @@
 //! The write path, retention and the query API: times, sizes and limits.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::UserOverridesConfig;
 use crate::distributor::SpanLogs;
+use crate::distributor::usage::UsageConfig;
 
 /// What is done to spans before they are kept ("spec/config.md §6").
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +20,25 @@ pub struct DistributorConfig {
     /// When a sender is told to come again that was refused for its rate, default 5 s; zero tells nothing
     /// (`distributor.retry_after_on_resource_exhausted`).
     pub retry_after: Duration,
+    /// Whether bytes are told apart by attributes, and within which bounds; `None` (default) if not
+    /// (`distributor.usage.cost_attribution`).
+    pub usage: Option<UsageConfig>,
+    /// By which, and what labels they become; default none (`overrides.defaults.cost_attribution.dimensions`).
+    pub cost_dimensions: Arc<BTreeMap<String, String>>,
+    /// Most combinations of a tenant; `None` (default) for the bound of all (`overrides.defaults.cost_attribution.max_cardinality`).
+    pub max_cost_cardinality: Option<usize>,
 }
 
 impl Default for DistributorConfig {
     fn default() -> Self {
-        DistributorConfig { max_attribute_bytes: None, span_logs: SpanLogs::default(), retry_after: Duration::from_secs(5) }
+        DistributorConfig {
+            max_attribute_bytes: None,
+            span_logs: SpanLogs::default(),
+            retry_after: Duration::from_secs(5),
+            usage: None,
+            cost_dimensions: Arc::default(),
+            max_cost_cardinality: None,
+        }
     }
 }
 
@@ -44,19 +62,21 @@ impl Default for IngestionConfig {
 }
 
 /// Where the limits of single tenants are ("spec/config.md §11").
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OverridesConfig {
     /// A file with an entry for each tenant that differs (`overrides.per_tenant_override_config`).
     pub file: Option<PathBuf>,
     /// How often that file is read again, default 10 s (`overrides.per_tenant_override_period`).
     pub period: Duration,
+    /// How tenants set some of their limits themselves; `None` (default) if they do not (`overrides.user_configurable_overrides`).
+    pub by_users: Option<UserOverridesConfig>,
     /// Whether `${VARIABLE}` is expanded in it (`-config.expand-env`).
     pub expand_env: bool,
 }
 
 impl Default for OverridesConfig {
     fn default() -> Self {
-        OverridesConfig { file: None, period: Duration::from_secs(10), expand_env: false }
+        OverridesConfig { file: None, period: Duration::from_secs(10), by_users: None, expand_env: false }
     }
 }
 
@@ -178,6 +198,8 @@ pub struct QueryConfig {
     pub max_response_series: usize,
     /// How long a search, a metrics query or a query for tags may take, default 30 s (`querier.search.query_timeout`).
     pub query_timeout: Duration,
+    /// How long a trace by id may take, default 10 s; 0 means no bound (`querier.trace_by_id.query_timeout`).
+    pub trace_timeout: Duration,
     /// Patterns of URLs that are refused; default none (`url_deny_list`).
     pub url_deny_list: Vec<String>,
     /// How long a request over HTTP may take, default 0: no bound of its own (`api_timeout`).
@@ -214,6 +236,7 @@ impl Default for QueryConfig {
             max_exemplars: 100,
             max_response_series: 0,
             query_timeout: Duration::from_secs(30),
+            trace_timeout: Duration::from_secs(10),
             url_deny_list: Vec::new(),
             api_timeout: Duration::ZERO,
             multi_tenant_queries_enabled: true,

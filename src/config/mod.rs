@@ -26,9 +26,12 @@ mod receivers;
 mod scalar;
 mod schema;
 mod server;
+mod shown;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod user_overrides;
 mod yaml;
 
 use crate::generator::settings::GeneratorConfig;
@@ -42,7 +45,10 @@ pub use load::{Command, Loaded, load};
 pub use overrides::load_tenants;
 pub use receivers::{GrpcReceiver, HttpReceiver, Receivers, UdpReceiver, ZipkinReceiver};
 pub use server::{LogFormat, LogLevel, ServerConfig};
+pub use shown::ShownConfig;
 pub use storage::{Backend, StorageConfig, WalFsync};
+pub use tokens::{TokensConfig, load_tokens};
+pub use user_overrides::{UserOverridesConfig, effective, with_user_overrides};
 pub use yaml::Problem;
 
 /// Every setting that the server uses. Plain data: built by [`load`], or by `Config::default()` in tests.
@@ -65,8 +71,13 @@ pub struct Config {
     /// Bytes that requests, head, flush, compaction, queries and caches may take together; `None` (default) lets the server
     /// choose (`runtime::memory`). A key of our own.
     pub memory_limit_bytes: Option<u64>,
+    /// Bytes that one query may hold besides the columns it reads; `None` (default) for a quarter of the memory of the process. A
+    /// key of our own.
+    pub query_memory_limit_bytes: Option<u64>,
     /// The query API's listeners, and the log.
     pub server: ServerConfig,
+    /// Which tokens requests must have.
+    pub tokens: TokensConfig,
     /// Where spans come in.
     pub receivers: Receivers,
     /// What is done to spans before they are kept.
@@ -98,7 +109,9 @@ impl Default for Config {
             stream_over_http_enabled: true,
             shutdown_delay: Duration::ZERO,
             memory_limit_bytes: None,
+            query_memory_limit_bytes: None,
             server: ServerConfig::default(),
+            tokens: TokensConfig::default(),
             receivers: Receivers::default(),
             distributor: DistributorConfig::default(),
             ingestion: IngestionConfig::default(),

@@ -21,6 +21,7 @@ pub use tally::Tally;
 pub use truncate::AttributeScope;
 
 pub mod limited;
+pub mod usage;
 
 use crate::columns::validate::{Refusal, Validated, validate};
 use crate::model::TenantId;

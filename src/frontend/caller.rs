@@ -1,8 +1,10 @@
 //! Who asks.
 
 use crate::model::TenantId;
+use crate::querier::budget::Allowance;
 use crate::querier::progress::Progress;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 /// The tenants whose data a query sees: one, or for `a|b` several; each once, in the order of their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,11 +55,21 @@ pub struct Caller {
     pub tenants: Tenants,
     /// Read by who shows it.
     pub progress: Progress,
+    /// What its queries may hold together, once the first has begun. Clones share it; it is given back with the last of them, so
+    /// that an answer counts while it is written.
+    allowance: Arc<OnceLock<Allowance>>,
+}
+
+impl Caller {
+    /// What it may hold; `grant` is asked the first time.
+    pub(super) fn allowance(&self, grant: impl FnOnce() -> Allowance) -> Allowance {
+        self.allowance.get_or_init(grant).clone()
+    }
 }
 
 impl From<Tenants> for Caller {
     fn from(tenants: Tenants) -> Self {
-        Caller { tenants, progress: Progress::default() }
+        Caller { tenants, progress: Progress::default(), allowance: Arc::default() }
     }
 }
 

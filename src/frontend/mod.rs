@@ -12,15 +12,18 @@ use crate::model::trace::combine;
 use crate::model::{TenantId, TimeRange, TraceId};
 use crate::proto::otlp::ResourceSpans;
 use crate::proto::tempopb;
-use crate::querier::budget::Budget;
+use crate::querier::budget::{Allowance, Budget, Charge, TimeLimit, take};
 use crate::querier::search::Watcher;
 use crate::querier::trace_by_id::TracePieces;
 use crate::querier::{RecentSource, Snapshot, metrics, search, tags, trace_by_id};
-use crate::runtime::memory::{Memory, Use};
+use crate::runtime::memory::{Memory, Reservation, Use};
+use crate::telemetry::spans::own_span;
 use crate::traceql::ast::Attribute;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tracing::Instrument;
+use tracing::field::Empty;
 use turns::Turns;
 
 pub use crate::querier::QueryError;
@@ -41,6 +44,8 @@ pub struct FoundTrace {
     pub inspected_bytes: u64,
     /// Blocks that could not be read: it may have more spans.
     pub num_unreadable: usize,
+    /// It counts as part of the query until it goes.
+    pub charges: Arc<Vec<Charge>>,
 }
 
 /// What an answer without the spans of so many blocks says of itself.
@@ -51,13 +56,17 @@ pub fn partial_message(num_unreadable: usize) -> String {
     }
 }
 
-/// How many queries run and wait, and for how long.
+/// How many queries run and wait, for how long, and what they may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrontendConfig {
     /// Scans that compute at once, and as many lookups of traces by id; at least one.
     pub max_concurrent: usize,
     /// How long a scan may take, the wait for its turn included; zero means no bound (`querier.search.query_timeout`).
     pub timeout: Duration,
+    /// The same for a trace by id (`querier.trace_by_id.query_timeout`).
+    pub lookup_timeout: Duration,
+    /// Most bytes that a query may hold besides the columns that it reads (`query_memory_limit_bytes`).
+    pub max_query_bytes: u64,
     /// Most queries of a tenant that wait; 0 means no bound (`query_frontend.max_outstanding_per_tenant`).
     pub max_waiting: usize,
     /// Bounds of metrics queries.
@@ -66,7 +75,14 @@ pub struct FrontendConfig {
 
 impl Default for FrontendConfig {
     fn default() -> Self {
-        FrontendConfig { max_concurrent: 1, timeout: Duration::from_secs(30), max_waiting: 2000, metrics: MetricsLimits::default() }
+        FrontendConfig {
+            max_concurrent: 1,
+            timeout: Duration::from_secs(30),
+            lookup_timeout: Duration::from_secs(10),
+            max_query_bytes: 256 << 20,
+            max_waiting: 2000,
+            metrics: MetricsLimits::default(),
+        }
     }
 }
 
@@ -77,32 +93,26 @@ pub struct Frontend {
     scans: Arc<Turns>,
     /// For traces by id, which must not wait behind scans.
     lookups: Arc<Turns>,
-    timeout: Duration,
-    metrics_limits: MetricsLimits,
+    config: FrontendConfig,
     instruments: FrontendInstruments,
-    /// Where a scan says what it holds.
+    /// Where queries take what they hold.
     memory: Option<Memory>,
 }
 
-/// What a scan holds, about: columns of a row group for each of its threads, and its matches.
+/// What a scan holds from its start, about: columns of a row group for each of its threads.
 const SCAN_BYTES: u64 = 24 << 20;
+
+/// How long a scan waits for memory, in its turn, before it is refused.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Frontend {
     /// A frontend over recent data and its blocks.
     pub fn new(recent: Arc<dyn RecentSource>, config: FrontendConfig) -> Self {
         let turns = || Turns::new(config.max_concurrent, config.max_waiting);
-        Frontend {
-            recent,
-            scans: turns(),
-            lookups: turns(),
-            timeout: config.timeout,
-            metrics_limits: config.metrics,
-            instruments: FrontendInstruments::default(),
-            memory: None,
-        }
+        Frontend { recent, scans: turns(), lookups: turns(), config, instruments: FrontendInstruments::default(), memory: None }
     }
 
-    /// Scans count against this budget while they run; requests with spans wait for them.
+    /// Queries take what they hold from this budget, and are refused where it has no room.
     pub fn with_memory(self, memory: Memory) -> Self {
         Frontend { memory: Some(memory), ..self }
     }
@@ -110,14 +120,18 @@ impl Frontend {
     /// The whole trace, from head and blocks; blocks outside `range` are left out.
     pub async fn find_trace(&self, caller: &Caller, id: TraceId, range: Option<TimeRange>) -> Result<FoundTrace, QueryError> {
         let (recent, tenants) = (Arc::clone(&self.recent), caller.tenants.clone());
-        let found = compute(&self.lookups, &caller.tenants, move || {
-            let (mut pieces, mut inspected_bytes) = (Vec::new(), 0);
+        let budget = self.budget(caller, TimeLimit { timeout: self.config.lookup_timeout, key: "querier.trace_by_id.query_timeout" });
+        let _caller = budget.abandoned_on_drop();
+        let found = compute(&self.lookups, &caller.tenants, no_memory(), move |()| {
+            let (mut pieces, mut charges, mut inspected_bytes) = (Vec::new(), Vec::new(), 0);
             for tenant in tenants.iter() {
-                let found = find_pieces(&*recent, tenant, &id, range)?;
+                let found = find_pieces(&*recent, tenant, &id, range, &budget)?;
                 pieces.extend(found.pieces);
+                charges.push(found.charge);
                 inspected_bytes += found.inspected_bytes;
             }
-            Ok(FoundTrace { resource_spans: combine(pieces), inspected_bytes, num_unreadable: num_unreadable(&*recent, &tenants) })
+            let (resource_spans, num_unreadable) = (combine(pieces), num_unreadable(&*recent, &tenants));
+            Ok(FoundTrace { resource_spans, inspected_bytes, num_unreadable, charges: Arc::new(charges) })
         });
         self.counted(caller, Operation::Traces, found.await)
     }
@@ -142,7 +156,7 @@ impl Frontend {
 
     /// The series of a metrics query over a range.
     pub async fn metrics_range(&self, caller: &Caller, params: MetricsParams) -> Result<tempopb::QueryRangeResponse, QueryError> {
-        let limits = self.metrics_limits;
+        let limits = self.config.metrics;
         let found = self.scan(caller, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_range_response())).await;
         let mut response = self.counted(caller, Operation::Metrics, found)?;
         tell_partial(self.num_unreadable(&caller.tenants), &mut response.status, &mut response.message);
@@ -151,7 +165,7 @@ impl Frontend {
 
     /// The values of a metrics query with one bucket.
     pub async fn metrics_instant(&self, caller: &Caller, params: MetricsParams) -> Result<tempopb::QueryInstantResponse, QueryError> {
-        let limits = self.metrics_limits;
+        let limits = self.config.metrics;
         let found = self.scan(caller, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_instant_response())).await;
         let mut response = self.counted(caller, Operation::Metrics, found)?;
         tell_partial(self.num_unreadable(&caller.tenants), &mut response.status, &mut response.message);
@@ -199,17 +213,20 @@ impl Frontend {
         ask: impl Fn(&Snapshot) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, QueryError> {
         let (recent, tenants) = (Arc::clone(&self.recent), caller.tenants.clone());
-        let mut budget = if self.timeout.is_zero() { Budget::default() } else { Budget::starting_now(self.timeout) };
-        budget.progress = caller.progress.clone();
+        let budget = self.budget(caller, TimeLimit { timeout: self.config.timeout, key: "querier.search.query_timeout" });
         let _caller = budget.abandoned_on_drop();
-        let memory = self.memory.clone();
-        compute(&self.scans, &caller.tenants, move || {
-            let _held = memory.map(|memory| memory.hold(Use::Queries, SCAN_BYTES));
+        compute(&self.scans, &caller.tenants, self.memory_of_scan(), move |_held| {
             loop {
                 budget.check()?;
-                let snapshot = Snapshot { budget: budget.clone(), ..snapshot_of(&*recent, &tenants)? };
+                let moment = own_span!("query.snapshot").in_scope(|| snapshot_of(&*recent, &tenants, &budget))?;
+                let snapshot = Snapshot { budget: budget.clone(), ..moment };
                 budget.progress.begin(&snapshot);
-                let answer = ask(&snapshot);
+                let span = own_span!("query.evaluate", units = Empty, blocks = Empty, block_bytes = Empty);
+                let answer = span.in_scope(|| ask(&snapshot));
+                let metrics = budget.progress.metrics();
+                span.record("units", metrics.total_jobs)
+                    .record("blocks", metrics.total_blocks)
+                    .record("block_bytes", metrics.total_block_bytes);
                 let left_out = |tenant: &TenantId| recent.leave_out_damaged(tenant, &snapshot.blocks);
                 // Each tenant's list has to be told, so that this must not stop at the first.
                 if tenants.iter().filter(|tenant| left_out(tenant)).count() == 0 {
@@ -219,22 +236,54 @@ impl Frontend {
         })
         .await
     }
+
+    /// What a query of a caller may cost that begins now.
+    fn budget(&self, caller: &Caller, limit: TimeLimit) -> Budget {
+        let granted = |memory: &Memory| Allowance::of(memory.clone(), self.config.max_query_bytes);
+        let mut budget = Budget::starting_now(limit);
+        budget.progress = caller.progress.clone();
+        budget.allowance = caller.allowance(|| self.memory.as_ref().map_or_else(Allowance::default, granted));
+        budget
+    }
+
+    /// What a scan has to have before it begins.
+    async fn memory_of_scan(&self) -> Result<Option<Reservation>, QueryError> {
+        let Some(memory) = &self.memory else { return Ok(None) };
+        // Where there is little memory, two have room in the share of queries.
+        let bytes = SCAN_BYTES.min(memory.limit_bytes() / 8);
+        if let Ok(reservation) = take(memory, bytes) {
+            return Ok(Some(reservation));
+        }
+        memory.reserve(Use::Queries, bytes, PATIENCE).await.map(Some).map_err(QueryError::NoMemory)
+    }
+}
+
+/// For work that takes memory on its way only.
+async fn no_memory() -> Result<(), QueryError> {
+    Ok(())
 }
 
 /// One moment of each tenant.
-fn snapshot_of(recent: &dyn RecentSource, tenants: &Tenants) -> Result<Snapshot, QueryError> {
+fn snapshot_of(recent: &dyn RecentSource, tenants: &Tenants, budget: &Budget) -> Result<Snapshot, QueryError> {
     match tenants.single() {
         Some(tenant) => Ok(recent.snapshot(tenant)),
-        None => Snapshot::joined(tenants.iter().map(|tenant| recent.snapshot(tenant)).collect()),
+        None => Snapshot::joined(tenants.iter().map(|tenant| recent.snapshot(tenant)).collect(), budget),
     }
 }
 
 /// What one tenant has of a trace. If a block turns out to be damaged, the rest is asked again without it.
-fn find_pieces(recent: &dyn RecentSource, tenant: &TenantId, id: &TraceId, range: Option<TimeRange>) -> Result<TracePieces, QueryError> {
+fn find_pieces(
+    recent: &dyn RecentSource,
+    tenant: &TenantId,
+    id: &TraceId,
+    range: Option<TimeRange>,
+    budget: &Budget,
+) -> Result<TracePieces, QueryError> {
     loop {
-        let found_recently = recent.find_trace(tenant, id);
+        budget.check()?;
+        let found_recently = recent.find_trace(tenant, id, trace_by_id::max_spans(budget));
         let blocks = Arc::clone(&found_recently.blocks);
-        let found = trace_by_id::find_trace(found_recently, id, range);
+        let found = trace_by_id::find_trace(found_recently, id, range, budget);
         if !recent.leave_out_damaged(tenant, &blocks) {
             return found;
         }
@@ -282,15 +331,19 @@ fn tell_partial(num_unreadable: usize, status: &mut i32, message: &mut String) {
     }
 }
 
-/// Does work on a thread that may block, once it is the tenant's turn.
-async fn compute<T: Send + 'static>(
+/// Does work on a thread that may block, once it is the tenant's turn and there is memory for it.
+async fn compute<T: Send + 'static, M: Send + 'static>(
     turns: &Arc<Turns>,
     tenants: &Tenants,
-    work: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
+    memory: impl Future<Output = Result<M, QueryError>>,
+    work: impl FnOnce(M) -> Result<T, QueryError> + Send + 'static,
 ) -> Result<T, QueryError> {
-    let permit = turns.take(&tenants.to_string()).await?;
+    let permit = turns.take(&tenants.to_string()).instrument(own_span!("query.turn")).await?;
+    let memory = memory.instrument(own_span!("query.memory")).await?;
+    let span = own_span!("query.run", tenant = %tenants, is_error = Empty);
     let run = move || {
-        let result = work();
+        let result = span.in_scope(|| work(memory));
+        span.record("is_error", result.is_err());
         drop(permit);
         result
     };

@@ -19,10 +19,12 @@ use crate::columns::{Chunk, copy};
 use crate::model::{BlockId, TenantId, TraceId, UnixNanos};
 use crate::runtime::memory::Use;
 use crate::store::{StoreError, paths};
+use crate::telemetry::spans::own_span;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 /// Which traces a flush takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +72,10 @@ impl Ingester {
     /// future: between the block's coming to exist and the swap nobody may turn back.
     pub async fn flush(self: &Arc<Self>, tenant: &TenantId, taking: Taking) -> Result<(), FlushError> {
         let (ingester, tenant) = (Arc::clone(self), tenant.clone());
-        tokio::spawn(async move { ingester.flush_uncancelled(&tenant, taking).await }).await.map_err(|_| FlushError::Interrupted)?
+        let span = own_span!("flush", %tenant);
+        tokio::spawn(async move { ingester.flush_uncancelled(&tenant, taking).await }.instrument(span))
+            .await
+            .map_err(|_| FlushError::Interrupted)?
     }
 
     async fn flush_uncancelled(self: &Arc<Self>, tenant: &TenantId, taking: Taking) -> Result<(), FlushError> {
@@ -78,10 +83,10 @@ impl Ingester {
         let _only = head.flushing.lock().await;
         // The block's files in memory, and a column of them expanded: about a third of what the head holds.
         let _files = self.config.memory.hold(Use::Flushes, head.bytes() as u64 / 3);
-        let encoded = self.encode(&head, tenant, taking).await?;
+        let encoded = self.encode(&head, tenant, taking).instrument(own_span!("flush.encode")).await?;
         let Some(new) = &encoded.new else { return Ok(()) };
         self.store.failpoints().hit("flush.cut");
-        let block = self.store_block(tenant, new, &encoded).await?;
+        let block = self.store_block(tenant, new, &encoded).instrument(own_span!("flush.store")).await?;
         self.store.failpoints().hit("flush.meta");
         head.swap(&encoded.sealed, encoded.rest.clone(), Some(block));
         self.store.failpoints().hit("flush.swapped");

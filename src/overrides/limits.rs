@@ -1,5 +1,7 @@
 //! The limits of one tenant.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a tenant may do (spec/operations.md §3.2). The default has no limit at all.
@@ -25,6 +27,17 @@ pub struct Limits {
     pub left_pad_trace_ids: bool,
     /// Age at which blocks are deleted; `None` keeps them for ever (`compaction.block_retention`).
     pub block_retention: Option<Duration>,
+    /// By what its bytes are told apart (`cost_attribution`).
+    pub cost_attribution: CostAttribution,
+}
+
+/// By which attributes the bytes of a tenant are told apart (spec/operations.md §5).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CostAttribution {
+    /// Attributes and the labels they become, empty for one like the attribute; none means that the tenant is not tracked.
+    pub dimensions: Arc<BTreeMap<String, String>>,
+    /// Most combinations; `None` for what holds for all.
+    pub max_cardinality: Option<usize>,
 }
 
 impl Limits {
@@ -63,6 +76,8 @@ impl Limits {
             max_metrics_duration: strictest(self.max_metrics_duration, other.max_metrics_duration),
             left_pad_trace_ids: self.left_pad_trace_ids || other.left_pad_trace_ids,
             block_retention: strictest(self.block_retention, other.block_retention),
+            // It is about what is written, which belongs to one tenant.
+            cost_attribution: self.cost_attribution.clone(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Traces whose spans lie in several units, or in the order of their arrival: put together into depth-first trees.
 
 use super::QueryError;
+use super::budget::Charge;
 use super::unit::{Piece, UnitId, Units};
 use crate::block::depth_first::{DepthFirst, Node, SourceRow};
 use crate::columns::Chunk;
@@ -68,6 +69,12 @@ fn of_rows<'c>(column: Column<'c>, rows: &[u32]) -> Values<'c> {
     }
 }
 
+/// What a row of a row group takes while it is linked, and a row of the forest.
+const LINKED_BYTES: usize = 36;
+const ROW_BYTES: usize = 48;
+/// Rows are counted when so many have come.
+const ROWS_PER_CHARGE: usize = 1 << 14;
+
 /// Traces joined from their pieces, each span once, each trace depth-first.
 pub(super) struct Forest {
     /// The units that rows come from.
@@ -76,6 +83,8 @@ pub(super) struct Forest {
     rows: Vec<SourceRow>,
     traces: Vec<Range<usize>>,
     tree: Tree,
+    /// Counts until the forest goes.
+    _charge: Charge,
 }
 
 impl Forest {
@@ -83,10 +92,17 @@ impl Forest {
     /// by its id and kind (spec/query-api.md §3.4).
     pub fn join<'p>(units: &Units<'_>, traces: impl Iterator<Item = &'p [Piece]>) -> Result<Self, QueryError> {
         let traces: Vec<&[Piece]> = traces.collect();
-        let mut joining = Joining::default();
-        let linkages = joining.link(units, &traces)?;
+        let budget = &units.snapshot().budget;
+        let mut joining = Joining { charge: budget.charge(), ..Joining::default() };
+        let (mut linking, mut num_counted) = (budget.charge(), 0);
+        let linkages = joining.link(units, &traces, &mut linking)?;
         for pieces in traces {
             joining.add_trace(units, pieces, &linkages)?;
+            if joining.rows.len() >= num_counted + ROWS_PER_CHARGE {
+                num_counted = joining.rows.len();
+                budget.check()?;
+                joining.charge.set(num_counted * ROW_BYTES)?;
+            }
         }
         Ok(joining.finish())
     }
@@ -137,11 +153,12 @@ struct Joining {
     parent_offset: Vec<u32>,
     subtree: Vec<u32>,
     orphans: Vec<u32>,
+    charge: Charge,
 }
 
 impl Joining {
     /// Reads how the spans of all pieces hang together, unit by unit.
-    fn link<'u>(&mut self, units: &'u Units<'_>, traces: &[&[Piece]]) -> Result<Vec<Linkage<'u>>, QueryError> {
+    fn link<'u>(&mut self, units: &'u Units<'_>, traces: &[&[Piece]], charge: &mut Charge) -> Result<Vec<Linkage<'u>>, QueryError> {
         let mut wanted: Vec<Vec<u32>> = Vec::new();
         for piece in traces.iter().copied().flatten() {
             let source = self.number(piece.unit) as usize;
@@ -150,6 +167,7 @@ impl Joining {
                 wanted[source].extend(units.group_rows(*piece)?.map(|row| row as u32));
             }
         }
+        charge.set(wanted.iter().map(Vec::len).sum::<usize>() * LINKED_BYTES)?;
         let linkage = |(unit, mut rows): (&UnitId, Vec<u32>)| match unit {
             UnitId::Chunk(at) => Ok(Linkage::of_chunk(&units.snapshot().chunks[*at])),
             UnitId::Group(..) => {
@@ -198,7 +216,7 @@ impl Joining {
     fn finish(mut self) -> Forest {
         self.first_rows.push(self.rows.len() as u32);
         let tree = Tree::new(self.first_rows, &self.parent_offset, self.subtree, &self.orphans);
-        Forest { units: self.units, rows: self.rows, traces: self.traces, tree }
+        Forest { units: self.units, rows: self.rows, traces: self.traces, tree, _charge: self.charge }
     }
 }
 

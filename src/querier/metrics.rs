@@ -3,6 +3,7 @@
 //! Units that share no trace with others are spread over a few threads; which unit goes where depends on nothing but the
 //! snapshot, so the same query over the same data gives the same answer to the last digit.
 
+use super::budget::Charge;
 use super::compare::{Compare, RowsOfUnits};
 use super::counted::CountedBlocks;
 use super::duplicates::Duplicates;
@@ -25,8 +26,11 @@ const SPANS_PER_THREAD: usize = 1 << 18;
 /// To compare a span takes as long as to count so many.
 const ROWS_PER_COMPARED: usize = 16;
 
-/// Most rows that are compared attribute by attribute, at 8 bytes each; more are compared unit by unit.
+/// Most rows that are compared attribute by attribute; more are compared unit by unit.
 const MAX_COMPARED_ROWS: usize = 1 << 23;
+
+/// What is remembered of each.
+const COMPARED_BYTES: usize = 8;
 
 /// Most threads of a query.
 const MAX_THREADS: usize = 8;
@@ -55,6 +59,9 @@ pub struct Metrics {
 /// # Errors
 /// [`QueryError::Invalid`] if it is no metrics query, [`QueryError::Unsupported`] for what the evaluator does not know.
 pub fn metrics(snapshot: &Snapshot, params: &MetricsParams, limits: Limits) -> Result<Metrics, QueryError> {
+    // Half is for the groups, half for all else that the query holds.
+    let of_groups = usize::try_from(snapshot.budget.allowance.max_bytes() / 2).unwrap_or(usize::MAX);
+    let limits = Limits { max_bytes: limits.max_bytes.min(of_groups), ..limits };
     let plan =
         Plan::compile(&params.query, params.request, limits)?.ok_or_else(|| QueryError::Invalid("not a metrics query".to_string()))?;
     let (start, end) = plan.buckets().span();
@@ -111,7 +118,7 @@ impl Run<'_> {
         let joined = JoinedSpans::of(&pipeline, &units)?;
         let work = Work { pipeline: &pipeline, joined: &joined, counted: &counted };
         if let Some(comparison) = self.function.comparison()
-            && let Some(rows) = self.compared_rows(&work, &units)?
+            && let Some((rows, _charges)) = self.compared_rows(&work, &units)?
         {
             let num_threads = num_threads(rows.iter().map(|(_, rows)| ROWS_PER_COMPARED * rows.len()).sum());
             let compare =
@@ -119,33 +126,45 @@ impl Run<'_> {
             observed.add_counted(self.function, compare.count(rows)?);
             return Ok((observed, !self.units.is_empty()));
         }
-        let start = |num_parts| self.function.start(num_parts);
-        let see = |observed: &mut Observed, unit: UnitId, spans: Spans<'_>, rows: &Rows| {
+        let start = |num_parts| (self.function.start(num_parts), self.charge());
+        let see = |(observed, charge): &mut (Observed, Charge), unit: UnitId, spans: Spans<'_>, rows: &Rows| {
             if counted.have(unit) {
                 self.function.take_back(spans, &rows.twins, observed)?;
             } else {
                 self.function.observe(spans, &rows.kept, observed)?;
             }
+            charge.set(observed.num_bytes())?;
             Ok(true)
         };
-        let mut parts = self.in_parts(&work, &units, observed, start, see)?.into_iter();
-        let mut observed = parts.next().unwrap_or_else(|| self.function.start(1));
-        parts.for_each(|part| observed.merge(part, self.function));
+        let mut parts = self.in_parts(&work, &units, (observed, self.charge()), start, see)?.into_iter();
+        let (mut observed, _charge) = parts.next().unwrap_or_else(|| start(1));
+        parts.for_each(|(part, _charge)| observed.merge(part, self.function));
         Ok((observed, !self.units.is_empty()))
     }
 
-    /// The rows that a comparison is about; `None` if they are too many to be remembered.
-    fn compared_rows(&self, work: &Work<'_>, units: &Units<'_>) -> Result<Option<RowsOfUnits>, QueryError> {
+    /// For a part of the query that will say what it holds.
+    fn charge(&self) -> Charge {
+        self.snapshot.budget.charge()
+    }
+
+    /// The rows that a comparison is about, and what they take; `None` if they are too many to be remembered.
+    fn compared_rows(&self, work: &Work<'_>, units: &Units<'_>) -> Result<Option<(RowsOfUnits, Vec<Charge>)>, QueryError> {
+        let most =
+            MAX_COMPARED_ROWS.min(usize::try_from(self.snapshot.budget.allowance.max_bytes() / 4).unwrap_or(usize::MAX) / COMPARED_BYTES);
         let num_rows = AtomicUsize::new(0);
-        let see = |found: &mut RowsOfUnits, unit: UnitId, spans: Spans<'_>, rows: &Rows| {
+        let see = |(found, held, charge): &mut (RowsOfUnits, usize, Charge), unit: UnitId, spans: Spans<'_>, rows: &Rows| {
             if let Some(rows) = self.function.compared_rows(spans, &rows.kept)? {
                 num_rows.fetch_add(rows.len(), Relaxed);
+                *held += rows.len() * COMPARED_BYTES;
                 found.push((unit, rows));
+                charge.set(*held)?;
             }
-            Ok(num_rows.load(Relaxed) <= MAX_COMPARED_ROWS)
+            Ok(num_rows.load(Relaxed) <= most)
         };
-        let parts = self.in_parts(work, units, Vec::new(), |_| Vec::new(), see)?;
-        Ok((num_rows.into_inner() <= MAX_COMPARED_ROWS).then(|| parts.into_iter().flatten().collect()))
+        let start = |_| (Vec::new(), 0, self.charge());
+        let parts = self.in_parts(work, units, start(1), start, see)?;
+        let (rows, charges): (Vec<_>, Vec<_>) = parts.into_iter().map(|(found, _, charge)| (found, charge)).unzip();
+        Ok((num_rows.into_inner() <= most).then(|| (rows.into_iter().flatten().collect(), charges)))
     }
 
     /// Shows every unit to `see`, on several threads, each with a state of its own; gives the states, that of the first thread in

@@ -31,10 +31,10 @@ use crate::columns::Chunk;
 use crate::columns::view::SourceError;
 use crate::model::{TenantId, TraceId, gofmt};
 use crate::proto::otlp::ResourceSpans;
+use crate::runtime::memory::Exhausted;
 use crate::traceql::eval::EvalError;
-use budget::Budget;
+use budget::{Budget, TimeLimit};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Everything that one query sees: no span is in it twice, none is missing that was acknowledged before.
 #[derive(Clone, Default)]
@@ -51,8 +51,8 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// What several tenants have at one moment each, as if they were one. Waits for the store.
-    pub fn joined(snapshots: Vec<Snapshot>) -> Result<Snapshot, QueryError> {
-        let shared = shared_traces(&snapshots)?;
+    pub fn joined(snapshots: Vec<Snapshot>, budget: &Budget) -> Result<Snapshot, QueryError> {
+        let shared = shared_traces(&snapshots, budget)?;
         let mut joined = Snapshot { shared: shared.into(), ..Snapshot::default() };
         let mut blocks = Vec::new();
         for snapshot in snapshots {
@@ -65,11 +65,14 @@ impl Snapshot {
 }
 
 /// Ids that blocks of more than one of the snapshots have; nothing lists them as split.
-fn shared_traces(snapshots: &[Snapshot]) -> Result<Vec<TraceId>, QueryError> {
+fn shared_traces(snapshots: &[Snapshot], budget: &Budget) -> Result<Vec<TraceId>, QueryError> {
     let mut ids: Vec<(TraceId, usize)> = Vec::new();
+    let mut charge = budget.charge();
     for (owner, snapshot) in snapshots.iter().enumerate() {
         for block in snapshot.blocks.iter() {
+            budget.check()?;
             ids.extend(block.index()?.sorted().map(|(id, _)| (id, owner)));
+            charge.set(ids.capacity() * size_of::<(TraceId, usize)>())?;
         }
     }
     ids.sort_unstable();
@@ -84,6 +87,8 @@ fn shared_traces(snapshots: &[Snapshot]) -> Result<Vec<TraceId>, QueryError> {
 pub struct RecentTrace {
     /// Spans from the head; a span may be here twice.
     pub pieces: Vec<Vec<ResourceSpans>>,
+    /// Number of its spans in the head.
+    pub num_spans: usize,
     /// Blocks of the same moment.
     pub blocks: Arc<Vec<Arc<Block>>>,
 }
@@ -93,8 +98,8 @@ pub trait RecentSource: Send + Sync + 'static {
     /// A moment of head and blocks.
     fn snapshot(&self, tenant: &TenantId) -> Snapshot;
 
-    /// The recent spans of a trace; cheaper than a snapshot.
-    fn find_trace(&self, tenant: &TenantId, id: &TraceId) -> RecentTrace;
+    /// The recent spans of a trace; cheaper than a snapshot. Of more than `max_spans` the rest is counted only.
+    fn find_trace(&self, tenant: &TenantId, id: &TraceId, max_spans: usize) -> RecentTrace;
 
     /// Blocks that exist and are in no snapshot because they cannot be read: answers may lack their spans.
     fn num_unreadable(&self, _tenant: &TenantId) -> usize {
@@ -119,9 +124,18 @@ pub enum QueryError {
     /// The data or the store is at fault: HTTP 500, gRPC Internal.
     #[error("{0}")]
     Internal(String),
-    /// The query took too long: HTTP 504.
-    #[error("the query took longer than {}: ask for a shorter range or a more selective filter (querier.search.query_timeout)", gofmt::duration(.0.as_nanos() as i64))]
-    TimedOut(Duration),
+    /// The query took too long: HTTP 504, gRPC DeadlineExceeded.
+    #[error("the query took longer than {}: ask for a shorter range or a more selective filter ({})", gofmt::duration(.0.timeout.as_nanos() as i64), .0.key)]
+    TimedOut(TimeLimit),
+    /// The query would hold more than one query may: HTTP 422, gRPC Unknown.
+    #[error("the query needs more than {} MiB of memory: ask for a shorter range, a more selective filter or less in the answer (query_memory_limit_bytes)", .max_bytes >> 20)]
+    TooLarge {
+        /// What a query may hold.
+        max_bytes: u64,
+    },
+    /// The process has no memory for the query now: HTTP 429, gRPC ResourceExhausted; it may be tried again.
+    #[error("no memory for the query now, try again later: {0}")]
+    NoMemory(Exhausted),
     /// Too many queries of the tenant wait already: HTTP 429, gRPC ResourceExhausted.
     #[error("job queue full")]
     QueueFull,

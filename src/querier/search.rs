@@ -6,6 +6,7 @@
 //! an upper bound of their start, as long as they can still enter the answer. A row group whose newest trace is older than the
 //! worst of a full answer is not read at all.
 
+use super::budget::Charge;
 use super::facts::JoinedTraces;
 use super::forest::Forest;
 use super::results::Results;
@@ -134,8 +135,12 @@ struct Candidate {
 const FIRST_BATCH: usize = 64;
 const LARGEST_BATCH: usize = 4096;
 
-/// Spans and spansets of an answer; each takes some hundred bytes once it is written out.
-const MAX_HELD: usize = 1 << 20;
+/// A span or spanset of an answer takes about so many bytes once it is written out.
+const SHOWN_BYTES: usize = 256;
+/// So does a trace besides them.
+const FOUND_BYTES: usize = 512;
+/// And a trace that is waiting to be judged, or was.
+const CANDIDATE_BYTES: usize = 64;
 
 /// A search under way.
 pub(super) struct Search<'u, 's> {
@@ -154,6 +159,7 @@ pub(super) struct Search<'u, 's> {
     candidates: HashMap<TraceId, Candidate>,
     /// Traces that were joined and judged.
     judged: HashSet<TraceId>,
+    charge: Charge,
 }
 
 impl FoundTrace {
@@ -177,7 +183,14 @@ impl<'u, 's> Search<'u, 's> {
             num_held: 0,
             candidates: HashMap::new(),
             judged: HashSet::new(),
+            charge: joined.units().snapshot().budget.charge(),
         }
+    }
+
+    /// Counts what is held by now.
+    fn count_memory(&mut self) -> Result<(), QueryError> {
+        let waiting = self.candidates.len() + self.judged.len();
+        self.charge.set(self.num_held * SHOWN_BYTES + self.found.len() * FOUND_BYTES + waiting * CANDIDATE_BYTES)
     }
 
     fn run(&mut self, told: &mut Told<'_>) -> Result<(), QueryError> {
@@ -215,7 +228,7 @@ impl<'u, 's> Search<'u, 's> {
         self.best.len() >= self.limit && self.best.peek().is_some_and(|worst| Reverse(start) > worst.start)
     }
 
-    fn add(&mut self, start: u64, id: TraceId, found: FoundTrace) -> Result<(), QueryError> {
+    fn add(&mut self, start: u64, id: TraceId, found: FoundTrace) {
         self.best.push(Ranked { start: Reverse(start), id });
         self.num_held += found.num_held();
         self.found.insert(id, found);
@@ -224,12 +237,6 @@ impl<'u, 's> Search<'u, 's> {
         {
             self.num_held -= self.found.remove(&beaten.id).map_or(0, |found| found.num_held());
         }
-        if self.num_held > MAX_HELD {
-            return Err(QueryError::Invalid(format!(
-                "the answer would have more than {MAX_HELD} spans and spansets: lower limit or spss, or ask for a shorter range"
-            )));
-        }
-        Ok(())
     }
 
     fn add_candidate(&mut self, id: TraceId, bound: u64, mask: Mask) {
@@ -252,7 +259,7 @@ impl<'u, 's> Search<'u, 's> {
         for (summary, mask) in chunk.traces.summaries().iter().zip(masks).filter(|(_, mask)| *mask != 0) {
             self.add_candidate(summary.id, summary.start, mask);
         }
-        Ok(())
+        self.count_memory()
     }
 
     fn search_group(&mut self, unit: UnitId) -> Result<(), QueryError> {
@@ -280,11 +287,11 @@ impl<'u, 's> Search<'u, 's> {
             }
             if self.units.info(&[piece])?.overlaps(&self.range) {
                 let sets = found.sets_of(at, rows.traces()).into_iter().map(|set| self.found_set(set, |row| (unit, row))).collect();
-                self.add(start, id, FoundTrace { pieces: vec![piece], sets })?;
+                self.add(start, id, FoundTrace { pieces: vec![piece], sets });
             }
         }
         self.matches.forget(unit);
-        Ok(())
+        self.count_memory()
     }
 
     fn found_set(&self, set: SpanSet, place: impl Fn(u32) -> (UnitId, u32)) -> FoundSet {
@@ -387,9 +394,9 @@ impl<'u, 's> Search<'u, 's> {
             let sets = found.sets_of(at, rows.traces()).into_iter().map(|set| self.found_set(set, |row| forest.origin(row))).collect();
             let found = FoundTrace { pieces: std::mem::take(pieces), sets };
             let (start, id) = (*start, *id);
-            self.add(start, id, found)?;
+            self.add(start, id, found);
         }
-        Ok(())
+        self.count_memory()
     }
 
     /// The traces of the answer that start at `from` or later, best first.

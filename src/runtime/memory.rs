@@ -113,22 +113,32 @@ impl Memory {
         let wait = async {
             loop {
                 let room = self.0.room.notified();
-                if let Some(reservation) = self.try_reserve(of, bytes) {
+                if let Some(reservation) = self.grant(of, bytes) {
                     return reservation;
                 }
                 room.await;
             }
         };
-        tokio::time::timeout(patience, wait).await.map_err(|_| {
-            self.0.refused.fetch_add(1, SeqCst);
-            Exhausted { wanted_bytes: bytes, held_bytes: self.all_held_bytes(), limit_bytes: self.shared_bytes() }
-        })
+        tokio::time::timeout(patience, wait).await.map_err(|_| self.refused(bytes))
     }
 
-    fn try_reserve(&self, of: Use, bytes: u64) -> Option<Reservation> {
+    /// Takes `bytes` if there is room for all of them at once.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if there is none.
+    pub fn try_reserve(&self, of: Use, bytes: u64) -> Result<Reservation, Exhausted> {
+        self.grant(of, bytes).ok_or_else(|| self.refused(bytes))
+    }
+
+    fn grant(&self, of: Use, bytes: u64) -> Option<Reservation> {
         // Of two who ask at once, not both get the same room.
         let _one_at_a_time = self.0.granting.lock();
         (self.all_held_bytes() + bytes <= self.shared_bytes()).then(|| self.hold(of, bytes))
+    }
+
+    fn refused(&self, wanted_bytes: u64) -> Exhausted {
+        self.0.refused.fetch_add(1, SeqCst);
+        Exhausted { wanted_bytes, held_bytes: self.all_held_bytes(), limit_bytes: self.shared_bytes() }
     }
 
     /// Counts `bytes` that are taken in any case.

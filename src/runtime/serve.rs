@@ -5,6 +5,8 @@
 //! the loop.
 
 pub mod admission;
+pub mod measured;
+pub mod tokens;
 
 use super::tls::Tls;
 /// What is served: `app` passes routers on without naming their library.

@@ -10,13 +10,15 @@
 //! - [`probe`] and `explain`: whether it works, and what to do if it does not;
 //! - [`client`]: reading and writing objects; `files` and `cache`: reading the files of a block; `upload`: writing large ones;
 //! - [`spool`]: blocks on their way to the bucket;
-//! - [`blocklist`] and [`poll`]: which blocks there are.
+//! - [`blocklist`] and [`poll`]: which blocks there are;
+//! - [`documents`]: what tenants set themselves, in a place of its own.
 
 mod backend;
 pub mod blocklist;
 mod cache;
 pub mod client;
 mod credentials;
+pub mod documents;
 mod explain;
 #[cfg(test)]
 pub(crate) mod faulty;

@@ -1,21 +1,26 @@
 //! Logs to stderr, as logfmt or JSON (spec/config.md §15.3).
 
+use super::spans::{SpanLayer, is_own};
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Starts logging for the process; a second call has no effect. `RUST_LOG` overrides the level.
-pub fn start(level: &str, as_json: bool) {
+/// Starts logging for the process, and taking its own spans if somebody exports them; a second call has no effect. `RUST_LOG`
+/// overrides the level.
+pub fn start(level: &str, as_json: bool, spans: Option<SpanLayer>) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let format = if as_json { LineFormat::Json } else { LineFormat::Logfmt };
-    let _ = builder.event_format(format).try_init();
+    let lines = tracing_subscriber::fmt::layer().event_format(format).with_writer(std::io::stderr).with_filter(filter);
+    let spans = spans.map(|layer| layer.with_filter(filter_fn(is_own)));
+    let _ = tracing_subscriber::registry().with(lines).with(spans).try_init();
 }
 
 /// One line an event.

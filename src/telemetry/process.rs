@@ -31,6 +31,11 @@ pub fn readings() -> Vec<Reading> {
     all.into_iter().filter_map(reading).collect()
 }
 
+/// Bytes of memory in use, where the system tells.
+pub fn resident_bytes() -> Option<u64> {
+    kib(&std::fs::read_to_string("/proc/self/status").ok()?, "VmRSS:").map(|bytes| bytes as u64)
+}
+
 /// A field of `/proc/self/stat`. The program's name before them may have blanks and brackets of its own.
 fn field(stat: &str, at: usize) -> Option<f64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(at)?.parse().ok()

@@ -65,7 +65,7 @@ pub(in crate::api) async fn search(state: Arc<ApiState>, request: QueryRequest) 
         return json(&Envelope::of(found.map(|trace| jaeger_json::trace(&trace)).collect::<Vec<_>>()));
     }
     let found = traces(&state, &caller, asked(&request.params, UnixNanos::now())?).await?;
-    json(&Envelope::of(found.iter().map(|trace| jaeger_json::trace(trace)).collect::<Vec<_>>()))
+    json(&Envelope::of(found.iter().map(|trace| jaeger_json::trace(&trace.resource_spans)).collect::<Vec<_>>()))
 }
 
 /// `/jaeger/api/traces/{id}`.

@@ -12,7 +12,7 @@ use super::answer::Answer;
 use super::filters::{any_of, compare, query};
 use super::times::RangeRules;
 use super::{ApiConfig, ApiError, ApiState, ErrorKind};
-use crate::frontend::{Caller, SearchParams, TagParams};
+use crate::frontend::{Caller, FoundTrace, SearchParams, TagParams};
 use crate::model::trace::spans;
 use crate::model::{TimeRange, TraceId, UnixNanos};
 use crate::proto::otlp::{AnyValue, KeyValue, ResourceSpans, Value};
@@ -85,7 +85,7 @@ struct Asked {
 }
 
 /// The traces that match, whole, newest first.
-async fn traces(state: &ApiState, caller: &Caller, asked: Asked) -> Result<Vec<Vec<ResourceSpans>>, ApiError> {
+async fn traces(state: &ApiState, caller: &Caller, asked: Asked) -> Result<Vec<FoundTrace>, ApiError> {
     let config = state.config_for(&caller.tenants);
     check_length(&asked.range, &config)?;
     let params =
@@ -94,8 +94,7 @@ async fn traces(state: &ApiState, caller: &Caller, asked: Asked) -> Result<Vec<V
     let mut traces = Vec::with_capacity(found.traces.len());
     for trace in found.traces {
         let id = TraceId::parse(&trace.trace_id).map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))?;
-        let found = state.frontend.find_trace(caller, id, None).await?;
-        traces.push(found.resource_spans);
+        traces.push(state.frontend.find_trace(caller, id, None).await?);
     }
     Ok(traces)
 }
@@ -110,7 +109,7 @@ async fn dependencies(state: &ApiState, caller: &Caller, range: TimeRange) -> Re
     let traces = traces(state, caller, Asked { filter: None, range, limit: DEPENDENCY_TRACES }).await?;
     let mut calls: BTreeMap<(String, String), u64> = BTreeMap::new();
     for trace in &traces {
-        count_calls(trace, &mut calls);
+        count_calls(&trace.resource_spans, &mut calls);
     }
     Ok(calls.into_iter().map(|((parent, child), call_count)| Dependency { parent, child, call_count }).collect())
 }

@@ -38,7 +38,7 @@ pub(in crate::api) async fn remote_services(state: Arc<ApiState>, request: Query
 pub(in crate::api) async fn search(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let asked = asked(&request.params, UnixNanos::now())?;
     let found = traces(&state, &request.caller?, asked).await?;
-    json(&found.iter().map(|trace| zipkin_json::spans(trace)).collect::<Vec<_>>())
+    json(&found.iter().map(|trace| zipkin_json::spans(&trace.resource_spans)).collect::<Vec<_>>())
 }
 
 /// `/zipkin/api/v2/trace/{id}`.

@@ -122,6 +122,9 @@ async fn operators_are_answered() {
         ("POST", "/api/status/buildinfo", 405, ""),
         ("GET", "/status/services", 200, "GET /status/services\ningester: Running\n"),
         ("GET", "/status/config", 200, "GET /status/config\n---\na: 1\n"),
+        ("GET", "/status/config?mode=diff", 200, "GET /status/config\n---\nb: 2\n"),
+        ("GET", "/status/config?mode=defaults", 200, "GET /status/config\n---\nc: 3\n"),
+        ("GET", "/status/config?mode=all", 500, "unknown value for mode query parameter: all"),
         ("GET", "/status/nothing", 404, "404 page not found\n"),
     ] {
         let answer = send(&router, method, uri, &[]).await;

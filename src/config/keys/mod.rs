@@ -47,6 +47,8 @@ pub(super) static ROOT: Table<Draft> = Table::new(
         Key::duration("shutdown_delay", |draft, delay| draft.config.shutdown_delay = delay),
         Key::bool("stream_over_http_enabled", |draft, on| draft.config.stream_over_http_enabled = on),
         Key::count("memory_limit_bytes", |draft, bytes| draft.config.memory_limit_bytes = (bytes > 0).then_some(bytes)),
+        Key::count("query_memory_limit_bytes", |draft, bytes| draft.config.query_memory_limit_bytes = (bytes > 0).then_some(bytes)),
+        Key::section("bearer_tokens", &BEARER_TOKENS),
         Key::section("server", &server::SERVER),
         Key::section("internal_server", &server::INTERNAL),
         Key::section("distributor", &write::DISTRIBUTOR),
@@ -81,6 +83,19 @@ pub(super) static ROOT: Table<Draft> = Table::new(
         "span_profiling",
         "use_otel_tracer",
     ],
+);
+
+/// Tokens that requests must have: keys of our own.
+static BEARER_TOKENS: Table<Draft> = Table::new(
+    "conmoto.BearerTokens",
+    &[
+        Key::text("file", |draft, path| {
+            draft.config.tokens.file = (!path.is_empty()).then(|| path.into());
+            Ok(())
+        }),
+        Key::duration("reload_interval", |draft, interval| draft.config.tokens.reload_interval = interval),
+    ],
+    &[],
 );
 
 /// `usage_report`: this server never reports ("spec/config.md §13").

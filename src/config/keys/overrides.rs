@@ -1,10 +1,15 @@
 //! `overrides` in both forms ("spec/config.md §11"). The flat form is the older one: its keys are names for paths of the
 //! scoped form, and may be mixed with it.
 
+use super::generator_lists::label_map;
 use super::limit;
 use crate::config::draft::Draft;
-use crate::config::schema::{Action, Key, Table, When};
+use crate::config::schema::{Action, Key, Report, Table, Walk, When};
+use crate::config::yaml::Node;
+use crate::config::{Backend, StorageConfig};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Limits of all tenants, and where those of single tenants are.
 pub(in crate::config) static OVERRIDES: Table<Draft> = Table::new(
@@ -174,8 +179,46 @@ const fn legacy(name: &'static str) -> Key<Draft> {
 
 const DEPRECATED: &str = "the flat form of overrides is deprecated: write it under overrides.defaults";
 
-static USER_CONFIGURABLE: Table<Draft> =
-    Table::new("overrides.UserConfigurableOverridesConfig", &[Key::not_yet("enabled")], &["poll_interval", "client", "api"]);
+static USER_CONFIGURABLE: Table<Draft> = Table::new(
+    "overrides.UserConfigurableOverridesConfig",
+    &[
+        Key::bool("enabled", |draft, on| draft.by_users.enabled = on),
+        Key::duration("poll_interval", |draft, period| draft.by_users.poll = Some(period).filter(|period| !period.is_zero())),
+        Key::new("client", Action::Custom(read_client)),
+        Key::section("api", &USER_API),
+    ],
+    &[],
+);
+
+static USER_API: Table<Draft> = Table::new(
+    "api.Config",
+    &[Key::bool("check_for_conflicting_runtime_overrides", |draft, on| draft.by_users.refuses_conflicts = on)],
+    &[],
+);
+
+/// The store of documents has the keys of that of blocks, so it is read by the same tables, into a draft of its own.
+fn read_client(draft: &mut Draft, node: &Node, report: &mut Report) {
+    let mut own = Draft::default();
+    Walk::new(&super::ROOT, report).section(&mut own, &CLIENT, node, "overrides.user_configurable_overrides.client");
+    own.config.storage.s3.encryption = std::mem::take(&mut own.sse).finish();
+    own.config.storage.local_path = own.local_path.take().unwrap_or_default();
+    draft.by_users.storage = own.by_users.backend.map(|backend| StorageConfig { backend, ..own.config.storage });
+}
+
+static CLIENT: Table<Draft> = Table::new(
+    "overrides.ClientConfig",
+    &[
+        Key::text("backend", |draft, text| {
+            draft.by_users.backend = (!text.is_empty()).then(|| Backend::parse(text)).transpose()?;
+            Ok(())
+        }),
+        Key::section("local", &super::storage::LOCAL),
+        Key::section("s3", &super::buckets::S3),
+        Key::section("gcs", &super::buckets::GCS),
+        Key::section("azure", &super::buckets::AZURE),
+    ],
+    &["confirm_versioning"],
+);
 
 /// The limits of all tenants, and those of a tenant's entry.
 pub(in crate::config) static DEFAULTS: Table<Draft> = Table::new(
@@ -255,5 +298,18 @@ static GLOBAL: Table<Draft> = Table::new(
 
 static STORAGE: Table<Draft> = Table::ignoring("overrides.StorageOverrides", &["parquet_dedicated_columns"]);
 
-static COST_ATTRIBUTION: Table<Draft> =
-    Table::new("overrides.CostAttributionOverrides", &[Key::not_yet("dimensions")], &["max_cardinality"]);
+static COST_ATTRIBUTION: Table<Draft> = Table::new(
+    "overrides.CostAttributionOverrides",
+    &[
+        Key::new("dimensions", Action::Custom(read_dimensions)),
+        Key::count("max_cardinality", |draft, most| draft.config.distributor.max_cost_cardinality = limit(most)),
+    ],
+    &[],
+);
+
+/// A map of attributes to labels, which replaces what was there.
+fn read_dimensions(draft: &mut Draft, node: &Node, report: &mut Report) {
+    let mut dimensions = BTreeMap::new();
+    label_map(&mut dimensions, node, report);
+    draft.config.distributor.cost_dimensions = Arc::new(dimensions);
+}

@@ -38,7 +38,11 @@ static QUERIER_SEARCH: Table<Draft> = Table::new(
     &["prefer_self", "google_cloud_run", "external_hedge_requests_at", "external_hedge_requests_up_to"],
 );
 
-static QUERIER_TRACE_BY_ID: Table<Draft> = Table::new("querier.TraceByIDConfig", &[Key::not_yet("external")], &["query_timeout"]);
+static QUERIER_TRACE_BY_ID: Table<Draft> = Table::new(
+    "querier.TraceByIDConfig",
+    &[Key::duration("query_timeout", |draft, timeout| draft.config.query.trace_timeout = timeout), Key::not_yet("external")],
+    &[],
+);
 
 static QUERIER_METRICS: Table<Draft> = Table::ignoring("querier.MetricsConfig", &["concurrent_blocks", "time_overlap_cutoff"]);
 
@@ -126,7 +130,7 @@ static FRONTEND_SEARCH: Table<Draft> = Table::new(
 
 static FRONTEND_TRACE_BY_ID: Table<Draft> = Table::new(
     "frontend.TraceByIDConfig",
-    &[Key::not_yet("external_enabled")],
+    &[Key::not_yet("external_enabled"), Key::not_yet("span_pruning_enabled"), Key::not_yet("span_pruning_enabled_by_default")],
     &[
         "blocks_per_shard",
         "concurrent_shards",
@@ -134,8 +138,6 @@ static FRONTEND_TRACE_BY_ID: Table<Draft> = Table::new(
         "hedge_requests_at",
         "hedge_requests_up_to",
         "query_shards",
-        "span_pruning_enabled",
-        "span_pruning_enabled_by_default",
         "throughput_bytes_slo",
         "tolerate_failed_blocks",
     ],

@@ -48,7 +48,7 @@ static TRACE: Table<Draft> = Table::new(
     ],
 );
 
-static LOCAL: Table<Draft> = Table::new(
+pub(super) static LOCAL: Table<Draft> = Table::new(
     "local.Config",
     &[Key::text("path", |draft, text| {
         draft.local_path = (!text.is_empty()).then(|| PathBuf::from(text));

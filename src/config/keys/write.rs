@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{limit, receivers};
+use super::{limit, receivers, size};
 use crate::config::draft::Draft;
 use crate::config::schema::{Action, Key, Table, When};
 
@@ -64,8 +64,15 @@ static METRIC_RECEIVED_SPANS: Table<Draft> =
 
 static USAGE: Table<Draft> = Table::new("usage.Config", &[Key::section("cost_attribution", &COST_ATTRIBUTION)], &[]);
 
-static COST_ATTRIBUTION: Table<Draft> =
-    Table::new("usage.PerTrackerConfig", &[Key::not_yet("enabled")], &["max_cardinality", "stale_duration"]);
+static COST_ATTRIBUTION: Table<Draft> = Table::new(
+    "usage.PerTrackerConfig",
+    &[
+        Key::bool("enabled", |draft, on| draft.usage_enabled = on),
+        Key::count("max_cardinality", |draft, most| draft.usage.max_cardinality = size(most)),
+        Key::duration("stale_duration", |draft, duration| draft.usage.stale_duration = duration),
+    ],
+    &[],
+);
 
 /// How recent traces become blocks, up to 2.10.
 pub(super) static INGESTER: Table<Draft> = Table {

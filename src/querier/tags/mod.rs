@@ -53,7 +53,7 @@ pub fn tag_names(snapshot: &Snapshot, params: &TagParams) -> Result<Vec<ScopeTag
 
 /// Typed values of an attribute, sorted by type and text. Waits for the store and computes.
 pub fn tag_values(snapshot: &Snapshot, tag: &Attribute, params: &TagParams) -> Result<Vec<TagValue>, QueryError> {
-    let mut values = Values::default();
+    let mut values = Values::charged(snapshot.budget.charge());
     // An unscoped name stands for the union of its scopes (spec/query-api.md §5.6).
     let parts: Vec<Attribute> = match tag {
         Attribute::Scoped { scope: Scope::None, key } => {

@@ -29,7 +29,10 @@ pub(super) fn all(snapshot: &Snapshot, params: &TagParams) -> Result<Names, Quer
             }
         }
     }
+    let mut charge = snapshot.budget.charge();
     for block in blocks_in(snapshot, params) {
+        snapshot.budget.check()?;
+        charge.set(num_bytes(&names))?;
         if told::add_names(block, &mut names)? {
             continue;
         }
@@ -42,13 +45,21 @@ pub(super) fn all(snapshot: &Snapshot, params: &TagParams) -> Result<Names, Quer
     Ok(names)
 }
 
+/// What names take, about.
+fn num_bytes(names: &Names) -> usize {
+    const NAME_BYTES: usize = 64;
+    names.values().map(|names| names.len() * NAME_BYTES).sum()
+}
+
 /// The names of what spans that a filter keeps have.
 pub(super) fn matching(snapshot: &Snapshot, params: &TagParams, filter: &Filter) -> Result<Names, QueryError> {
     let mut names = Names::new();
     let units = Units::of(snapshot);
     let joined = JoinedTraces::of(&units);
+    let mut charge = snapshot.budget.charge();
     for unit in units_in(&units, params) {
         units.check_budget()?;
+        charge.set(num_bytes(&names))?;
         let rows = super::matching(&units, &joined, unit, filter)?;
         if !rows.is_empty() {
             matching_names(&units, unit, &rows, &mut names)?;

@@ -6,6 +6,7 @@ use crate::columns::view::{Column, ColumnId, Detail, Rows, SpanSource, Values as
 use crate::model::gofmt;
 use crate::proto::tempopb::TagValue;
 use crate::querier::QueryError;
+use crate::querier::budget::Charge;
 use crate::querier::facts::{JoinedTraces, UnitFacts};
 use crate::querier::unit::UnitId;
 use crate::traceql::ast::{Attribute, Intrinsic, Scope};
@@ -15,9 +16,6 @@ use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 use std::collections::BTreeMap;
 
-/// Values of one answer take no more memory than this, about.
-const MAX_BYTES: usize = 64 << 20;
-
 /// What a value costs besides its text.
 const VALUE_BYTES: usize = 40;
 
@@ -26,9 +24,15 @@ const VALUE_BYTES: usize = 40;
 pub(super) struct Values {
     by_type: BTreeMap<&'static str, HashSet<Box<str>, FixedState>>,
     num_bytes: usize,
+    charge: Charge,
 }
 
 impl Values {
+    /// None yet; what they take is counted there.
+    pub(super) fn charged(charge: Charge) -> Self {
+        Values { charge, ..Values::default() }
+    }
+
     fn add_text(&mut self, r#type: &'static str, text: &str) {
         let known = self.by_type.entry(r#type).or_default();
         if !known.contains(text) {
@@ -51,11 +55,9 @@ impl Values {
         }
     }
 
-    fn check_size(&self) -> Result<(), QueryError> {
-        if self.num_bytes <= MAX_BYTES {
-            return Ok(());
-        }
-        Err(QueryError::Invalid(format!("the attribute has more than {} MiB of values; ask for a shorter range", MAX_BYTES >> 20)))
+    /// Counts what they take by now.
+    fn count_memory(&mut self) -> Result<(), QueryError> {
+        self.charge.set(self.num_bytes)
     }
 
     /// The first `limit` values, by type and text.
@@ -108,7 +110,7 @@ impl<'u, 's> UnitValues<'u, 's> {
                 all.for_each(|row| values.add(&reader.value(row)));
             }
         }
-        values.check_size()
+        values.count_memory()
     }
 
     fn collect_origins(&self, id: ColumnId<'_>, origins: &[Origin], key: &str, values: &mut Values) -> Result<(), QueryError> {
@@ -208,7 +210,7 @@ pub(super) fn add_column(column: &Column<'_>, rows: Option<&Bitmap>, values: &mu
         }
         Of::Enum(_) | Of::U32(_) | Of::U64(_) => {}
     }
-    values.check_size()
+    values.count_memory()
 }
 
 /// Where the wanted rows stand among the column's values.

@@ -16,8 +16,8 @@ use tonic::{Code, Status};
 
 /// How long a request waits for others to be done.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// When it should come again.
-const RETRY_AFTER_SECONDS: u64 = 5;
+/// When a request that was refused for want of something should come again.
+pub const RETRY_AFTER_SECONDS: u64 = 5;
 /// What a request is taken to have that does not say how long it is, as over gRPC.
 const TYPICAL_BYTES: u64 = 256 << 10;
 
@@ -58,13 +58,19 @@ fn factor(headers: &HeaderMap) -> u64 {
 fn refused(headers: &HeaderMap, exhausted: &Exhausted) -> Response {
     let is_grpc = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     if is_grpc {
-        return Status::with_details(Code::ResourceExhausted, exhausted.to_string(), retry_details(exhausted)).into_http();
+        return exhausted_status(exhausted.to_string()).into_http();
     }
     (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))], exhausted.to_string()).into_response()
 }
 
+/// RESOURCE_EXHAUSTED with RetryInfo, without which clients take it for final.
+pub fn exhausted_status(message: String) -> Status {
+    let details = retry_details(&message);
+    Status::with_details(Code::ResourceExhausted, message, details)
+}
+
 /// `google.rpc.Status { 1: code, 2: message, 3: Any { 1: type, 2: RetryInfo { 1: Duration { 1: seconds } } } }`.
-fn retry_details(exhausted: &Exhausted) -> Bytes {
+fn retry_details(message: &str) -> Bytes {
     let field = |number: u8, bytes: &[u8]| {
         let mut field = vec![number << 3 | 2];
         prost::encoding::encode_varint(bytes.len() as u64, &mut field);
@@ -74,7 +80,7 @@ fn retry_details(exhausted: &Exhausted) -> Bytes {
     let retry_info = field(1, &[1 << 3, RETRY_AFTER_SECONDS as u8]);
     let any = [field(1, b"type.googleapis.com/google.rpc.RetryInfo"), field(2, &retry_info)].concat();
     let code = vec![1 << 3, Code::ResourceExhausted as u8];
-    [code, field(2, exhausted.to_string().as_bytes()), field(3, &any)].concat().into()
+    [code, field(2, message.as_bytes()), field(3, &any)].concat().into()
 }
 
 #[cfg(test)]

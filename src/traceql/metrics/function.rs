@@ -324,6 +324,11 @@ impl Observed {
         }
     }
 
+    /// Bytes that groups, samples and counts take, about.
+    pub fn num_bytes(&self) -> usize {
+        self.groups.num_bytes() + self.compared.num_bytes()
+    }
+
     /// Whether groups had to be left out.
     pub fn is_partial(&self) -> bool {
         self.groups.is_full()

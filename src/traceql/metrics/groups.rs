@@ -65,9 +65,18 @@ impl GroupTable {
     }
 
     fn has_room(&self) -> bool {
-        let of_groups = (self.tuples.len() + 1).saturating_mul(self.group_bytes + TUPLE_BYTES);
+        self.tuples.is_empty() || self.bytes_of(self.tuples.len() + 1) <= self.max_bytes
+    }
+
+    /// What so many groups take, here and elsewhere.
+    fn bytes_of(&self, num_groups: usize) -> usize {
         let of_values: usize = self.keys.iter().map(ValueTable::num_bytes).sum();
-        self.tuples.is_empty() || of_groups.saturating_add(of_values) <= self.max_bytes
+        num_groups.saturating_mul(self.group_bytes + TUPLE_BYTES).saturating_add(of_values)
+    }
+
+    /// What the groups take, here and elsewhere.
+    pub fn num_bytes(&self) -> usize {
+        self.bytes_of(self.tuples.len())
     }
 
     /// Number of groups.

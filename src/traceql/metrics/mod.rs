@@ -70,11 +70,13 @@ pub struct Limits {
     pub max_exemplars: usize,
     /// Most series of an answer; 0 for no bound.
     pub max_series: usize,
+    /// Most bytes that groups, samples and counts take, at most [`MAX_BYTES`].
+    pub max_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_exemplars: MAX_EXEMPLARS, max_series: 0 }
+        Limits { max_exemplars: MAX_EXEMPLARS, max_series: 0, max_bytes: MAX_BYTES }
     }
 }
 
@@ -125,8 +127,8 @@ impl Plan {
         let request = Request { max_series: limits.num_series(request.max_series), ..request };
         // Several queries share the exemplars, but each has at least one (§11.9).
         let num_exemplars = if wanted == 0 { 0 } else { (wanted / queries.len().max(1)).max(1) };
-        let compiled =
-            queries.iter().map(|query| Function::compile(query, request.buckets, num_exemplars, MAX_BYTES / queries.len().max(1)));
+        let max_bytes = limits.max_bytes.min(MAX_BYTES) / queries.len().max(1);
+        let compiled = queries.iter().map(|query| Function::compile(query, request.buckets, num_exemplars, max_bytes));
         Ok(Some(Plan { functions: compiled.collect::<Result<_, _>>()?, expr, stages, request }))
     }
 

@@ -203,7 +203,7 @@ fn series_beyond_the_bound_are_left_out() {
 fn the_operator_bounds_series_and_exemplars() {
     let query = traceql::compile("{ } | count_over_time() by (name)").expect("sound");
     let bound = |max_series, limit| {
-        let limits = Limits { max_series: limit, max_exemplars: 1 };
+        let limits = Limits { max_series: limit, max_exemplars: 1, ..Limits::default() };
         let plan = Plan::compile(&query, Request { max_series, exemplars: Some(0), ..four_buckets() }, limits);
         let plan = plan.expect("supported").expect("a metrics query");
         (plan.request.max_series, plan.functions()[0].start(1).wants_exemplars())

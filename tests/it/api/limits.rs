@@ -81,14 +81,51 @@ fn requests_are_measured_by_route() {
     let server = Server::start(&data);
     assert_eq!(server.get("/api/search?q=%7B%7D").status, 200);
     assert_eq!(server.get("/api/traces/1").status, 404);
+    server.push(&shop(vec![span(1, 1, "a", 0)]));
+    wait(export(server.otlp_grpc, "any", &shop(vec![span(1, 2, "a", 0)]))).expect("accepted");
+    let zipkin = send(server.zipkin, "POST", "/api/v2/spans", &[("Content-Type", "application/json")], b"{").expect("an answer");
     let text = server.get("/metrics").text();
     for line in [
+        "tempo_request_duration_seconds_count{method=\"POST\",route=\"otlp_v1_traces\",status_code=\"200\",ws=\"false\"} 1",
+        "route=\"opentelemetry_proto_collector_trace_v1_traceservice_export\",status_code=\"success\",ws=\"false\"} 1",
+        &format!("{{method=\"POST\",route=\"zipkin\",status_code=\"{}\",ws=\"false\"}} 1", zipkin.status),
         "tempo_request_duration_seconds_count{method=\"GET\",route=\"api_search\",status_code=\"200\",ws=\"false\"} 1",
         "tempo_request_duration_seconds_count{method=\"GET\",route=\"api_traces_traceid\",status_code=\"404\",ws=\"false\"} 1",
         "tempo_query_frontend_queries_total{tenant=\"single-tenant\",op=\"search\",result=\"completed\"} 1",
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
+}
+
+#[test]
+fn bytes_are_told_apart_by_attributes() {
+    let data = DataDir::new();
+    assert_eq!(Server::start(&data).get("/usage_metrics").status, 404);
+    write(&data, "overrides:\n  other:\n    cost_attribution: {dimensions: {service.name: team, span.missing: \"\"}}\n");
+    let config = data.config().replace("distributor:\n", "distributor:\n  usage: {cost_attribution: {enabled: true}}\n");
+    let file = data.path().join("tenants.yaml");
+    let overrides = format!("overrides:\n  per_tenant_override_config: {}\n", file.display());
+    let server = Server::start_with(&data, &format!("multitenancy_enabled: true\n{config}{overrides}"), &[]);
+    assert_eq!((push(&server, "other").status, push(&server, "untracked").status), (200, 200));
+    let size = shop(vec![span(1, 1, "a", 0)]).len();
+    let page = server.get("/usage_metrics");
+    let lines: Vec<String> = page.text().lines().filter(|line| !line.starts_with('#')).map(str::to_string).collect();
+    // Of the request, the batch counts without its own tag and length.
+    let labels = "tenant=\"other\",tracker=\"cost-attribution\",team=\"shop\",missing=\"__missing__\"";
+    assert_eq!(
+        (page.content_type(), lines),
+        ("text/plain", vec![format!("tempo_usage_tracker_bytes_received_total{{{labels}}} {}", size - 2)])
+    );
+}
+
+#[test]
+fn settings_are_shown_as_yaml() {
+    let data = DataDir::new();
+    let server = Server::start(&data);
+    let diff = server.get("/status/config?mode=diff").text();
+    assert!(diff.starts_with("GET /status/config\n---\n") && diff.contains("\n  http_listen_address: \"127.0.0.1\"\n"), "{diff}");
+    assert!(!diff.contains("log_level") && server.get("/status/config?mode=defaults").text().contains("  http_listen_port: 3200\n"));
+    assert!(server.get("/status").text().contains("GET /status/config\n---\n"));
 }
 
 /// As the ingesters of Tempo 2: what is recent becomes blocks, then the process ends.

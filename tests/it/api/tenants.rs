@@ -1,10 +1,12 @@
 //! No tenant sees anything of another: every endpoint and every receiver, over head and blocks, with data from a seed.
 
-use crate::support::data::{self, T0, With, request, service, span};
+use super::senders::{Marked, WAYS};
+use crate::support::data::{self, T0, shop, span};
 use crate::support::http::{send, with_query};
 use crate::support::rng::Rng;
 use crate::support::server::{DataDir, Server};
-use crate::support::stock::{export, messages, of_tenant, querier, wait};
+use crate::support::stock::{messages, of_tenant, querier, wait};
+use crate::support::until;
 use conmoto::proto::tempopb as pb;
 use proptest::prelude::*;
 use prost::Message;
@@ -16,7 +18,9 @@ const SHARED: u128 = 0xfeed_0000_0000_0000_0000_0000_0000_0001;
 
 fn server() -> Server {
     let data = DataDir::new();
-    let config = format!("multitenancy_enabled: true\n{}", data.config());
+    // The spans are months old, and metrics are made of them all the same.
+    let generator = "metrics_generator:\n  metrics_ingestion_time_range_slack: 1000000h\n  registry: {collection_interval: 50ms}\n";
+    let config = format!("multitenancy_enabled: true\n{generator}{}", data.config());
     Server::start_with(&data, &config, &[])
 }
 
@@ -25,32 +29,8 @@ fn mark(tenant: &str) -> String {
     format!("mark-of-{tenant}")
 }
 
-/// Spans whose service, name, key and value all carry the tenant's mark.
-fn spans(tenant: &str, trace: u128, id: u64) -> Vec<u8> {
-    let mark = mark(tenant);
-    let one = span(trace, id, &mark, id * 1_000_000).with(&format!("key-{mark}"), data::text(&mark)).with("common", data::text(&mark));
-    request(vec![service(&mark, vec![one])])
-}
-
 fn send_in(server: &Server, tenant: &str, trace: u128, id: u64, way: u64) {
-    let spans = spans(tenant, trace, id);
-    let scope = ("X-Scope-OrgID", tenant);
-    match way {
-        0 => {
-            let answer = send(server.otlp_http, "POST", "/v1/traces", &[("Content-Type", "application/x-protobuf"), scope], &spans);
-            assert_eq!(answer.expect("an answer").status, 200);
-        }
-        1 => wait(export(server.otlp_grpc, tenant, &spans)).expect("accepted"),
-        _ => {
-            let mark = mark(tenant);
-            let body = format!(
-                r#"[{{"traceId":"{trace:032x}","id":"{id:016x}","name":"{mark}","timestamp":{T0}000000,"duration":1000,
-                "localEndpoint":{{"serviceName":"{mark}"}},"tags":{{"key-{mark}":"{mark}","common":"{mark}"}}}}]"#
-            );
-            let answer = send(server.zipkin, "POST", "/api/v2/spans", &[("Content-Type", "application/json"), scope], body.as_bytes());
-            assert_eq!(answer.expect("an answer").status, 202);
-        }
-    }
+    Marked { tenant, mark: &mark(tenant), trace, id }.send(server, way);
 }
 
 /// Every path that shows data, and whether it must show the own mark.
@@ -149,9 +129,39 @@ fn check(server: &Server, asked: &str, traces: &[u128; 3]) {
     }
 }
 
+/// Metrics made of spans, scraped and asked for, belong to one tenant.
+fn check_generated(server: &Server, tenant: &str) {
+    let metrics = with_query("/prometheus/api/v1/query", &[("query", "traces_spanmetrics_calls_total")]);
+    for path in ["/metrics/generated", "/prometheus/api/v1/label/service/values", &metrics] {
+        let ask = || send(server.api, "GET", path, &[("X-Scope-OrgID", tenant)], b"").expect("an answer");
+        let answer = until("metrics of its spans", || Some(ask()).filter(|answer| contains(&answer.body, &mark(tenant))));
+        let others = TENANTS.into_iter().filter(|other| *other != tenant && contains(&answer.body, &mark(other)));
+        assert_eq!(others.collect::<Vec<_>>(), [""; 0], "{tenant} sees others in {path}");
+        assert_ne!(send(server.api, "GET", path, &[("X-Scope-OrgID", "anna|bert")], b"").expect("an answer").status, 200);
+    }
+}
+
+/// Two traces of a tenant are compared; one that only another tenant has is none.
+fn check_diff(server: &Server, tenant: &str, traces: &[u128; 3], own: usize) {
+    let diff = |compared: u128| {
+        let body = format!(r#"{{"base":{{"traceId":"{:032x}"}},"compare":{{"traceId":"{compared:032x}"}}}}"#, traces[own]);
+        send(server.api, "POST", "/api/v2/traces/diff", &[("X-Scope-OrgID", tenant)], body.as_bytes()).expect("an answer")
+    };
+    let answer = diff(SHARED);
+    assert!(answer.status == 200, "{tenant}: {}", answer.text());
+    for other in (0..TENANTS.len()).filter(|other| *other != own) {
+        assert!(!contains(&answer.body, &mark(TENANTS[other])), "{tenant} sees {}: {}", TENANTS[other], answer.text());
+        assert_eq!(diff(traces[other]).status, 404);
+    }
+}
+
 fn check_all(server: &Server, traces: &[u128; 3]) {
     for asked in ["anna", "bert", "carl", "anna|bert", "carl|bert"] {
         check(server, asked, traces);
+    }
+    for (own, tenant) in TENANTS.iter().enumerate() {
+        check_generated(server, tenant);
+        check_diff(server, tenant, traces, own);
     }
     for path in paths(SHARED) {
         let answer = send(server.api, "GET", &path.0, &[], b"").expect("an answer");
@@ -170,8 +180,8 @@ proptest! {
         let mut traces = [0; 3];
         for (at, tenant) in TENANTS.iter().enumerate() {
             traces[at] = u128::from(rng.next()) << 64 | (at as u128 + 1);
-            send_in(&server, tenant, traces[at], 1, rng.below(3));
-            send_in(&server, tenant, SHARED, at as u64 + 1, rng.below(3));
+            send_in(&server, tenant, traces[at], 1, rng.below(WAYS));
+            send_in(&server, tenant, SHARED, at as u64 + 1, rng.below(WAYS));
             if rng.below(3) == 0 {
                 server.flush();
             }
@@ -212,7 +222,7 @@ fn nobody_writes_to_several() {
         "POST",
         "/v1/traces",
         &[("Content-Type", "application/x-protobuf"), ("X-Scope-OrgID", "anna|bert")],
-        &spans("anna", 1, 1),
+        &shop(vec![span(1, 1, "a", 0)]),
     );
     assert!(answer.expect("an answer").status >= 400);
 }

@@ -28,17 +28,23 @@ pub const SEARCH: &str = "/tempopb.StreamingQuerier/Search";
 
 /// Calls with one message; `encoding` is how it is compressed already.
 pub fn call(address: SocketAddr, path: &str, encoding: Option<&str>, message: &[u8]) -> Answer {
-    wait(send(address, path, encoding, frame(encoding.is_some(), message)))
+    let metadata: Vec<_> = encoding.map(|encoding| ("grpc-encoding", encoding)).into_iter().collect();
+    wait(send(address, path, &metadata, frame(encoding.is_some(), message)))
+}
+
+/// Calls with one message and some metadata.
+pub fn call_with(address: SocketAddr, path: &str, metadata: &[(&str, &str)], message: &[u8]) -> Answer {
+    wait(send(address, path, metadata, frame(false, message)))
 }
 
 /// Calls with these bytes instead of a frame.
 pub fn call_with_frame(address: SocketAddr, path: &str, frame: &[u8]) -> Answer {
-    wait(send(address, path, None, frame.to_vec()))
+    wait(send(address, path, &[], frame.to_vec()))
 }
 
 /// Sends messages on a stream and ends it.
 pub fn stream(address: SocketAddr, path: &str, messages: &[Vec<u8>]) -> Answer {
-    wait(send(address, path, None, messages.iter().flat_map(|message| frame(false, message)).collect()))
+    wait(send(address, path, &[], messages.iter().flat_map(|message| frame(false, message)).collect()))
 }
 
 /// Sends messages on a stream that stays open until what is returned is dropped.
@@ -49,7 +55,7 @@ pub fn open_stream(address: SocketAddr, path: &'static str, messages: &[Vec<u8>]
         let first = tokio_stream::once(Ok::<_, Infallible>(Frame::data(Bytes::from(frames))));
         let body = StreamBody::new(first.chain(tokio_stream::pending()));
         // However it ends.
-        let _ = begin(address, path, None, body).await;
+        let _ = begin(address, path, &[], body).await;
     });
     runtime
 }
@@ -65,7 +71,7 @@ fn frame(compressed: bool, message: &[u8]) -> Vec<u8> {
     [&[u8::from(compressed)][..], &length, message].concat()
 }
 
-async fn begin<B>(address: SocketAddr, path: &str, encoding: Option<&str>, body: B) -> http::Response<hyper::body::Incoming>
+async fn begin<B>(address: SocketAddr, path: &str, metadata: &[(&str, &str)], body: B) -> http::Response<hyper::body::Incoming>
 where
     B: http_body::Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
 {
@@ -74,14 +80,14 @@ where
     tokio::spawn(connection);
     let mut request =
         http::Request::post(format!("http://{address}{path}")).header("content-type", "application/grpc").header("te", "trailers");
-    if let Some(encoding) = encoding {
-        request = request.header("grpc-encoding", encoding);
+    for (name, value) in metadata {
+        request = request.header(*name, *value);
     }
     sender.send_request(request.body(body).expect("a request")).await.expect("an answer")
 }
 
-async fn send(address: SocketAddr, path: &str, encoding: Option<&str>, frames: Vec<u8>) -> Answer {
-    let (head, body) = begin(address, path, encoding, Full::new(Bytes::from(frames))).await.into_parts();
+async fn send(address: SocketAddr, path: &str, metadata: &[(&str, &str)], frames: Vec<u8>) -> Answer {
+    let (head, body) = begin(address, path, metadata, Full::new(Bytes::from(frames))).await.into_parts();
     assert_eq!(head.status, 200, "{path}");
     let collected = body.collect().await.expect("a whole answer");
     let status = collected.trailers().and_then(Status::from_header_map).or_else(|| Status::from_header_map(&head.headers));

@@ -72,9 +72,14 @@ impl Counted {
         self.attributes.entry(attribute.canonical_text()).or_default()
     }
 
+    /// Bytes that all counts take, about.
+    pub fn num_bytes(&self) -> usize {
+        self.attributes.values().map(Occurrences::num_bytes).sum()
+    }
+
     /// Where all counts together take too much, the attribute that takes most loses its rarest values, again and again.
     pub(super) fn forget_rare_values(&mut self, top_n: usize) {
-        let mut num_bytes: usize = self.attributes.values().map(Occurrences::num_bytes).sum();
+        let mut num_bytes = self.num_bytes();
         while num_bytes > self.max_bytes {
             let Some(largest) = self.attributes.values_mut().max_by_key(|occurrences| occurrences.num_bytes()) else { return };
             let before = largest.num_bytes();
