@@ -1,75 +1,23 @@
-//! What it costs to write a block, to find a trace in blocks, and to merge them.
+//! What it costs to find a trace in blocks, and to merge them.
 //!
-//! `cargo bench --bench compaction`. The data are the 3,839 spans of tests/conformance/dataset.bin, sixteen times with other trace
-//! ids.
+//! `cargo bench --bench compaction`. The data set sixteen times, in eight blocks.
+
+mod data;
 
 use conmoto::block::merge::{MergeInput, merge_blocks};
-use conmoto::block::output::{FilesInMemory, MemoryFiles};
+use conmoto::block::output::MemoryFiles;
 use conmoto::block::reader::Block;
-use conmoto::block::{BlockInput, NewBlock, write_block};
-use conmoto::columns::{Chunk, decode};
-use conmoto::model::{BlockId, TenantId, TraceId, UnixNanos};
-use conmoto::proto::otlp::ExportTraceServiceRequest;
+use conmoto::model::{BlockId, TenantId, TraceId};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use prost::Message;
 use std::sync::Arc;
 
-const COPIES: u8 = 16;
-const NUM_BLOCKS: usize = 8;
-
-/// The export requests of the shared data set: each a 4-byte big-endian length and its protobuf bytes.
-fn requests() -> Vec<ExportTraceServiceRequest> {
-    let mut bytes = &std::fs::read("tests/conformance/dataset.bin").expect("run in the package's root")[..];
-    let mut requests = Vec::new();
-    while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
-        let (request, rest) = rest.split_at(u32::from_be_bytes(*length) as usize);
-        requests.push(ExportTraceServiceRequest::decode(request).expect("recorded requests are well formed"));
-        bytes = rest;
-    }
-    requests
-}
-
-/// The same traces under other ids.
-fn copy(mut request: ExportTraceServiceRequest, number: u8) -> Vec<u8> {
-    let groups = request.resource_spans.iter_mut().flat_map(|batch| &mut batch.scope_spans);
-    groups.flat_map(|group| &mut group.spans).for_each(|span| span.trace_id[0] ^= number);
-    request.encode_to_vec()
-}
-
-/// Chunks that share few traces, as a server cuts them.
-fn chunks() -> Vec<Chunk> {
-    let mut chunks: Vec<Chunk> = (0..NUM_BLOCKS).map(|_| Chunk::default()).collect();
-    let requests = requests();
-    for number in 0..COPIES {
-        let chunk = &mut chunks[usize::from(number) * NUM_BLOCKS / usize::from(COPIES)];
-        for request in &requests {
-            decode::append(chunk, &copy(request.clone(), number), 0, None).expect("well formed");
-        }
-    }
-    chunks
-}
-
-fn write(chunk: &Chunk) -> NewBlock {
-    let tenant = TenantId::single();
-    let input = BlockInput { id: BlockId::random(), tenant: &tenant, sources: &[chunk], takes: &|_| true, created: UnixNanos(0) };
-    write_block(&input).expect("the chunk can be encoded").expect("it has spans")
-}
-
-fn open(new: NewBlock) -> Arc<Block> {
-    let id = BlockId::parse(&new.meta.block_id).expect("our own");
-    Arc::new(Block::open(id, new.meta, Arc::new(FilesInMemory(new.files))).expect("our own"))
-}
-
-fn writing(criterion: &mut Criterion) {
-    let chunks = chunks();
-    let mut group = criterion.benchmark_group("writing");
-    group.throughput(Throughput::Elements(chunks[0].num_rows() as u64));
-    group.bench_function("write a block", |bencher| bencher.iter(|| write(&chunks[0]).meta.total_bytes()));
-    group.finish();
+/// Blocks that share few traces, as a server cuts them.
+fn blocks() -> Vec<Arc<Block>> {
+    (0..8).map(|number| data::open(data::write(&data::chunk(2 * number..2 * number + 2)))).collect()
 }
 
 fn finding(criterion: &mut Criterion) {
-    let blocks: Vec<Arc<Block>> = chunks().iter().map(write).map(open).collect();
+    let blocks = blocks();
     let (there, missing) = (blocks[3].trace_id(7).expect("in memory"), TraceId(*b"no such trace id"));
     let find = |id: &TraceId| {
         let found = blocks.iter().filter_map(|block| Some((block, block.find(id).expect("in memory")?)));
@@ -82,7 +30,7 @@ fn finding(criterion: &mut Criterion) {
 }
 
 fn compaction(criterion: &mut Criterion) {
-    let inputs: Vec<Arc<Block>> = chunks().iter().map(write).map(open).collect();
+    let inputs = blocks();
     let tenant = TenantId::single();
     let num_spans: u64 = inputs.iter().map(|block| block.meta().num_spans).sum();
     let mut group = criterion.benchmark_group("compaction");
@@ -97,5 +45,5 @@ fn compaction(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, writing, finding, compaction);
+criterion_group!(benches, finding, compaction);
 criterion_main!(benches);
