@@ -29,7 +29,6 @@ use crate::frontend::Frontend;
 use crate::generator::Generator;
 use crate::ingester::{Ingester, Recovered};
 use crate::model::TenantId;
-use crate::overrides::Overrides;
 use crate::runtime::failpoints::Failpoints;
 use crate::runtime::memory::{Memory, default_limit_bytes};
 use crate::runtime::serve::{ServeOptions, serve};
@@ -41,6 +40,7 @@ use adapters::{InProcessRecent, InProcessTarget};
 use anyhow::Context;
 use data_dir::DataDirLock;
 use listeners::Listeners;
+use overrides::Tenants;
 use regex::RegexSet;
 use settings::{api_config, compactor_config, frontend_config, ingester_config, surroundings};
 use shutdown::{Deadline, ended, finish, flush_on_shutdown, stopped};
@@ -62,7 +62,7 @@ pub struct App {
     compactor: Arc<Compactor>,
     generator: Arc<Generator>,
     recovered: Recovered,
-    overrides: Arc<Overrides>,
+    tenants: Tenants,
     /// Told by `/shutdown`.
     shutdown: Arc<Notify>,
     readiness: watch::Sender<Readiness>,
@@ -75,7 +75,7 @@ pub struct App {
 impl App {
     /// Binds, locks, loads and replays. The process dies where `failpoints` say.
     pub async fn start(config: Config, failpoints: Failpoints) -> anyhow::Result<Self> {
-        let overrides = overrides::start(&config)?;
+        let tenants = overrides::start(&config)?;
         let listeners = Listeners::bind(&config).await?;
         let wal_dir = data_dir::wal_dir(&config.storage)?;
         let lock = DataDirLock::take(&wal_dir)?;
@@ -88,13 +88,17 @@ impl App {
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
         let target = Arc::new(InProcessTarget(Arc::clone(&ingester)));
-        let limited = Limited::new(target, Arc::clone(&overrides), config.distributor.retry_after);
+        let limited = Limited::new(target, Arc::clone(&tenants.limits), config.distributor.retry_after);
         let distributor = Distributor::new(Arc::new(limited))
             .with_logs(config.distributor.span_logs)
             .with_max_attribute_bytes(config.distributor.max_attribute_bytes);
-        let compactor =
-            Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&overrides, &ingester, &memory));
-        let generator = generating::generator(&config, &ingester, &wal_dir)?;
+        let compactor = Compactor::new(
+            compactor_config(&config),
+            store.clone(),
+            Arc::clone(&blocks),
+            surroundings(&tenants.limits, &ingester, &memory),
+        );
+        let generator = generating::generator(&config, &tenants.generator, &ingester, &wal_dir)?;
         let (readiness, _) = watch::channel(Readiness::Starting);
         Ok(App {
             config,
@@ -106,7 +110,7 @@ impl App {
             compactor,
             generator,
             recovered,
-            overrides,
+            tenants,
             shutdown: Arc::default(),
             readiness,
             memory,
@@ -143,8 +147,8 @@ impl App {
     /// Serves until `shutdown` resolves, then stops in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let state = Arc::new(self.api_state()?);
-        let App { config, listeners, ingester, distributor, store, blocks, compactor, generator, overrides, readiness, memory, .. } = self;
-        let (asked_to_stop, generating) = (self.shutdown, generating::start(&generator)?);
+        let App { config, listeners, ingester, distributor, store, blocks, compactor, generator, tenants, readiness, memory, .. } = self;
+        let (asked_to_stop, generating) = (self.shutdown, generating::start(&generator, &config)?);
         let graceful_timeout = config.server.graceful_shutdown_timeout;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
         let Listeners { http, grpc, receivers, udp_receivers } = listeners;
@@ -159,7 +163,7 @@ impl App {
         let mover = Mover::new(store.clone(), Arc::clone(&blocks), config.ingester.complete_block_timeout);
         let moving = tokio::spawn(mover.clone().run(stop_flusher.subscribe()));
         tokio::spawn(poll::run(blocks, store, config.storage.blocklist_poll, stop_flusher.subscribe()));
-        tokio::spawn(overrides::run(overrides, config.clone(), stop_flusher.subscribe()));
+        tokio::spawn(overrides::run(tenants, config.clone(), stop_flusher.subscribe()));
         let compacting = tokio::spawn(compactor.run(stop_compactor.subscribe()));
         readiness.send_replace(Readiness::Ready);
         tracing::info!("Conmoto started");
@@ -199,7 +203,7 @@ impl App {
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
         let (compactor, distributor, generator) = (Arc::clone(&self.compactor), self.distributor.clone(), Arc::clone(&self.generator));
         let frontend = Arc::new(Frontend::new(recent, frontend_config(&self.config)).with_memory(self.memory.clone()));
-        let (asked, overrides, memory) = (Arc::clone(&frontend), Arc::clone(&self.overrides), self.memory.clone());
+        let (asked, overrides, memory) = (Arc::clone(&frontend), Arc::clone(&self.tenants.limits), self.memory.clone());
         let readings = move || {
             compactor.measure();
             let mut readings = metrics::readings(&ingester, &store, &blocks, compactor.instruments(), &memory);
@@ -214,7 +218,7 @@ impl App {
         let services = self.readiness.subscribe();
         Ok(ApiState {
             config: api_config(&self.config),
-            overrides: Arc::clone(&self.overrides),
+            overrides: Arc::clone(&self.tenants.limits),
             frontend,
             durations,
             // Each pattern was looked at when the configuration was read; together they may still be too large.

@@ -1,58 +1,77 @@
 //! The limits of tenants: from the configuration, and from the operator's file as often as that changes.
 
 use crate::config::{Config, load_tenants};
-use crate::overrides::{Limits, LimitsByTenant, Overrides};
+use crate::generator::settings::TenantSettings;
+use crate::overrides::{Limits, Overrides};
 use anyhow::Context;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The limits at the start. A file that cannot be read is an error now, while later the limits stay as they were.
-pub(super) fn start(config: &Config) -> anyhow::Result<Arc<Overrides>> {
-    let overrides = Overrides::new(limits(config));
-    if let Some(file) = &config.overrides.file {
-        overrides.replace(read(file, config).context("the limits of single tenants (overrides.per_tenant_override_config)")?);
+/// What holds for each tenant.
+#[derive(Clone)]
+pub(super) struct Tenants {
+    pub limits: Arc<Overrides>,
+    pub generator: Arc<TenantSettings>,
+}
+
+impl Tenants {
+    /// Puts new entries in the place of all there are. True if that changes anything.
+    fn replace(&self, entries: BTreeMap<String, Config>) -> bool {
+        let limits = entries.iter().map(|(name, config)| (name.clone(), limits(config))).collect();
+        let generator = entries.into_iter().map(|(name, config)| (name, config.generator.defaults)).collect();
+        // Both, whatever the first says.
+        self.limits.replace(limits) | self.generator.replace(generator)
     }
-    Ok(Arc::new(overrides))
+}
+
+/// What holds at the start. A file that cannot be read is an error now, while later everything stays as it was.
+pub(super) fn start(config: &Config) -> anyhow::Result<Tenants> {
+    let generator = Arc::new(TenantSettings::new(config.generator.defaults.clone()));
+    let tenants = Tenants { limits: Arc::new(Overrides::new(limits(config))), generator };
+    if let Some(file) = &config.overrides.file {
+        tenants.replace(read(file, config).context("the limits of single tenants (overrides.per_tenant_override_config)")?);
+    }
+    Ok(tenants)
 }
 
 /// Reads the file again and again until told to stop.
-pub(super) async fn run(overrides: Arc<Overrides>, config: Config, mut stop: watch::Receiver<()>) {
+pub(super) async fn run(tenants: Tenants, config: Config, mut stop: watch::Receiver<()>) {
     let Some(file) = config.overrides.file.clone() else { return };
     let period = config.overrides.period.max(Duration::from_millis(10));
     let config = Arc::new(config);
     loop {
         tokio::select! {
             _ = stop.changed() => return,
-            () = tokio::time::sleep(period) => reload(&overrides, &file, &config).await,
+            () = tokio::time::sleep(period) => reload(&tenants, &file, &config).await,
         }
     }
 }
 
-async fn reload(overrides: &Arc<Overrides>, file: &Path, config: &Arc<Config>) {
+async fn reload(tenants: &Tenants, file: &Path, config: &Arc<Config>) {
     let (file, read_by) = (PathBuf::from(file), Arc::clone(config));
     let read = tokio::task::spawn_blocking(move || read(&file, &read_by)).await;
     match read {
         Ok(Ok(entries)) => {
-            if overrides.replace(entries) {
-                tracing::info!(tenants = overrides.entries().len(), "limits of tenants have changed");
+            if tenants.replace(entries) {
+                tracing::info!(tenants = tenants.limits.entries().len(), "limits of tenants have changed");
             }
         }
         Ok(Err(error)) => {
             // The same file is read every few seconds; its error is told once.
-            if overrides.last_reload_succeeded() {
+            if tenants.limits.last_reload_succeeded() {
                 tracing::error!(%error, "the limits of tenants cannot be read; those that hold go on to hold");
             }
-            overrides.keep();
+            tenants.limits.keep();
         }
-        Err(_) => overrides.keep(),
+        Err(_) => tenants.limits.keep(),
     }
 }
 
-fn read(file: &Path, config: &Config) -> anyhow::Result<LimitsByTenant> {
-    let tenants = load_tenants(file, config, &|name| std::env::var(name).ok())?;
-    Ok(tenants.into_iter().map(|(name, config)| (name, limits(&config))).collect())
+fn read(file: &Path, config: &Config) -> anyhow::Result<BTreeMap<String, Config>> {
+    Ok(load_tenants(file, config, &|name| std::env::var(name).ok())?)
 }
 
 fn limits(config: &Config) -> Limits {

@@ -464,6 +464,32 @@ fn keys_of_the_generator() {
 }
 
 #[test]
+fn rules_for_labels_are_read_and_checked() {
+    use crate::generator::settings::{RelabelAction, SpanNameMode};
+    let with =
+        |rules: &str| format!("metrics_generator: {{storage: {{remote_write: [{{url: 'http://a', write_relabel_configs: {rules}}}]}}}}\n");
+    let config = load_text(&with("[{source_labels: [a, b], regex: x.*, action: Drop}, {target_label: c, replacement: d}]"), &[])
+        .expect("loads")
+        .config;
+    let rules = &config.generator.remote_write[0].relabel;
+    assert_eq!((rules[0].action, &rules[0].source_labels[..]), (RelabelAction::Drop, &["a".to_owned(), "b".to_owned()][..]));
+    assert!(rules[0].pattern.regex().is_match("xyz") && !rules[0].pattern.regex().is_match("axyz"), "a whole text has to match");
+    assert_eq!((rules[1].action, rules[1].target_label.as_str(), rules[1].replacement.as_str()), (RelabelAction::Replace, "c", "d"));
+    for (rules, message) in [
+        ("[{action: remove}]", "unknown relabel action \"remove\""),
+        ("[{action: replace}]", "requires 'target_label' value"),
+        ("[{action: hashmod, target_label: a}]", "requires non-zero modulus"),
+        ("[{regex: '('}]", "regex parse error"),
+        ("[{source_label: [a]}]", "did you mean \"source_labels\"?"),
+    ] {
+        let error = load_text(&with(rules), &[]).expect_err(rules).to_string();
+        assert!(error.contains(message), "{rules}: {error}");
+    }
+    let names = "overrides: {metrics_generator_span_name_sanitization: enabled}\n";
+    assert_eq!(load_text(names, &[]).expect("loads").config.generator.defaults.span_names, SpanNameMode::Sanitised);
+}
+
+#[test]
 fn the_generator_can_be_switched_off() {
     let none = Processors::default();
     for text in ["metrics_generator_enabled: false\n", "overrides: {defaults: {metrics_generator: {processors: []}}}\n"] {

@@ -1,6 +1,6 @@
 //! Queries over a history that is known by heart.
 
-use super::{Lookup, Moments, Outcome, PromqlError, evaluate, label_names, label_values, parse, parse_selector};
+use super::{Lookup, Moments, Outcome, Past, PromqlError, evaluate, label_names, label_values, parse, parse_selector};
 use crate::columns::chunk::SpanFields;
 use crate::columns::{Chunk, wire};
 use crate::generator::settings::{Processors, Settings};
@@ -56,7 +56,8 @@ fn tenant() -> Tenant {
 }
 
 fn values(tenant: &Tenant, query: &str, moments: Moments) -> Vec<(String, Vec<Option<f64>>)> {
-    match evaluate(tenant, &parse(query).expect("parses"), moments).expect("an answer") {
+    let expr = parse(query).expect("parses");
+    match evaluate(&Past::of(tenant, &expr.selectors()), &expr, moments).expect("an answer") {
         Outcome::Number(number) => vec![("number".to_owned(), vec![Some(number)])],
         Outcome::Series(series) => {
             let text =
@@ -156,11 +157,11 @@ fn names_and_values() {
     let tenant = tenant();
     let selectors = [parse_selector("{__name__=~\"traces_spanmetrics_calls_total|x\"}").expect("parses")];
     let lookup = Lookup { selectors: &selectors, start: millis(0), end: millis(615) };
-    let names: Vec<String> = label_names(&tenant, &lookup).into_iter().collect();
+    let names: Vec<String> = label_names(&Past::of(&tenant, &[]), &lookup).into_iter().collect();
     assert_eq!(names, ["__name__", "service", "span_kind", "span_name", "status_code"]);
-    assert_eq!(label_values(&tenant, &lookup, "service").into_iter().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(label_values(&Past::of(&tenant, &[]), &lookup, "service").into_iter().collect::<Vec<_>>(), ["a", "b"]);
     let before = Lookup { selectors: &selectors, start: 0, end: millis(0) };
-    assert!(label_names(&tenant, &before).is_empty());
+    assert!(label_names(&Past::of(&tenant, &[]), &before).is_empty());
 }
 
 #[test]
@@ -180,7 +181,7 @@ fn a_query_that_is_too_large_is_refused() {
     let tenant = tenant();
     let expr = parse("{__name__=~\".+\"}").expect("parses");
     let moments = Moments { start: millis(0), end: millis(700), step: 1 };
-    assert_eq!(evaluate(&tenant, &expr, moments), Err(PromqlError::TooLarge));
+    assert_eq!(evaluate(&Past::of(&tenant, &[]), &expr, moments), Err(PromqlError::TooLarge));
 }
 
 #[test]
@@ -202,7 +203,7 @@ proptest! {
     ]), 0..30)) {
         if let Ok(expr) = parse(&pieces.join(" ")) {
             let tenant = Tenant::new(TenantId::single(), Settings::default());
-            let _ = evaluate(&tenant, &expr, Moments::one(0));
+            let _ = evaluate(&Past::of(&tenant, &[]), &expr, Moments::one(0));
         }
     }
 }
