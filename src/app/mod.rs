@@ -89,9 +89,11 @@ impl App {
         log_recovery(num_blocks, &recovered);
         let target = Arc::new(InProcessTarget(Arc::clone(&ingester)));
         let limited = Limited::new(target, Arc::clone(&tenants.limits), config.distributor.retry_after);
-        let distributor = Distributor::new(Arc::new(limited))
-            .with_logs(config.distributor.span_logs)
-            .with_max_attribute_bytes(config.distributor.max_attribute_bytes);
+        let distributor = Distributor::new(Arc::new(limited)).with_logs(config.distributor.span_logs).with_limits(
+            Arc::clone(&tenants.limits),
+            config.ingester.max_trace_idle,
+            config.ingester.max_block_duration,
+        );
         let compactor = Compactor::new(
             compactor_config(&config),
             store.clone(),

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, load_tenants};
 use crate::generator::settings::TenantSettings;
-use crate::overrides::{Limits, Overrides};
+use crate::overrides::{Limits, Overrides, strictest};
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -75,11 +75,15 @@ fn read(file: &Path, config: &Config) -> anyhow::Result<BTreeMap<String, Config>
 }
 
 fn limits(config: &Config) -> Limits {
-    let Config { ingestion, query, retention, .. } = config;
+    let Config { ingestion, distributor, query, retention, .. } = config;
     Limits {
         ingestion_rate_bytes: ingestion.rate_limit_bytes,
         ingestion_burst_bytes: ingestion.burst_size_bytes,
         retry_info_enabled: ingestion.retry_info_enabled,
+        max_attribute_bytes: distributor.max_attribute_bytes,
+        max_ingested_bytes_per_trace: ingestion.max_bytes_per_trace,
+        max_live_traces: strictest(ingestion.max_traces_per_user, ingestion.max_global_traces_per_user),
+        artificial_delay: ingestion.artificial_delay,
         max_bytes_per_trace: query.max_bytes_per_trace,
         max_bytes_per_tag_values: query.max_bytes_per_tag_values,
         max_condition_groups: query.max_condition_groups,

@@ -7,7 +7,7 @@
 mod limits;
 
 use crate::model::TenantId;
-pub use limits::Limits;
+pub use limits::{Limits, strictest};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -23,7 +23,7 @@ pub(super) static DISTRIBUTOR: Table<Draft> = Table::new(
         Key::section("metric_received_spans", &METRIC_RECEIVED_SPANS),
         Key::not_yet("forwarders"),
         Key::section("usage", &USAGE),
-        Key::not_yet("artificial_delay"),
+        Key::duration("artificial_delay", |draft, delay| draft.config.ingestion.artificial_delay = delay),
         Key::not_yet("search_tags_deny_list"),
     ],
     &["extend_writes", "ingester_write_path_enabled", "kafka_config", "kafka_write_path_enabled", "override_ring_key", "ring"],

@@ -40,7 +40,7 @@ fn send_in(server: &Server, tenant: &str, trace: u128, id: u64, way: u64) {
             let answer = send(server.otlp_http, "POST", "/v1/traces", &[("Content-Type", "application/x-protobuf"), scope], &spans);
             assert_eq!(answer.expect("an answer").status, 200);
         }
-        1 => wait(export(server.otlp_grpc, tenant, &spans)).expect("accepted"),
+        1 => drop(wait(export(server.otlp_grpc, tenant, &spans)).expect("accepted")),
         _ => {
             let mark = mark(tenant);
             let body = format!(

@@ -49,9 +49,11 @@ fn each_tenant_has_its_own_and_a_reload_changes_only_what_it_names() {
                      metrics_generator_processors: [span-metrics]\n    metrics_generator_processor_span_metrics_dimensions: [service.name]\n";
     write(&data, with_both);
     let active = |processor: &str, tenant: &str| {
-        let wanted = format!("tempo_metrics_generator_active_processors{{tenant=\"{tenant}\",processor=\"{processor}\"}} 1");
+        let parts = [format!("tenant=\"{tenant}\""), format!("processor=\"{processor}\"")];
         let text = send(server.api, "GET", "/metrics", &[], b"").expect("an answer").text().to_string();
-        text.lines().any(|line| line == wanted).then_some(())
+        let mut lines = text.lines().filter(|line| line.starts_with("tempo_metrics_generator_active_processors{"));
+        let line = lines.find(|line| parts.iter().all(|part| line.contains(part)))?;
+        line.rsplit_once(' ')?.1.parse().is_ok_and(|value: f64| value == 1.0).then_some(())
     };
     until("a to have both", || active("service-graphs", "a"));
     until("b to have one", || active("span-metrics", "b"));
