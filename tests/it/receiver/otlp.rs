@@ -1,10 +1,10 @@
 //! OTLP over HTTP and gRPC: whatever the form, the same spans come out.
 
 use crate::support::client::flattened;
-use crate::support::data::{self, SECOND, T0, TraceText, With, gzip, request, service, span};
+use crate::support::data::{self, SECOND, T0, TraceText, With, gzip, request, service, shop, span};
 use crate::support::grpc::{self, EXPORT};
 use crate::support::http::send;
-use crate::support::server::Server;
+use crate::support::server::{DataDir, Server};
 use conmoto::proto::otlp::span::Event;
 use serde_json::{Value, json};
 use tonic::Code;
