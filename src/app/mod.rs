@@ -89,11 +89,10 @@ impl App {
         log_recovery(num_blocks, &recovered);
         let target = Arc::new(InProcessTarget(Arc::clone(&ingester)));
         let limited = Limited::new(target, Arc::clone(&tenants.limits), config.distributor.retry_after);
-        let distributor = Distributor::new(Arc::new(limited)).with_logs(config.distributor.span_logs).with_limits(
-            Arc::clone(&tenants.limits),
-            config.ingester.max_trace_idle,
-            config.ingester.max_block_duration,
-        );
+        let distributor = Distributor::new(Arc::new(limited))
+            .with_logs(config.distributor.span_logs)
+            .with_counting(config.distributor.span_counting)
+            .with_limits(Arc::clone(&tenants.limits), config.ingester.max_trace_idle, config.ingester.max_block_duration);
         let compactor = Compactor::new(
             compactor_config(&config),
             store.clone(),
@@ -216,7 +215,9 @@ impl App {
             readings
         };
         let durations = Durations::default();
-        let metrics = Metrics::new(Box::new(readings)).with("tempo_request_duration_seconds", "Time until an answer begins", &durations);
+        let metrics = Metrics::new(Box::new(readings))
+            .with("tempo_request_duration_seconds", "Time until an answer begins", &durations)
+            .with("tempo_distributor_push_duration_seconds", "Time until spans are stored or refused", self.distributor.durations());
         let services = self.readiness.subscribe();
         Ok(ApiState {
             config: api_config(&self.config),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::distributor::SpanLogs;
+use crate::distributor::{SpanCounting, SpanLogs};
 
 /// What is done to spans before they are kept ("spec/config.md §6").
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct DistributorConfig {
     pub max_attribute_bytes: Option<usize>,
     /// Spans that are logged, for debugging; none by default (`distributor.log_received_spans`, `log_discarded_spans`).
     pub span_logs: SpanLogs,
+    /// Spans that are counted by name and service, for debugging; none by default (`distributor.metric_received_spans`).
+    pub span_counting: SpanCounting,
     /// When a sender is told to come again that was refused for its rate, default 5 s; zero tells nothing
     /// (`distributor.retry_after_on_resource_exhausted`).
     pub retry_after: Duration,
@@ -20,7 +22,12 @@ pub struct DistributorConfig {
 
 impl Default for DistributorConfig {
     fn default() -> Self {
-        DistributorConfig { max_attribute_bytes: None, span_logs: SpanLogs::default(), retry_after: Duration::from_secs(5) }
+        DistributorConfig {
+            max_attribute_bytes: None,
+            span_logs: SpanLogs::default(),
+            span_counting: SpanCounting::default(),
+            retry_after: Duration::from_secs(5),
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 mod discards;
 mod origins;
 mod pieces;
+mod received_spans;
 mod span_log;
 mod tally;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod truncate;
 
 pub use discards::{DiscardReason, Discards};
 pub use origins::{Origin, Passage, Passages};
+pub use received_spans::{ReceivedSpans, SpanCounting};
 pub use span_log::SpanLog;
 pub use tally::Tally;
 pub use truncate::AttributeScope;
@@ -30,6 +32,7 @@ use crate::columns::wire::Malformed;
 use crate::model::{TenantId, TraceId, UnixNanos};
 use crate::overrides::{Limits, Overrides};
 use crate::runtime::offload::offload;
+use crate::telemetry::registry::Durations;
 use bytes::Bytes;
 use pieces::Piece;
 use std::collections::HashSet;
@@ -115,6 +118,11 @@ pub struct Distributor {
     logs: SpanLogs,
     discards: Arc<Discards>,
     truncated: Arc<Tally<AttributeScope>>,
+    counting: SpanCounting,
+    received_spans: Arc<ReceivedSpans>,
+    /// Bytes of all requests, before any limit.
+    ingress_bytes: Arc<Tally<()>>,
+    durations: Durations,
     origin: Option<Origin>,
     passages: Arc<Passages>,
 }
@@ -129,6 +137,10 @@ impl Distributor {
             logs: SpanLogs::default(),
             discards: Arc::default(),
             truncated: Arc::default(),
+            counting: SpanCounting::default(),
+            received_spans: Arc::default(),
+            ingress_bytes: Arc::default(),
+            durations: Durations::default(),
             origin: None,
             passages: Arc::default(),
         }
@@ -137,6 +149,11 @@ impl Distributor {
     /// The same distributor, logging spans.
     pub fn with_logs(self, logs: SpanLogs) -> Self {
         Distributor { logs, ..self }
+    }
+
+    /// The same distributor, counting spans by name and service.
+    pub fn with_counting(self, counting: SpanCounting) -> Self {
+        Distributor { counting, ..self }
     }
 
     /// The same distributor, holding tenants to their limits. A trace is live until nothing has come for `live_for`; how large
@@ -155,6 +172,21 @@ impl Distributor {
         &self.truncated
     }
 
+    /// Numbers of spans by name and service, of this distributor and its clones; none unless they are counted.
+    pub fn received_spans(&self) -> &ReceivedSpans {
+        &self.received_spans
+    }
+
+    /// Bytes of requests by tenant, refused ones among them, of this distributor and its clones.
+    pub fn ingress_bytes(&self) -> &Tally<()> {
+        &self.ingress_bytes
+    }
+
+    /// How long pushes take, of this distributor and its clones.
+    pub fn durations(&self) -> &Durations {
+        &self.durations
+    }
+
     /// Numbers of spans by receiver, of this distributor and its clones.
     pub fn passages(&self) -> &Passages {
         &self.passages
@@ -169,11 +201,13 @@ impl Distributor {
     /// once the spans are durable.
     pub async fn push(&self, tenant: TenantId, request: Bytes) -> Result<Pushed, PushError> {
         let (start, limits) = (Instant::now(), self.overrides.limits_for(&tenant));
+        self.ingress_bytes.add(&tenant, (), request.len());
         let pushed = self.check_and_store(&tenant, &limits, request.clone()).await;
         self.count(&tenant, &request, &pushed);
         if !limits.artificial_delay.is_zero() {
             tokio::time::sleep(about(limits.artificial_delay).saturating_sub(start.elapsed())).await;
         }
+        self.durations.observe(Vec::new(), start.elapsed().as_secs_f64());
         pushed
     }
 
@@ -216,6 +250,7 @@ impl Distributor {
     /// What of a request is to be stored, and in which form.
     fn check(&self, tenant: &TenantId, limits: &Limits, request: Bytes) -> Result<Checked, Refusal> {
         self.logs.received.received(&request);
+        self.received_spans.count(self.counting, tenant, &request);
         let Validated { num_spans } = validate(&request)?;
         let (request, cuts) = match limits.max_attribute_bytes {
             Some(max_bytes) => truncate::truncate(request, max_bytes)?,
@@ -232,7 +267,9 @@ impl Distributor {
             return Ok(Checked { pieces, ..checked });
         }
         let traces: HashSet<TraceId> = refused.iter().map(|one| one.trace).collect();
-        self.logs.discarded.discarded(tenant, &pieces::only(&checked.request, &|trace| traces.contains(trace))?);
+        if self.logs.discarded.enabled {
+            self.logs.discarded.discarded(tenant, &pieces::only(&checked.request, &|trace| traces.contains(trace))?);
+        }
         let request = pieces::only(&checked.request, &|trace| !traces.contains(trace))?.into();
         pieces.retain(|(trace, _)| !traces.contains(trace));
         Ok(Checked { request, pieces, refused, ..checked })

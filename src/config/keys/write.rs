@@ -59,8 +59,14 @@ static LOG_DISCARDED_SPANS: Table<Draft> = Table::new(
     &[],
 );
 
-static METRIC_RECEIVED_SPANS: Table<Draft> =
-    Table::new("distributor.MetricReceivedSpansConfig", &[Key::not_yet("enabled")], &["root_only"]);
+static METRIC_RECEIVED_SPANS: Table<Draft> = Table::new(
+    "distributor.MetricReceivedSpansConfig",
+    &[
+        Key::bool("enabled", |draft, on| draft.config.distributor.span_counting.enabled = on),
+        Key::bool("root_only", |draft, on| draft.config.distributor.span_counting.root_only = on),
+    ],
+    &[],
+);
 
 static USAGE: Table<Draft> = Table::new("usage.Config", &[Key::section("cost_attribution", &COST_ATTRIBUTION)], &[]);
 
