@@ -74,6 +74,24 @@ fn now(tenant: &Tenant, query: &str) -> Vec<(String, f64)> {
 }
 
 #[test]
+fn a_query_reads_one_moment_while_counting_goes_on() {
+    let mut tenant = tenant();
+    let expr = parse("sum by (service) (traces_spanmetrics_calls_total)").expect("parses");
+    let past = Past::of(&tenant, &expr.selectors());
+    // As long as the copy lives, samples that it shares are added to beside it.
+    for tick in 40..44 {
+        spans(&mut tenant, tick, "a", 15, 5, at(30 + tick * 15));
+        tenant.collect(at(30 + tick * 15), usize::MAX);
+    }
+    let value = |past: &Past| match evaluate(past, &expr, Moments::one(millis(30 + 43 * 15))).expect("an answer") {
+        Outcome::Series(series) => series.iter().map(|one| (one.labels["service"].clone(), one.values[0])).collect::<Vec<_>>(),
+        Outcome::Number(_) => Vec::new(),
+    };
+    assert_eq!(value(&past), [("a".to_owned(), Some(600.0)), ("b".to_owned(), Some(1200.0))]);
+    assert_eq!(value(&Past::of(&tenant, &expr.selectors())), [("a".to_owned(), Some(660.0)), ("b".to_owned(), Some(1200.0))]);
+}
+
+#[test]
 fn rates_are_what_arrives_a_second() {
     let tenant = tenant();
     let rates = now(&tenant, "sum by (service) (rate(traces_spanmetrics_calls_total[5m]))");
