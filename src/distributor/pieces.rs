@@ -15,48 +15,65 @@ const LIBRARY_SPANS: u32 = 1000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) num_spans: usize,
-    /// Of its spans as they were sent.
+    /// Of its spans as they were sent, and of the resources and scopes that they came with.
     pub(super) num_bytes: u64,
 }
 
 /// The traces of a request, in order of their first span.
 pub(super) fn pieces(request: &[u8]) -> Result<Vec<(TraceId, Piece)>, Malformed> {
-    let mut found: Vec<(TraceId, Piece)> = Vec::new();
-    let mut places: HashMap<TraceId, usize, RandomState> = HashMap::default();
-    let mut last = 0;
-    visit(request, &mut |trace, span| {
-        // Neighbours are mostly of one trace.
-        if found.get(last).is_none_or(|(known, _)| *known != trace) {
-            last = *places.entry(trace).or_insert_with(|| {
-                found.push((trace, Piece::default()));
-                found.len() - 1
-            });
-        }
-        let piece = &mut found[last].1;
-        piece.num_spans += 1;
-        piece.num_bytes += span.len() as u64;
-    })?;
-    Ok(found)
+    let mut found = Found::default();
+    each(request, |number, resource_spans| if number == 1 { found.add(resource_spans) } else { Ok(()) })?;
+    Ok(found.pieces)
 }
 
-fn visit<'b>(request: &'b [u8], see: &mut impl FnMut(TraceId, &'b [u8])) -> Result<(), Malformed> {
-    each(request, |number, resource_spans| {
-        if number != 1 {
-            return Ok(());
-        }
+#[derive(Default)]
+struct Found {
+    pieces: Vec<(TraceId, Piece)>,
+    places: HashMap<TraceId, usize, RandomState>,
+    last: usize,
+    /// Places of the traces that the present `ResourceSpans` has.
+    here: Vec<usize>,
+}
+
+impl Found {
+    fn add(&mut self, resource_spans: &[u8]) -> Result<(), Malformed> {
         let holder = holder_of_spans(resource_spans)?;
+        let mut beside_spans = resource_spans.len() as u64;
+        self.here.clear();
         each(resource_spans, |number, scope_spans| {
             if number != holder {
                 return Ok(());
             }
             each(scope_spans, |number, span| {
                 if number == 2 {
-                    see(trace_of(span)?, span);
+                    beside_spans -= span.len() as u64;
+                    self.count(trace_of(span)?, span.len() as u64);
                 }
                 Ok(())
             })
-        })
-    })
+        })?;
+        self.here.sort_unstable();
+        self.here.dedup();
+        self.here.iter().for_each(|at| self.pieces[*at].1.num_bytes += beside_spans);
+        Ok(())
+    }
+
+    fn count(&mut self, trace: TraceId, num_bytes: u64) {
+        // Neighbours are mostly of one trace.
+        let is_last = self.pieces.get(self.last).is_some_and(|(known, _)| *known == trace);
+        if !is_last {
+            self.last = *self.places.entry(trace).or_insert_with(|| {
+                self.pieces.push((trace, Piece::default()));
+                self.pieces.len() - 1
+            });
+        }
+        if self.here.last() != Some(&self.last) {
+            self.here.push(self.last);
+        }
+        let piece = &mut self.pieces[self.last].1;
+        piece.num_spans += 1;
+        piece.num_bytes += num_bytes;
+    }
 }
 
 /// The field of a `ResourceSpans` whose spans count.
@@ -219,8 +236,17 @@ mod tests {
             prop_assert_eq!(spans(&kept).len() + spans(&left_out).len(), spans(&whole).len());
             prop_assert!(kept.resource_spans.iter().all(|one| one.schema_url == "resource" && one.scope_spans.iter().all(|one| one.schema_url == "scope")));
             for (trace, piece) in pieces(&bytes).expect("well formed") {
-                let of_trace: Vec<usize> = spans(&whole).iter().filter(|span| span.trace_id == trace.0).map(Message::encoded_len).collect();
-                prop_assert_eq!((piece.num_spans, piece.num_bytes), (of_trace.len(), of_trace.iter().sum::<usize>() as u64));
+                let (mut num_spans, mut num_bytes) = (0, 0);
+                for resource_spans in &whole.resource_spans {
+                    let all: Vec<&Span> = resource_spans.scope_spans.iter().flat_map(|one| &one.spans).collect();
+                    let of_trace: Vec<usize> = all.iter().filter(|span| span.trace_id == trace.0).map(|span| span.encoded_len()).collect();
+                    if !of_trace.is_empty() {
+                        let of_all: usize = all.iter().map(|span| span.encoded_len()).sum();
+                        num_bytes += resource_spans.encoded_len() - of_all + of_trace.iter().sum::<usize>();
+                    }
+                    num_spans += of_trace.len();
+                }
+                prop_assert_eq!((piece.num_spans, piece.num_bytes), (num_spans, num_bytes as u64));
             }
         }
     }

@@ -13,7 +13,7 @@ pub struct Limits {
     pub retry_info_enabled: bool,
     /// Longest key or text of an attribute in bytes; `None` keeps them whole (`ingestion.max_attribute_bytes`).
     pub max_attribute_bytes: Option<usize>,
-    /// Most bytes of spans of one trace that are taken in; `None` for no bound (`global.max_bytes_per_trace`, where it is set).
+    /// Most bytes of spans and their resources of one trace that are taken in; `None` for no bound (`global.max_bytes_per_trace`, where it is set).
     pub max_ingested_bytes_per_trace: Option<u64>,
     /// Most traces that get spans at a time; `None` for no bound (`ingestion.max_traces_per_user`).
     pub max_live_traces: Option<u64>,

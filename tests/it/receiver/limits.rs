@@ -77,7 +77,7 @@ fn spans_can_be_counted_by_name_for_debugging() {
     let ingress =
         line(&server, r#"tempo_distributor_ingress_bytes_total{tenant="single-tenant"}"#).and_then(|text| text.parse::<f64>().ok());
     assert!(ingress.is_some_and(|bytes| bytes > 100.0), "{ingress:?}");
-    let pushes = line(&server, "tempo_distributor_push_duration_seconds_count").and_then(|text| text.parse::<f64>().ok());
+    let pushes = line(&server, "tempo_distributor_push_duration_seconds_count{}").and_then(|text| text.parse::<f64>().ok());
     assert_eq!(pushes, Some(2.0));
     assert!(server.terminate().success());
 }
