@@ -7,7 +7,7 @@ use super::tenant::{TenantError, tenant_of};
 use super::times::instant;
 use crate::generator::Tenant;
 use crate::generator::promql::{
-    Labels, Lookup, Moments, Outcome, PromqlError, Sample, Selector, duration_millis, evaluate, label_names, label_values, parse,
+    Labels, Lookup, Moments, Outcome, Past, PromqlError, Sample, Selector, duration_millis, evaluate, label_names, label_values, parse,
     parse_selector, series_labels,
 };
 use crate::generator::series_metadata;
@@ -21,6 +21,7 @@ use axum::routing::any;
 use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Longest body of a query that is posted as a form.
@@ -130,14 +131,17 @@ fn millis(moment: UnixNanos) -> i64 {
     i64::try_from(moment.0 / 1_000_000).unwrap_or(i64::MAX)
 }
 
+/// A tenant whose series somebody computes with. Its lock is to be held for a short while only: counting waits for it.
+type Locked = Arc<Mutex<Tenant>>;
+
 /// Computes with a tenant's series, away from the event loop.
 async fn with_tenant<T: Send + Default + 'static>(
     state: &ApiState,
     name: &TenantId,
-    work: impl FnOnce(&Tenant) -> Result<T, PromqlError> + Send + 'static,
+    work: impl FnOnce(&Locked) -> Result<T, PromqlError> + Send + 'static,
 ) -> Result<T, Refusal> {
     let Some(tenant) = state.generator.tenant(name) else { return Ok(T::default()) };
-    let done = offload(usize::MAX, move || work(&tenant.lock())).await;
+    let done = offload(usize::MAX, move || work(&tenant)).await;
     let stopping = |error: crate::runtime::offload::Stopping| Refusal {
         status: StatusCode::SERVICE_UNAVAILABLE,
         kind: "unavailable",
@@ -216,11 +220,19 @@ fn step_millis(text: &str) -> Option<i64> {
 async fn outcome(state: &ApiState, asked: &Asked, moments: Moments) -> Result<Outcome, Refusal> {
     let expr = parse(asked.get("query").ok_or_else(|| Refusal::bad("invalid parameter \"query\": it is missing"))?)?;
     // A tenant that has sent nothing has an answer, too.
-    let outcome = with_tenant(state, &asked.tenant, move |tenant| evaluate(tenant, &expr, moments).map(Some)).await?;
+    let outcome = with_tenant(state, &asked.tenant, move |tenant| {
+        let past = Past::of(&tenant.lock(), &expr.selectors());
+        evaluate(&past, &expr, moments).map(Some)
+    })
+    .await?;
     match outcome {
         Some(outcome) => Ok(outcome),
         None => Ok(Outcome::Series(Vec::new())),
     }
+}
+
+fn past(tenant: &Locked, selectors: &[Selector]) -> Past {
+    Past::of(&tenant.lock(), &selectors.iter().collect::<Vec<_>>())
 }
 
 fn lookup_range(asked: &Asked) -> Result<(i64, i64), Refusal> {
@@ -233,7 +245,7 @@ async fn series(State(state): State<Arc<ApiState>>, request: Request) -> Result<
     if selectors.is_empty() {
         return Err(Refusal::bad("no match[] parameter provided"));
     }
-    let look = move |tenant: &Tenant| Ok(series_labels(tenant, &Lookup { selectors: &selectors, start, end }));
+    let look = move |tenant: &Locked| Ok(series_labels(&past(tenant, &selectors), &Lookup { selectors: &selectors, start, end }));
     let found = with_tenant(&state, &asked.tenant, look).await?;
     Ok(success(|w| {
         w.array(|w| {
@@ -247,7 +259,7 @@ async fn series(State(state): State<Arc<ApiState>>, request: Request) -> Result<
 async fn labels(State(state): State<Arc<ApiState>>, request: Request) -> Result<Response, Refusal> {
     let asked = Asked::of(&state, request).await?;
     let ((start, end), selectors) = (lookup_range(&asked)?, asked.selectors()?);
-    let look = move |tenant: &Tenant| Ok(label_names(tenant, &Lookup { selectors: &selectors, start, end }));
+    let look = move |tenant: &Locked| Ok(label_names(&past(tenant, &selectors), &Lookup { selectors: &selectors, start, end }));
     let names = with_tenant(&state, &asked.tenant, look).await?;
     Ok(success(|w| w.array(|w| names.iter().for_each(|name| w.string(name)))))
 }
@@ -255,7 +267,7 @@ async fn labels(State(state): State<Arc<ApiState>>, request: Request) -> Result<
 async fn values(State(state): State<Arc<ApiState>>, Path(label): Path<String>, request: Request) -> Result<Response, Refusal> {
     let asked = Asked::of(&state, request).await?;
     let ((start, end), selectors) = (lookup_range(&asked)?, asked.selectors()?);
-    let look = move |tenant: &Tenant| Ok(label_values(tenant, &Lookup { selectors: &selectors, start, end }, &label));
+    let look = move |tenant: &Locked| Ok(label_values(&past(tenant, &selectors), &Lookup { selectors: &selectors, start, end }, &label));
     let values = with_tenant(&state, &asked.tenant, look).await?;
     Ok(success(|w| w.array(|w| values.iter().for_each(|value| w.string(value)))))
 }
@@ -263,7 +275,7 @@ async fn values(State(state): State<Arc<ApiState>>, Path(label): Path<String>, r
 /// What Grafana's editor shows beside a name.
 async fn metadata(State(state): State<Arc<ApiState>>, request: Request) -> Result<Response, Refusal> {
     let asked = Asked::of(&state, request).await?;
-    let metrics = with_tenant(&state, &asked.tenant, |tenant| Ok(series_metadata(tenant))).await?;
+    let metrics = with_tenant(&state, &asked.tenant, |tenant| Ok(series_metadata(&tenant.lock()))).await?;
     Ok(success(|w| {
         w.object(|w| {
             for (name, kind, help) in &metrics {

@@ -2,7 +2,7 @@
 
 use super::{ApiConfig, ApiState, BuildInfo, ConfigPages, FlushError, FlushFuture, Readiness, StatusPages};
 use crate::frontend::{Caller, Frontend, FrontendConfig, Tenants};
-use crate::generator::settings::GeneratorConfig;
+use crate::generator::settings::{GeneratorConfig, Settings, TenantSettings};
 use crate::generator::{Generator, NewRows, SpanFeed};
 use crate::model::{TenantId, TraceId};
 use crate::overrides::Overrides;
@@ -59,7 +59,7 @@ pub(super) fn state(config: ApiConfig) -> ApiState {
         user_overrides: None,
         config,
         frontend: Arc::new(Frontend::new(Arc::new(Empty), FrontendConfig::default())),
-        generator: Generator::new(GeneratorConfig::default(), Arc::new(NoSpans), None),
+        generator: Generator::new(GeneratorConfig::default(), Arc::new(TenantSettings::new(Settings::default())), Arc::new(NoSpans), None),
         readiness: watch::channel(Readiness::Ready).1,
         flush: Arc::new(flush),
         denied_urls: regex::RegexSet::new(["/api/search/tag/deny.*"]).expect("a pattern"),

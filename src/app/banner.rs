@@ -15,6 +15,7 @@ pub(super) fn text(config: &Config, listeners: &Listeners, wal_dir: &Path) -> St
         // Writing to a string cannot fail.
         let _ = writeln!(out, "  {what:<14} {value}");
     };
+    line("page", format!("{api}/"));
     line("query API", format!("{api}  (HTTP, and gRPC on the same port)"));
     line("gRPC API", url("", listeners.grpc.address, ""));
     for (what, receiver, scheme, path) in [

@@ -3,6 +3,7 @@
 use super::adapters::InProcessFeed;
 use crate::config::Config;
 use crate::generator::remote_write::RemoteWriter;
+use crate::generator::settings::TenantSettings;
 use crate::generator::{Generator, Tenant};
 use crate::ingester::Ingester;
 use crate::telemetry::registry::{Behaviour, Reading};
@@ -12,14 +13,24 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// A generator of the spans that arrive from now on, with its queue beside the log unless the configuration has another place.
-pub(super) fn generator(config: &Config, ingester: &Arc<Ingester>, wal_dir: &Path) -> anyhow::Result<Arc<Generator>> {
+pub(super) fn generator(
+    config: &Config,
+    tenants: &Arc<TenantSettings>,
+    ingester: &Arc<Ingester>,
+    wal_dir: &Path,
+) -> anyhow::Result<Arc<Generator>> {
     let settings = &config.generator;
-    if settings.defaults.processors.any() {
+    if makes_any(config) {
         ingester.watch();
     }
     let directory = settings.storage_path.clone().unwrap_or_else(|| wal_dir.join("generator"));
-    let remote = RemoteWriter::open(settings, &directory).context("could not prepare remote write of generated metrics")?;
-    Ok(Generator::new(settings.clone(), Arc::new(InProcessFeed(Arc::clone(ingester))), remote))
+    let remote = RemoteWriter::open(settings, tenants, &directory).context("could not prepare remote write of generated metrics")?;
+    Ok(Generator::new(settings.clone(), Arc::clone(tenants), Arc::new(InProcessFeed(Arc::clone(ingester))), remote))
+}
+
+/// Whether metrics are made of any spans, or may be as soon as a file with limits of single tenants, or a tenant, says so.
+fn makes_any(config: &Config) -> bool {
+    config.generator.defaults.processors.any() || config.overrides.file.is_some() || config.overrides.by_users.is_some()
 }
 
 /// What runs.
@@ -28,11 +39,12 @@ pub(super) struct Generating {
 }
 
 /// Starts the thread that counts, and those that send.
-pub(super) fn start(generator: &Arc<Generator>) -> anyhow::Result<Generating> {
+pub(super) fn start(generator: &Arc<Generator>, config: &Config) -> anyhow::Result<Generating> {
     if let Some(remote) = generator.remote() {
         remote.start();
     }
-    Ok(Generating { thread: generator.start().context("could not start the generator")? })
+    let thread = makes_any(config).then(|| generator.start()).transpose().context("could not start the generator")?;
+    Ok(Generating { thread })
 }
 
 impl Generating {
@@ -54,7 +66,7 @@ impl Generating {
 /// What the generator says of itself; Tempo's names where the meaning is the same (spec/metrics-generator.md §12).
 pub(super) fn readings(generator: &Generator) -> Vec<Reading> {
     let tenants = generator.tenants();
-    let mut values: Vec<Labelled> = vec![Vec::new(); METRICS.len() + 2];
+    let mut values: Vec<Labelled> = vec![Vec::new(); METRICS.len() + 3];
     for (name, tenant) in &tenants {
         let tenant = tenant.lock();
         for (metric, values) in METRICS.iter().zip(&mut values) {
@@ -75,10 +87,15 @@ pub(super) fn readings(generator: &Generator) -> Vec<Reading> {
         for (kind, num) in [("client", graph.expired_clients), ("server", graph.expired_servers)] {
             values[METRICS.len() + 1].push((vec![("tenant", name.to_string()), ("unmatched_span_kind", kind.to_string())], num as f64));
         }
+        for (processor, is_on) in tenant.settings().processors.by_name() {
+            let labels = vec![("tenant", name.to_string()), ("processor", processor.to_string())];
+            values[METRICS.len() + 2].push((labels, f64::from(u8::from(is_on))));
+        }
     }
     let more = [
         ("tempo_metrics_generator_spans_discarded", "Spans not counted", Behaviour::Counter),
         ("tempo_metrics_generator_processor_service_graphs_expired_edges", "Edges with one side", Behaviour::Counter),
+        ("tempo_metrics_generator_active_processors", "1 for each processor that runs", Behaviour::Gauge),
     ];
     let described = METRICS.iter().map(|(name, help, behaviour, _)| (*name, *help, *behaviour)).chain(more);
     let mut readings: Vec<Reading> =
@@ -93,7 +110,7 @@ type Labelled = Vec<(Vec<(&'static str, String)>, f64)>;
 /// Name, help, behaviour, and where the value is.
 type Metric = (&'static str, &'static str, Behaviour, fn(&Tenant) -> f64);
 
-const METRICS: [Metric; 13] = [
+const METRICS: [Metric; 16] = [
     ("tempo_metrics_generator_spans_received", "Spans looked at", Behaviour::Counter, |tenant| tenant.num_received() as f64),
     ("tempo_metrics_generator_registry_active_series", "Series there are", Behaviour::Gauge, |tenant| {
         tenant.registry().counts().active_series as f64
@@ -123,6 +140,18 @@ const METRICS: [Metric; 13] = [
     }),
     ("tempo_metrics_generator_processor_service_graphs_dropped_edges", "Edges with a side left out", Behaviour::Counter, |tenant| {
         tenant.graph_counts().dropped_edges as f64
+    }),
+    (
+        "tempo_metrics_generator_processor_service_graphs_dropped_span_side_cache_overflow",
+        "Sides left out by a filter, and not remembered for want of room",
+        Behaviour::Counter,
+        |tenant| tenant.graph_counts().marker_overflows as f64,
+    ),
+    ("tempo_metrics_generator_registry_spans_sanitized", "Spans whose name has a template", Behaviour::Counter, |tenant| {
+        tenant.num_renamed() as f64
+    }),
+    ("tempo_metrics_generator_registry_max_active_entities", "Most label sets, 0 for no bound", Behaviour::Gauge, |tenant| {
+        tenant.settings().max_active_entities.unwrap_or(0) as f64
     }),
     ("conmoto_generator_history_bytes", "Memory of the samples of the last hours", Behaviour::Gauge, |tenant| {
         tenant.history_bytes() as f64

@@ -35,7 +35,21 @@ pub(super) fn distribution(distributor: &Distributor) -> Vec<Reading> {
         (vec![("scope", scope.as_str().to_string()), ("tenant", tenant)], count as f64)
     };
     let counter = |name, help, values| Reading { name, help, behaviour: Behaviour::Counter, values };
+    let ingress = |(tenant, (), bytes): (String, (), u64)| (vec![("tenant", tenant)], bytes as f64);
+    let received = |([tenant, name, service], count): ([String; 3], u64)| {
+        (vec![("tenant", tenant), ("name", name), ("service", service)], count as f64)
+    };
     vec![
+        counter(
+            "tempo_distributor_ingress_bytes",
+            "Bytes that came in, before any limit",
+            distributor.ingress_bytes().counts().into_iter().map(ingress).collect(),
+        ),
+        counter(
+            "tempo_distributor_debug_spans_received",
+            "Spans that came in, where they are counted by name",
+            distributor.received_spans().counts().into_iter().map(received).collect(),
+        ),
         counter(
             "tempo_discarded_spans",
             "Spans that were not stored",

@@ -33,7 +33,6 @@ use crate::frontend::Frontend;
 use crate::generator::Generator;
 use crate::ingester::{Ingester, Recovered};
 use crate::model::TenantId;
-use crate::overrides::Overrides;
 use crate::runtime::failpoints::Failpoints;
 use crate::runtime::memory::{Memory, default_limit_bytes};
 use crate::runtime::serve::tokens::guarded;
@@ -46,6 +45,7 @@ use adapters::{InProcessRecent, InProcessTarget};
 use anyhow::Context;
 use data_dir::DataDirLock;
 use listeners::Listeners;
+use overrides::Tenants;
 use regex::RegexSet;
 use settings::{api_config, compactor_config, frontend_config, ingester_config, surroundings};
 use shutdown::{Deadline, ended, finish, flush_on_shutdown, stopped};
@@ -70,7 +70,7 @@ pub struct App {
     compactor: Arc<Compactor>,
     generator: Arc<Generator>,
     recovered: Recovered,
-    overrides: Arc<Overrides>,
+    tenants: Tenants,
     layers: Arc<Layers>,
     access: Access,
     usage: Option<Arc<Usage>>,
@@ -86,7 +86,7 @@ pub struct App {
 impl App {
     /// Binds, locks, loads and replays. The process dies where `failpoints` say.
     pub async fn start(config: Config, failpoints: Failpoints) -> anyhow::Result<Self> {
-        let (overrides, layers) = overrides::start(&config).await?;
+        let (tenants, layers) = overrides::start(&config).await?;
         let access = Access::start(&config)?;
         let listeners = Listeners::bind(&config).await?;
         let wal_dir = data_dir::wal_dir(&config.storage)?;
@@ -100,18 +100,23 @@ impl App {
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
         log_recovery(num_blocks, &recovered);
         let target = Arc::new(InProcessTarget(Arc::clone(&ingester)));
-        let usage = config.distributor.usage.map(|settings| Arc::new(Usage::new(settings, Arc::clone(&overrides))));
+        let usage = config.distributor.usage.map(|settings| Arc::new(Usage::new(settings, Arc::clone(&tenants.limits))));
         let target: Arc<dyn PushTarget> = match &usage {
             Some(usage) => Arc::new(Tracked::new(target, Arc::clone(usage))),
             None => target,
         };
-        let limited = Limited::new(target, Arc::clone(&overrides), config.distributor.retry_after);
+        let limited = Limited::new(target, Arc::clone(&tenants.limits), config.distributor.retry_after);
         let distributor = Distributor::new(Arc::new(limited))
             .with_logs(config.distributor.span_logs)
-            .with_max_attribute_bytes(config.distributor.max_attribute_bytes);
-        let compactor =
-            Compactor::new(compactor_config(&config), store.clone(), Arc::clone(&blocks), surroundings(&overrides, &ingester, &memory));
-        let generator = generating::generator(&config, &ingester, &wal_dir)?;
+            .with_counting(config.distributor.span_counting)
+            .with_limits(Arc::clone(&tenants.limits), config.ingester.max_trace_idle, config.ingester.max_block_duration);
+        let compactor = Compactor::new(
+            compactor_config(&config),
+            store.clone(),
+            Arc::clone(&blocks),
+            surroundings(&tenants.limits, &ingester, &memory),
+        );
+        let generator = generating::generator(&config, &tenants.generator, &ingester, &wal_dir)?;
         let (readiness, _) = watch::channel(Readiness::Starting);
         Ok(App {
             config,
@@ -123,7 +128,7 @@ impl App {
             compactor,
             generator,
             recovered,
-            overrides,
+            tenants,
             layers,
             access,
             usage,
@@ -172,14 +177,14 @@ impl App {
             blocks,
             compactor,
             generator,
-            overrides,
+            tenants,
             layers,
             access,
             readiness,
             memory,
             ..
         } = self;
-        let (asked_to_stop, generating) = (self.shutdown, generating::start(&generator)?);
+        let (asked_to_stop, generating) = (self.shutdown, generating::start(&generator, &config)?);
         let graceful_timeout = config.server.graceful_shutdown_timeout;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
         let Listeners { http, grpc, receivers, udp_receivers } = listeners;
@@ -191,7 +196,7 @@ impl App {
         let mover = Mover::new(store.clone(), Arc::clone(&blocks), config.ingester.complete_block_timeout);
         let moving = tokio::spawn(mover.clone().run(stop_flusher.subscribe()));
         tokio::spawn(poll::run(blocks, store, config.storage.blocklist_poll, stop_flusher.subscribe()));
-        tokio::spawn(overrides::run(overrides, Arc::clone(&layers), stop_flusher.subscribe()));
+        tokio::spawn(overrides::run(tenants, Arc::clone(&layers), stop_flusher.subscribe()));
         tokio::spawn(layers.run(stop_flusher.subscribe()));
         tokio::spawn(access.run(config.clone(), stop_flusher.subscribe()));
         let compacting = tokio::spawn(compactor.run(stop_compactor.subscribe()));
@@ -233,7 +238,7 @@ impl App {
         let (ingester, store, blocks) = (Arc::clone(&self.ingester), self.store.clone(), Arc::clone(&self.blocks));
         let (compactor, distributor, generator) = (Arc::clone(&self.compactor), self.distributor.clone(), Arc::clone(&self.generator));
         let frontend = Arc::new(Frontend::new(recent, frontend_config(&self.config, &self.memory)).with_memory(self.memory.clone()));
-        let (asked, overrides, memory) = (Arc::clone(&frontend), Arc::clone(&self.overrides), self.memory.clone());
+        let (asked, overrides, memory) = (Arc::clone(&frontend), Arc::clone(&self.tenants.limits), self.memory.clone());
         let layers = Arc::clone(&self.layers);
         let readings = move || {
             compactor.measure();
@@ -246,11 +251,13 @@ impl App {
             readings
         };
         let durations = Durations::default();
-        let metrics = Metrics::new(Box::new(readings)).with("tempo_request_duration_seconds", "Time until an answer begins", &durations);
+        let metrics = Metrics::new(Box::new(readings))
+            .with("tempo_request_duration_seconds", "Time until an answer begins", &durations)
+            .with("tempo_distributor_push_duration_seconds", "Time until spans are stored or refused", self.distributor.durations());
         let services = self.readiness.subscribe();
         Ok(ApiState {
             config: api_config(&self.config),
-            overrides: Arc::clone(&self.overrides),
+            overrides: Arc::clone(&self.tenants.limits),
             user_overrides: self.layers.api(),
             frontend,
             durations,

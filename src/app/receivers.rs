@@ -2,7 +2,7 @@
 
 use super::listeners::{Bound, BoundUdp, Receiver};
 use super::stopped;
-use crate::config::Config;
+use crate::config::{Config, GrpcReceiver, HttpReceiver};
 use crate::distributor::Distributor;
 use crate::receiver::jaeger_grpc::{self, JaegerGrpc};
 use crate::receiver::jaeger_http::{self, JaegerHttp};
@@ -30,7 +30,7 @@ pub(super) fn start(
     for (receiver, bound) in bound {
         if let Some(router) = router(receiver, config, distributor.for_origin(receiver.origin()), stop.subscribe()) {
             let graceful_timeout = config.server.graceful_shutdown_timeout;
-            let options = ServeOptions { tls: bound.tls, graceful_timeout, ..ServeOptions::named(bound.name) };
+            let options = ServeOptions { tls: bound.tls, graceful_timeout, ..options(receiver, config, bound.name) };
             running.spawn(serve(bound.listener, entrance(receiver, router), options, stopped(stop)));
         }
     }
@@ -40,6 +40,29 @@ pub(super) fn start(
         }
     }
     running
+}
+
+/// How connections to a receiver are treated.
+fn options(receiver: Receiver, config: &Config, name: &'static str) -> ServeOptions {
+    let (receivers, default) = (&config.receivers, ServeOptions::named(name));
+    let http = |receiver: Option<&HttpReceiver>| ServeOptions {
+        header_read_timeout: receiver.and_then(|receiver| receiver.read_header_timeout).unwrap_or(default.header_read_timeout),
+        ..default.clone()
+    };
+    let grpc = |receiver: Option<&GrpcReceiver>| ServeOptions {
+        max_concurrent_streams: receiver.and_then(|receiver| receiver.max_concurrent_streams).unwrap_or(default.max_concurrent_streams),
+        keep_alive_interval: receiver.and_then(|receiver| receiver.keep_alive_interval).unwrap_or(default.keep_alive_interval),
+        ..default.clone()
+    };
+    match receiver {
+        Receiver::OtlpGrpc => grpc(receivers.otlp_grpc.as_ref()),
+        Receiver::JaegerGrpc => grpc(receivers.jaeger_grpc.as_ref()),
+        Receiver::OpenCensus => grpc(receivers.opencensus.as_ref()),
+        Receiver::OtlpHttp => http(receivers.otlp_http.as_ref()),
+        Receiver::Zipkin => http(receivers.zipkin.as_ref().map(|zipkin| &zipkin.http)),
+        Receiver::JaegerHttp => http(receivers.jaeger_thrift_http.as_ref()),
+        Receiver::JaegerCompact | Receiver::JaegerBinary => default,
+    }
 }
 
 fn tenancy(config: &Config) -> Tenancy {
@@ -55,25 +78,28 @@ fn router(receiver: Receiver, config: &Config, distributor: Distributor, stoppin
             otlp_grpc::router(OtlpGrpc { distributor, tenancy, max_message_bytes })
         }
         Receiver::OtlpHttp => {
-            let max_body_bytes = receivers.otlp_http.as_ref()?.max_body_bytes;
-            otlp_http::router(OtlpHttp { distributor, tenancy, max_body_bytes })
+            let http = receivers.otlp_http.as_ref()?;
+            let (max_body_bytes, path) = (http.max_body_bytes, http.traces_path.clone());
+            http.edge.around(otlp_http::router(OtlpHttp { distributor, tenancy, max_body_bytes, path }))
         }
         Receiver::Zipkin => {
             let zipkin = receivers.zipkin.as_ref()?;
             let tag_types = if zipkin.parse_string_tags { TagTypes::Guessed } else { TagTypes::Text };
-            zipkin_http::router(ZipkinHttp { distributor, tenancy, max_body_bytes: zipkin.http.max_body_bytes, tag_types })
+            let max_body_bytes = zipkin.http.max_body_bytes;
+            zipkin.http.edge.around(zipkin_http::router(ZipkinHttp { distributor, tenancy, max_body_bytes, tag_types }))
         }
         Receiver::JaegerGrpc => {
             let max_message_bytes = receivers.jaeger_grpc.as_ref()?.max_message_bytes;
             jaeger_grpc::router(JaegerGrpc { distributor, tenancy, max_message_bytes })
         }
         Receiver::JaegerHttp => {
-            let max_body_bytes = receivers.jaeger_thrift_http.as_ref()?.max_body_bytes;
-            jaeger_http::router(JaegerHttp { distributor, tenancy, max_body_bytes })
+            let http = receivers.jaeger_thrift_http.as_ref()?;
+            http.edge.around(jaeger_http::router(JaegerHttp { distributor, tenancy, max_body_bytes: http.max_body_bytes }))
         }
         Receiver::OpenCensus => {
-            let max_message_bytes = receivers.opencensus.as_ref()?.max_message_bytes;
-            opencensus_grpc::router(OpenCensusGrpc { distributor, tenancy, max_message_bytes, stopping })
+            let opencensus = receivers.opencensus.as_ref()?;
+            let max_message_bytes = opencensus.max_message_bytes;
+            opencensus.edge.around(opencensus_grpc::router(OpenCensusGrpc { distributor, tenancy, max_message_bytes, stopping }))
         }
         Receiver::JaegerCompact | Receiver::JaegerBinary => return None,
     })

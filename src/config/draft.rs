@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::distributor::usage::UsageConfig;
-use crate::generator::settings::{Processors, SpanMetricsSettings};
+use crate::generator::settings::{Processors, Settings, SpanMetricsSettings};
 
 use super::schema::{RemarkKind, Report};
 use super::storage::{Backend, DATA_DIR, SseDraft};
@@ -178,7 +178,8 @@ impl Draft {
         if self.generator_disabled {
             config.generator.defaults.processors = Processors::default();
         }
-        check_mappings(&config.generator.defaults.span_metrics)?;
+        sort_buckets(&mut config.generator.defaults);
+        check_generator(&config.generator.defaults).map_err(ConfigError::Invalid)?;
         check_target(&config.target)?;
         config.http_api_prefix = path_prefix("http_api_prefix", &config.http_api_prefix)?;
         config.server.http_path_prefix = path_prefix("server.http_path_prefix", &config.server.http_path_prefix)?;
@@ -239,8 +240,26 @@ fn settled<T: Copy + PartialEq>(key: &str, given: &mut Generations<T>, report: &
     Some(last)
 }
 
+/// The bounds of all tenants are put in order, as Tempo does; those of single tenants have to be ("spec/metrics-generator.md §10").
+fn sort_buckets(settings: &mut Settings) {
+    for bounds in [&mut settings.span_metrics.buckets, &mut settings.service_graphs.buckets] {
+        bounds.sort_by(f64::total_cmp);
+        bounds.dedup();
+    }
+}
+
+/// What the generator cannot do.
+pub(super) fn check_generator(settings: &Settings) -> Result<(), String> {
+    for (processor, bounds) in [("span_metrics", &settings.span_metrics.buckets), ("service_graphs", &settings.service_graphs.buckets)] {
+        if !bounds.is_sorted_by(|one, next| one < next) {
+            return Err(format!("metrics_generator.processor.{processor}.histogram_buckets: bounds must grow from one to the next"));
+        }
+    }
+    check_mappings(&settings.span_metrics)
+}
+
 /// A joined label must not be that of something else ("spec/metrics-generator.md §2.2").
-fn check_mappings(settings: &SpanMetricsSettings) -> Result<(), ConfigError> {
+fn check_mappings(settings: &SpanMetricsSettings) -> Result<(), String> {
     let own = ["service", "span_name", "span_kind", "status_code", "status_message"];
     let sanitised = |name: &str| name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
     let mut taken: Vec<String> = own.map(str::to_owned).into();
@@ -250,7 +269,7 @@ fn check_mappings(settings: &SpanMetricsSettings) -> Result<(), ConfigError> {
         if name.is_empty() || taken.contains(&name) {
             let message =
                 format!("metrics_generator.processor.span_metrics.dimension_mappings: the label {name:?} is used twice, or empty");
-            return Err(ConfigError::Invalid(message));
+            return Err(message);
         }
         taken.push(name);
     }

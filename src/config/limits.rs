@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::UserOverridesConfig;
-use crate::distributor::SpanLogs;
 use crate::distributor::usage::UsageConfig;
+use crate::distributor::{SpanCounting, SpanLogs};
 
 /// What is done to spans before they are kept ("spec/config.md §6").
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct DistributorConfig {
     pub max_attribute_bytes: Option<usize>,
     /// Spans that are logged, for debugging; none by default (`distributor.log_received_spans`, `log_discarded_spans`).
     pub span_logs: SpanLogs,
+    /// Spans that are counted by name and service, for debugging; none by default (`distributor.metric_received_spans`).
+    pub span_counting: SpanCounting,
     /// When a sender is told to come again that was refused for its rate, default 5 s; zero tells nothing
     /// (`distributor.retry_after_on_resource_exhausted`).
     pub retry_after: Duration,
@@ -34,6 +36,7 @@ impl Default for DistributorConfig {
         DistributorConfig {
             max_attribute_bytes: None,
             span_logs: SpanLogs::default(),
+            span_counting: SpanCounting::default(),
             retry_after: Duration::from_secs(5),
             usage: None,
             cost_dimensions: Arc::default(),
@@ -53,11 +56,31 @@ pub struct IngestionConfig {
     /// Whether a sender over its rate is told when to come again, default true
     /// (`overrides.defaults.ingestion.retry_info_enabled`).
     pub retry_info_enabled: bool,
+    /// Most bytes of spans of one trace; `None` (default) for no bound, where Tempo has 5000000
+    /// (`overrides.defaults.global.max_bytes_per_trace`, 0 = unlimited).
+    pub max_bytes_per_trace: Option<u64>,
+    /// Most traces that get spans at a time; `None` (default) for no bound, where Tempo has 10000
+    /// (`overrides.defaults.ingestion.max_traces_per_user`, 0 = unlimited).
+    pub max_traces_per_user: Option<u64>,
+    /// The same for all processes together, of which there is one; `None` (default) for no bound
+    /// (`overrides.defaults.ingestion.max_global_traces_per_user`).
+    pub max_global_traces_per_user: Option<u64>,
+    /// How long a push takes at least, give or take a tenth; default 0 (`distributor.artificial_delay`,
+    /// `overrides.defaults.ingestion.artificial_delay`).
+    pub artificial_delay: Duration,
 }
 
 impl Default for IngestionConfig {
     fn default() -> Self {
-        IngestionConfig { rate_limit_bytes: None, burst_size_bytes: None, retry_info_enabled: true }
+        IngestionConfig {
+            rate_limit_bytes: None,
+            burst_size_bytes: None,
+            retry_info_enabled: true,
+            max_bytes_per_trace: None,
+            max_traces_per_user: None,
+            max_global_traces_per_user: None,
+            artificial_delay: Duration::ZERO,
+        }
     }
 }
 
@@ -216,7 +239,7 @@ pub struct QueryConfig {
     pub max_condition_groups: Option<usize>,
     /// Whether searches write trace ids with all their zeros, default false (`overrides.defaults.read.left_pad_trace_ids`).
     pub left_pad_trace_ids: bool,
-    /// Largest trace in bytes that is taken in and given out, default 5000000; `None` for no bound
+    /// Largest trace in bytes that is given out, default 5000000; `None` for no bound
     /// (`overrides.defaults.global.max_bytes_per_trace: 0`).
     pub max_bytes_per_trace: Option<u64>,
 }

@@ -4,7 +4,7 @@
 //! An entry is read on top of the server's own settings, so that it changes only what it names; Tempo sets everything that an
 //! entry does not name to zero. Both forms of keys are known.
 
-use super::draft::Draft;
+use super::draft::{Draft, check_generator};
 use super::env;
 use super::keys::{ROOT, TENANT, TENANT_FLAT};
 use super::schema::{Report, Walk, join, mismatch};
@@ -84,6 +84,9 @@ impl Reader<'_> {
         let table = if is_scoped { &TENANT } else { &TENANT_FLAT };
         Walk::new(&ROOT, &mut report).section(&mut draft, table, node, &join("overrides", key));
         draft.settle(&mut report);
+        if let Err(message) = check_generator(&draft.config.generator.defaults) {
+            report.problems.push(Problem::new(*line, format!("overrides.{key}: {message}")));
+        }
         self.problems.extend(report.problems);
         self.tenants.insert(key.clone(), draft.config);
     }
@@ -92,6 +95,7 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generator::settings::{HistogramMode, Processors};
     use std::time::Duration;
 
     fn load(text: &str) -> Result<BTreeMap<String, Config>, String> {
@@ -119,6 +123,25 @@ mod tests {
     }
 
     #[test]
+    fn the_generator_of_a_tenant_is_told_by_both_forms_of_keys() {
+        let tenants = load(
+            "overrides:\n  scoped:\n    metrics_generator:\n      processors: [span-metrics-count]\n      max_active_series: 5\n      \
+             generate_native_histograms: both\n      processor: {span_metrics: {dimensions: [x], filter_policies: [{exclude: {match_type: \
+             strict, attributes: [{key: kind, value: SPAN_KIND_CLIENT}]}}]}}\n      remote_write_headers: {X-Key: secret}\n  flat:\n    \
+             metrics_generator_processors: []\n    metrics_generator_collection_interval: 30s\n    \
+             metrics_generator_processor_service_graphs_dimensions: [y]\n",
+        );
+        let tenants = tenants.expect("a file");
+        let (scoped, flat) = (&tenants["scoped"].generator.defaults, &tenants["flat"].generator.defaults);
+        assert_eq!(scoped.processors, Processors { span_count: true, ..Processors::default() });
+        assert_eq!((scoped.max_active_series, scoped.histograms), (Some(5), HistogramMode::Both));
+        assert_eq!((scoped.span_metrics.dimensions.as_slice(), scoped.span_metrics.filters.len()), (&["x".to_owned()][..], 1));
+        assert_eq!(scoped.remote_write_headers.0["X-Key"], "secret");
+        assert_eq!((flat.processors, flat.collection_interval), (Processors::default(), Duration::from_secs(30)));
+        assert_eq!((flat.service_graphs.dimensions.as_slice(), &flat.span_metrics), (&["y".to_owned()][..], &Default::default()));
+    }
+
+    #[test]
     fn what_is_wrong_is_told() {
         for (text, part) in [
             ("overrides: [", "yaml: line"),
@@ -127,6 +150,15 @@ mod tests {
             ("overrides:\n  a/b: {}", "line 2: tenant ID 'a/b' contains unsupported character '/'"),
             ("overrides:\n  a:\n    ingestion:\n      rate_limit_byte: 5", "did you mean \"rate_limit_bytes\"?"),
             ("overrides:\n  a:\n    ingestion:\n      rate_limit_bytes: many", "line 4: cannot unmarshal"),
+            ("overrides:\n  a:\n    metrics_generator: {processors: [span-metric]}", "span-metric is no processor"),
+            (
+                "overrides:\n  a:\n    metrics_generator_processor_span_metrics_histogram_buckets: [2, 1]",
+                "line 2: overrides.a: metrics_generator.processor.span_metrics.histogram_buckets: bounds must grow",
+            ),
+            (
+                "overrides:\n  a:\n    metrics_generator: {processor: {span_metrics: {dimensions: [x.y], dimension_mappings: [{name: x_y}]}}}",
+                "the label \"x_y\" is used twice",
+            ),
         ] {
             let error = load(text).expect_err(text);
             assert!(error.contains(part), "{text}: {error}");

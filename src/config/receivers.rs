@@ -1,7 +1,9 @@
 //! The `distributor.receivers` section: which protocols are open, and where.
 
 use super::ListenAddress;
+use crate::receiver::edge::EdgeSettings;
 use crate::runtime::tls::TlsSettings;
+use std::time::Duration;
 
 /// Default port of OTLP over gRPC.
 pub(super) const OTLP_GRPC_PORT: u16 = 4317;
@@ -90,6 +92,13 @@ pub struct GrpcReceiver {
     pub endpoint: ListenAddress,
     /// Largest message in bytes after decompression, default 4 MiB (`max_recv_msg_size_mib`, "spec/ingest.md §1.6").
     pub max_message_bytes: usize,
+    /// Most calls at a time on one connection; `None` (default) lets the server choose (`max_concurrent_streams`).
+    pub max_concurrent_streams: Option<u32>,
+    /// Silence after which a client is asked whether it is still there; `None` (default) lets the server choose
+    /// (`keepalive.server_parameters.time`).
+    pub keep_alive_interval: Option<Duration>,
+    /// What answers over HTTP/1.1 get besides; only OpenCensus has such (`cors_allowed_origins`).
+    pub edge: EdgeSettings,
     /// TLS; none by default.
     pub tls: TlsSettings,
 }
@@ -97,7 +106,14 @@ pub struct GrpcReceiver {
 impl GrpcReceiver {
     /// A receiver with the defaults, on every interface.
     pub fn new(port: u16) -> Self {
-        GrpcReceiver { endpoint: ListenAddress::all_interfaces(port), max_message_bytes: 4 << 20, tls: TlsSettings::default() }
+        GrpcReceiver {
+            endpoint: ListenAddress::all_interfaces(port),
+            max_message_bytes: 4 << 20,
+            max_concurrent_streams: None,
+            keep_alive_interval: None,
+            edge: EdgeSettings::default(),
+            tls: TlsSettings::default(),
+        }
     }
 }
 
@@ -109,6 +125,12 @@ pub struct HttpReceiver {
     /// Largest body in bytes, compressed and decompressed alike, default 20 MiB (`max_request_body_size`,
     /// "spec/ingest.md §1.6").
     pub max_body_bytes: usize,
+    /// How long a client may take for the head of a request; `None` (default) lets the server choose (`read_header_timeout`).
+    pub read_header_timeout: Option<Duration>,
+    /// What answers get besides (`cors`, `response_headers`, `keep_alives_enabled`).
+    pub edge: EdgeSettings,
+    /// The path of OTLP's requests, default `/v1/traces` (`traces_url_path`).
+    pub traces_path: String,
     /// TLS; none by default.
     pub tls: TlsSettings,
 }
@@ -116,7 +138,14 @@ pub struct HttpReceiver {
 impl HttpReceiver {
     /// A receiver with the defaults, on every interface.
     pub fn new(port: u16) -> Self {
-        HttpReceiver { endpoint: ListenAddress::all_interfaces(port), max_body_bytes: 20 << 20, tls: TlsSettings::default() }
+        HttpReceiver {
+            endpoint: ListenAddress::all_interfaces(port),
+            max_body_bytes: 20 << 20,
+            read_header_timeout: None,
+            edge: EdgeSettings::default(),
+            traces_path: "/v1/traces".to_owned(),
+            tls: TlsSettings::default(),
+        }
     }
 }
 

@@ -89,7 +89,9 @@ impl Feed {
                     tracing::error!(%error, "demo traces were refused and are dropped");
                     return;
                 }
-                PushError::Overloaded { retry_after, .. } => (*retry_after).max(SHORTEST_RETRY),
+                PushError::Overloaded { retry_after, .. } | PushError::RateLimited { retry_after, .. } => {
+                    (*retry_after).max(SHORTEST_RETRY)
+                }
                 PushError::Unavailable(_) => RETRY,
             };
             tracing::warn!(%error, ?delay, "demo traces were not stored, they are tried again");

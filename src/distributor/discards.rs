@@ -12,6 +12,12 @@ pub enum DiscardReason {
     InvalidTraceId,
     /// A span of the request has no legal id.
     InvalidSpanId,
+    /// The tenant sent more than it may.
+    RateLimited,
+    /// Their trace is too large.
+    TraceTooLarge,
+    /// There are too many other traces.
+    LiveTracesExceeded,
     /// They could not be written.
     UnknownError,
 }
@@ -22,6 +28,9 @@ impl DiscardReason {
         match self {
             DiscardReason::InvalidTraceId => "invalid_trace_id",
             DiscardReason::InvalidSpanId => "invalid_span_id",
+            DiscardReason::RateLimited => "rate_limited",
+            DiscardReason::TraceTooLarge => "trace_too_large",
+            DiscardReason::LiveTracesExceeded => "live_traces_exceeded",
             DiscardReason::UnknownError => "unknown_error",
         }
     }
@@ -32,6 +41,7 @@ impl DiscardReason {
             PushError::Refused(Refusal::Malformed(_)) => None,
             PushError::Refused(Refusal::TraceId { .. }) => Some(DiscardReason::InvalidTraceId),
             PushError::Refused(Refusal::SpanId { .. }) => Some(DiscardReason::InvalidSpanId),
+            PushError::RateLimited { .. } => Some(DiscardReason::RateLimited),
             PushError::Overloaded { .. } | PushError::Unavailable(_) => Some(DiscardReason::UnknownError),
         }
     }

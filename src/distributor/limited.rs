@@ -36,7 +36,7 @@ impl Limited {
             return Ok(());
         }
         let retry_after = if limits.retry_info_enabled { self.retry_after } else { Duration::ZERO };
-        Err(PushError::Overloaded { message: rate.refusal(&push.tenant, size), retry_after })
+        Err(PushError::RateLimited { message: rate.refusal(&push.tenant, size), retry_after })
     }
 
     fn take(&self, tenant: &TenantId, rate: Rate, size: u64, now: Instant) -> bool {
@@ -153,7 +153,7 @@ mod tests {
             Limits { ingestion_rate_bytes: Some(100), ingestion_burst_bytes: Some(150), retry_info_enabled: true, ..Limits::default() };
         let limited = limited(limits);
         assert!(push(&limited, "b", 1_000_000).await.is_ok(), "the default has no limit");
-        let Err(PushError::Overloaded { message, retry_after }) = push(&limited, "a", 151).await else { panic!("more than the burst") };
+        let Err(PushError::RateLimited { message, retry_after }) = push(&limited, "a", 151).await else { panic!("more than the burst") };
         assert_eq!(
             message,
             "RATE_LIMITED: batch size (151 bytes) exceeds ingestion limit (local: 100 bytes/s, global: 0 bytes/s, burst: 150 bytes) while \
@@ -161,7 +161,7 @@ mod tests {
         );
         assert_eq!(retry_after, Duration::from_secs(5));
         assert!(push(&limited, "a", 150).await.is_ok());
-        let Err(PushError::Overloaded { message, .. }) = push(&limited, "a", 149).await else { panic!("the bucket is empty") };
+        let Err(PushError::RateLimited { message, .. }) = push(&limited, "a", 149).await else { panic!("the bucket is empty") };
         assert!(
             message.starts_with("RATE_LIMITED: ingestion rate limit (local: 100 bytes/s, global: 0 bytes/s, burst: 150 bytes) exceeded")
         );

@@ -26,11 +26,11 @@ pub struct Passage {
 pub struct Passages(Mutex<BTreeMap<Origin, Passage>>);
 
 impl Passages {
-    pub(super) fn add(&self, origin: Origin, num_spans: usize, is_accepted: bool) {
+    pub(super) fn add(&self, origin: Origin, num_accepted: usize, num_refused: usize) {
         let mut passages = self.0.lock();
         let passage = passages.entry(origin).or_default();
-        let number = if is_accepted { &mut passage.accepted } else { &mut passage.refused };
-        *number += num_spans as u64;
+        passage.accepted += num_accepted as u64;
+        passage.refused += num_refused as u64;
     }
 
     /// All numbers.

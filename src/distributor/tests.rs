@@ -35,11 +35,13 @@ async fn every_span_of_a_refused_request_is_counted() {
     let no_id = Span { span_id: vec![], ..good() };
     let full = || Err(PushError::Unavailable("disk full".to_string()));
     let overloaded = || Err(PushError::Overloaded { message: String::new(), retry_after: Duration::ZERO });
+    let limited = || Err(PushError::RateLimited { message: String::new(), retry_after: Duration::ZERO });
     for (answer, spans, reason, count) in [
         (Ok(()), vec![good(), no_trace, good()], DiscardReason::InvalidTraceId, 3),
         (Ok(()), vec![good(), no_id], DiscardReason::InvalidSpanId, 2),
         (full(), vec![good()], DiscardReason::UnknownError, 1),
         (overloaded(), vec![good()], DiscardReason::UnknownError, 1),
+        (limited(), vec![good()], DiscardReason::RateLimited, 1),
     ] {
         assert_eq!(discarded(answer, request(spans)).await, [(tenant.clone(), reason, count)]);
     }

@@ -7,6 +7,7 @@
 
 use crate::columns::wire::{put_varint, split_varint};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Ticks of an epoch: half an hour at the default interval.
 const EPOCH_TICKS: u64 = 120;
@@ -21,7 +22,7 @@ const NANOS: f64 = 1e9;
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The times of ticks.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Timeline {
     first: u64,
     times: VecDeque<i64>,
@@ -74,7 +75,8 @@ impl Timeline {
 /// The values of one series over time. Of a histogram: the count of each bucket alone, then the sum.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
-    epochs: VecDeque<Epoch>,
+    /// Shared with queries that read them.
+    epochs: VecDeque<Arc<Epoch>>,
     /// What a reader has read when it is at the end.
     last: Vec<f64>,
     last_tick: u64,
@@ -96,13 +98,14 @@ impl Log {
     pub(super) fn record(&mut self, tick: u64, values: &[f64], sum_at: Option<usize>) {
         let is_new = self.epochs.back().is_none_or(|epoch| epoch.first_tick / EPOCH_TICKS != tick / EPOCH_TICKS);
         if is_new || self.last.len() != values.len() {
-            self.epochs.push_back(Epoch { first_tick: tick, start: values.into(), changes: Vec::new() });
+            self.epochs.push_back(Arc::new(Epoch { first_tick: tick, start: values.into(), changes: Vec::new() }));
             (self.last, self.last_tick) = (values.to_vec(), tick);
             return;
         }
         let is_changed = |at: &usize| !same(values[*at], self.last[*at], sum_at == Some(*at));
         let changed: Vec<usize> = (0..values.len()).filter(is_changed).collect();
         let Some(epoch) = self.epochs.back_mut().filter(|_| !changed.is_empty()) else { return };
+        let epoch = Arc::make_mut(epoch);
         put_varint(&mut epoch.changes, tick - self.last_tick);
         put_varint(&mut epoch.changes, changed.len() as u64);
         let mut next = 0;
@@ -112,6 +115,11 @@ impl Log {
             next = at + 1;
         }
         self.last_tick = tick;
+    }
+
+    /// The same values, to be read and not added to.
+    pub(super) fn to_read(&self) -> Log {
+        Log { epochs: self.epochs.clone(), ended: self.ended, zero: self.zero, ..Log::default() }
     }
 
     /// Drops what lies before a tick.

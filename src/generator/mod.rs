@@ -16,8 +16,9 @@
 //! ago (or will end that much later), is counted as discarded and nothing else: samples bear the time of collection, so it
 //! would be counted at a time when it did not happen.
 //!
-//! - `span_metrics`, `service_graph` (with `edges`, `sides`, `graph_series`), `host_info`: the processors;
-//! - `attributes`, `filter`, `multiplier`, `sizes`: what they ask of spans;
+//! - `span_metrics`, `service_graph` (with `edges`, `sides`, `graph_series`), `host_info`: the processors; `running`: those of a
+//!   tenant, and what a change of its settings does to them;
+//! - `attributes`, `filter`, `multiplier`, `sizes`, `span_names`: what they ask of spans;
 //! - `series`, `labels`, `histogram`: what they count into, within the tenant's limit;
 //! - `history`: the samples of the last hours; [`promql`]: the queries that are answered from them;
 //! - [`exposition`]: the text that can be scraped; [`remote_write`]: samples on their way to a Prometheus.
@@ -35,12 +36,14 @@ mod labels;
 mod multiplier;
 pub mod promql;
 pub mod remote_write;
+mod running;
 mod series;
 mod service_graph;
 pub mod settings;
 mod sides;
 mod sizes;
 mod span_metrics;
+mod span_names;
 mod tenant;
 
 pub use feed::{NewRows, SpanFeed};
@@ -54,7 +57,7 @@ use crate::columns::Chunk;
 use crate::model::{TenantId, TraceId, UnixNanos};
 use parking_lot::{Condvar, Mutex, RwLock};
 use remote_write::RemoteWriter;
-use settings::GeneratorConfig;
+use settings::{GeneratorConfig, Settings, TenantSettings};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -91,6 +94,7 @@ impl Batch<'_> {
 /// The generator of a process.
 pub struct Generator {
     config: GeneratorConfig,
+    settings: Arc<TenantSettings>,
     feed: Arc<dyn SpanFeed>,
     tenants: RwLock<BTreeMap<TenantId, Arc<Mutex<Tenant>>>>,
     remote: Option<RemoteWriter>,
@@ -100,20 +104,18 @@ pub struct Generator {
 
 impl Generator {
     /// One that has seen nothing yet. Without `remote` samples are sent nowhere.
-    pub fn new(config: GeneratorConfig, feed: Arc<dyn SpanFeed>, remote: Option<RemoteWriter>) -> Arc<Self> {
-        Arc::new(Generator { config, feed, tenants: RwLock::default(), remote, is_stopping: Mutex::new(false), stop: Condvar::new() })
+    pub fn new(config: GeneratorConfig, settings: Arc<TenantSettings>, feed: Arc<dyn SpanFeed>, remote: Option<RemoteWriter>) -> Arc<Self> {
+        let (tenants, is_stopping, stop) = (RwLock::default(), Mutex::new(false), Condvar::new());
+        Arc::new(Generator { config, settings, feed, tenants, remote, is_stopping, stop })
     }
 
-    /// Starts the thread, unless nothing is to be made of spans.
+    /// Starts the thread.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(self: &Arc<Self>) -> std::io::Result<Option<JoinHandle<()>>> {
-        if !self.config.defaults.processors.any() {
-            return Ok(None);
-        }
+    pub fn start(self: &Arc<Self>) -> std::io::Result<JoinHandle<()>> {
         let generator = Arc::clone(self);
-        std::thread::Builder::new().name("generator".to_owned()).spawn(move || generator.run()).map(Some)
+        std::thread::Builder::new().name("generator".to_owned()).spawn(move || generator.run())
     }
 
     fn run(&self) {
@@ -140,8 +142,10 @@ impl Generator {
         let names = self.feed.tenants();
         let history_bytes = self.config.history_bytes / names.len().max(1);
         for name in names {
-            let tenant = self.make(&name);
+            let settings = self.settings.of(&name);
+            let tenant = self.make(&name, &settings);
             let mut tenant = tenant.lock();
+            tenant.reconfigure(&settings);
             self.feed.visit(&name, &mut |rows| tenant.consume(rows, now));
             tenant.note_missed(self.feed.num_missed(&name));
             if collects_all || tenant.is_due(now) {
@@ -160,11 +164,11 @@ impl Generator {
         tenant.end_collection();
     }
 
-    fn make(&self, name: &TenantId) -> Arc<Mutex<Tenant>> {
+    fn make(&self, name: &TenantId, settings: &Arc<Settings>) -> Arc<Mutex<Tenant>> {
         if let Some(tenant) = self.tenants.read().get(name) {
             return Arc::clone(tenant);
         }
-        let make = || Arc::new(Mutex::new(Tenant::new(name.clone(), self.config.for_tenant(name))));
+        let make = || Arc::new(Mutex::new(Tenant::new(name.clone(), Arc::clone(settings))));
         Arc::clone(self.tenants.write().entry(name.clone()).or_insert_with(make))
     }
 

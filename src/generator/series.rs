@@ -6,7 +6,7 @@
 use super::histogram::{Exemplar, Histogram};
 use super::history::Log;
 use super::labels::{CARDINALITY_OVERFLOW, LabelRules, LabelSet};
-use super::settings::{Limiter, Settings};
+use super::settings::{Limiter, NativeSettings, Settings};
 use crate::model::TraceId;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -113,7 +113,7 @@ pub struct Registry {
     metrics: Vec<Metric>,
     rules: LabelRules,
     limits: Limits,
-    native: Option<super::settings::NativeSettings>,
+    native: Option<NativeSettings>,
     entities: HashMap<u64, u32, RandomState>,
     /// Hashes of the values of each label.
     values: HashMap<Arc<str>, HashSet<u64, RandomState>>,
@@ -127,20 +127,25 @@ struct Limits {
     max_values: Option<usize>,
 }
 
-impl Registry {
-    /// One without series.
-    pub(super) fn new(settings: &Settings) -> Self {
+impl Limits {
+    fn of(settings: &Settings) -> Self {
         let by_series = settings.limiter == Limiter::Series;
-        let limits = Limits {
+        Limits {
             max_series: settings.max_active_series.filter(|_| by_series),
             max_entities: settings.max_active_entities.filter(|_| !by_series),
             max_values: settings.max_cardinality_per_label,
-        };
+        }
+    }
+}
+
+impl Registry {
+    /// One without series.
+    pub(super) fn new(settings: &Settings) -> Self {
         Registry {
             metrics: Vec::new(),
             rules: LabelRules::new(settings),
-            limits,
-            native: settings.histograms.has_native().then_some(settings.native),
+            limits: Limits::of(settings),
+            native: native_of(settings),
             entities: HashMap::default(),
             values: HashMap::new(),
             epoch: 0,
@@ -148,9 +153,36 @@ impl Registry {
         }
     }
 
-    /// Adds a metric without series.
+    /// Goes on by other rules and limits. Histograms end, and are handed to `retire`, where their native form is to be another.
+    pub(super) fn reconfigure(&mut self, settings: &Settings, mut retire: impl FnMut(&Arc<str>, &MetricKind, Series)) {
+        (self.rules, self.limits) = (LabelRules::new(settings), Limits::of(settings));
+        let native = native_of(settings);
+        if native != self.native {
+            self.native = native;
+            let is_histogram = |metric: &Metric| matches!(metric.kind, MetricKind::Histogram(_));
+            (0..self.metrics.len()).filter(|at| is_histogram(&self.metrics[*at])).collect::<Vec<_>>().into_iter().for_each(|at| {
+                self.remove(at, |_| true, &mut retire);
+            });
+        }
+        self.settle_removals();
+    }
+
+    /// What a metric counts, if there is such a metric.
+    pub(super) fn kind_of(&self, name: &str) -> Option<&MetricKind> {
+        self.metrics.iter().find(|metric| &*metric.name == name).map(|metric| &metric.kind)
+    }
+
+    /// A metric: the one of that name that there is, with its series if these are of the same kind, else one without series.
     pub(super) fn metric(&mut self, name: impl Into<Arc<str>>, help: &'static str, kind: MetricKind) -> MetricId {
         let name = name.into();
+        if let Some(at) = self.metrics.iter().position(|metric| metric.name == name) {
+            if self.metrics[at].kind != kind {
+                self.remove(at, |_| true, &mut |_, _, _| ());
+                self.metrics[at].kind = kind;
+                self.settle_removals();
+            }
+            return MetricId(at);
+        }
         let (by_labels, slots, free) = (HashTable::new(), Vec::new(), Vec::new());
         self.metrics.push(Metric { name, help, kind, by_labels, slots, free, overflow: None });
         MetricId(self.metrics.len() - 1)
@@ -293,31 +325,44 @@ impl Registry {
 
     /// Removes series that nothing was counted into since `before_millis`, and hands each to `retire`.
     pub(super) fn sweep(&mut self, before_millis: i64, mut retire: impl FnMut(&Arc<str>, &MetricKind, Series)) {
+        let is_stale = |series: &Series| series.updated_millis < before_millis;
         let mut num_removed = 0;
-        for metric in &mut self.metrics {
-            for slot in 0..metric.slots.len() {
-                let is_stale = metric.slots[slot].as_ref().is_some_and(|series| series.updated_millis < before_millis);
-                let Some(series) = metric.slots[slot].take_if(|_| is_stale) else { continue };
-                let hash = series.labels.hash();
-                if let Ok(entry) = metric.by_labels.find_entry(hash, |other| *other == slot as u32) {
-                    entry.remove();
-                }
-                metric.overflow = metric.overflow.filter(|overflow| *overflow != slot as u32);
-                metric.free.push(slot as u32);
-                num_removed += metric.kind.num_series();
-                if let Some(uses) = self.entities.get_mut(&hash) {
-                    *uses -= 1;
-                }
-                retire(&metric.name, &metric.kind, series);
-            }
+        for metric in 0..self.metrics.len() {
+            num_removed += self.remove(metric, is_stale, &mut retire);
         }
         if num_removed > 0 {
-            self.entities.retain(|_, uses| *uses > 0);
-            self.counts.active_series -= num_removed;
-            self.counts.removed += num_removed as u64;
-            self.epoch += 1;
-            self.recount_values();
+            self.settle_removals();
         }
+    }
+
+    /// Removes series of a metric, and returns how many Prometheus would have of them. [`Self::settle_removals`] has to follow.
+    fn remove(&mut self, metric: usize, goes: impl Fn(&Series) -> bool, retire: &mut impl FnMut(&Arc<str>, &MetricKind, Series)) -> usize {
+        let metric = &mut self.metrics[metric];
+        let mut num_removed = 0;
+        for slot in 0..metric.slots.len() {
+            let Some(series) = metric.slots[slot].take_if(|series| goes(series)) else { continue };
+            let hash = series.labels.hash();
+            if let Ok(entry) = metric.by_labels.find_entry(hash, |other| *other == slot as u32) {
+                entry.remove();
+            }
+            metric.overflow = metric.overflow.filter(|overflow| *overflow != slot as u32);
+            metric.free.push(slot as u32);
+            num_removed += metric.kind.num_series();
+            if let Some(uses) = self.entities.get_mut(&hash) {
+                *uses -= 1;
+            }
+            retire(&metric.name, &metric.kind, series);
+        }
+        self.counts.active_series -= num_removed;
+        self.counts.removed += num_removed as u64;
+        num_removed
+    }
+
+    /// Makes slots that were looked up before invalid, and forgets what only removed series had.
+    fn settle_removals(&mut self) {
+        self.entities.retain(|_, uses| *uses > 0);
+        self.epoch += 1;
+        self.recount_values();
     }
 
     fn recount_values(&mut self) {
@@ -333,6 +378,10 @@ impl Registry {
     }
 }
 
+fn native_of(settings: &Settings) -> Option<NativeSettings> {
+    settings.histograms.has_native().then_some(settings.native)
+}
+
 fn hash_of(value: &str) -> u64 {
     use std::hash::BuildHasher;
     foldhash::fast::FixedState::with_seed(7).hash_one(value)
@@ -345,85 +394,4 @@ pub(super) fn seconds(value: f64, trace: TraceId) -> Exemplar {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn registry(settings: Settings) -> (Registry, MetricId, MetricId) {
-        let mut registry = Registry::new(&settings);
-        let calls = registry.metric("calls", "", MetricKind::Counter);
-        let latency = registry.metric("latency", "", MetricKind::Histogram([0.1, 1.0].into()));
-        (registry, calls, latency)
-    }
-
-    fn named(registry: &mut Registry, name: &str) -> Arc<LabelSet> {
-        let set = registry.rules().set([("name".into(), name)]);
-        registry.limited(set)
-    }
-
-    #[test]
-    fn what_is_over_the_limit_is_one_series() {
-        let (mut registry, calls, latency) = registry(Settings { max_active_series: Some(12), ..Settings::default() });
-        for name in 0..1000 {
-            let labels = named(&mut registry, &name.to_string());
-            let slot = registry.slot(calls, &labels, 1);
-            registry.count(calls, slot, 1.0, 1);
-            let slot = registry.slot(latency, &labels, 1);
-            registry.observe(latency, slot, seconds(0.5, TraceId::default()), 1.0, 1);
-        }
-        let counts = registry.counts();
-        // Two whole label sets of 6 series, and one overflow of each metric.
-        assert_eq!((counts.active_series, counts.limited), (12 + 6, 998 * 2));
-        let values: Vec<(String, f64)> =
-            registry.metrics()[0].series().map(|series| (series.labels.get("metric_overflow").to_owned(), number(series))).collect();
-        assert_eq!(values, [(String::new(), 1.0), (String::new(), 1.0), ("true".to_owned(), 998.0)]);
-    }
-
-    fn number(series: &Series) -> f64 {
-        match &series.value {
-            SeriesValue::Number(value) => *value,
-            SeriesValue::Histogram(histogram) => histogram.count(),
-        }
-    }
-
-    #[test]
-    fn entities_can_be_limited_instead() {
-        let settings = Settings { limiter: Limiter::Entity, max_active_entities: Some(2), ..Settings::default() };
-        let (mut registry, calls, latency) = registry(settings);
-        for name in ["a", "b", "c", "a"] {
-            let labels = named(&mut registry, name);
-            registry.slot(calls, &labels, 1);
-            registry.slot(latency, &labels, 1);
-        }
-        assert_eq!(registry.counts().limited, 2);
-        assert_eq!(registry.metrics()[1].series().count(), 3);
-    }
-
-    #[test]
-    fn stale_series_make_room() {
-        let (mut registry, calls, _) = registry(Settings { max_active_series: Some(2), ..Settings::default() });
-        for (name, now) in [("a", 1), ("b", 10), ("c", 20)] {
-            let labels = named(&mut registry, name);
-            registry.slot(calls, &labels, now);
-        }
-        let mut gone = Vec::new();
-        let epoch = registry.epoch();
-        registry.sweep(10, |_, _, series| gone.push(series.labels.get("name").to_owned()));
-        assert_eq!((gone, registry.counts().removed), (vec!["a".to_owned()], 1));
-        assert_ne!(registry.epoch(), epoch);
-        // The overflow takes the place of one of the two.
-        registry.sweep(21, |_, _, _| ());
-        assert_eq!((registry.counts().active_series, registry.counts().active_entities), (0, 0));
-        let labels = named(&mut registry, "d");
-        let slot = registry.slot(calls, &labels, 30);
-        registry.count(calls, slot, 1.0, 30);
-        assert_eq!(registry.metrics()[0].series().map(|series| series.labels.get("name")).collect::<Vec<_>>(), ["d"]);
-    }
-
-    #[test]
-    fn a_label_with_too_many_values_gets_one_more() {
-        let (mut registry, ..) = registry(Settings { max_cardinality_per_label: Some(2), ..Settings::default() });
-        let values: Vec<String> = ["a", "b", "c", "a"].iter().map(|name| named(&mut registry, name).get("name").to_owned()).collect();
-        assert_eq!(values, ["a", "b", CARDINALITY_OVERFLOW, "a"]);
-        assert_eq!(registry.counts().values_limited, 1);
-    }
-}
+mod tests;

@@ -55,6 +55,20 @@ pub struct GraphCounts {
     pub marker_overflows: u64,
 }
 
+impl GraphCounts {
+    /// Both together.
+    pub(super) fn and(self, other: GraphCounts) -> GraphCounts {
+        GraphCounts {
+            edges: self.edges + other.edges,
+            expired_clients: self.expired_clients + other.expired_clients,
+            expired_servers: self.expired_servers + other.expired_servers,
+            dropped_spans: self.dropped_spans + other.dropped_spans,
+            dropped_edges: self.dropped_edges + other.dropped_edges,
+            marker_overflows: self.marker_overflows + other.marker_overflows,
+        }
+    }
+}
+
 /// The processor.
 pub(super) struct ServiceGraph {
     settings: ServiceGraphSettings,

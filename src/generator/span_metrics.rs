@@ -7,7 +7,8 @@ use super::attributes::{self, ABSENT, KeyCodes, Pairs, Texts};
 use super::filter::{accepts, kind_name, status_name};
 use super::labels::{beside, sanitised};
 use super::series::{MetricId, MetricKind, Registry, Slot, seconds};
-use super::settings::{Processors, SpanMetricsSettings};
+use super::settings::{Settings, SpanMetricsSettings};
+use super::span_names::SpanNames;
 use super::{Batch, multiplier, sizes};
 use crate::columns::resources::Origin;
 use crate::columns::{Chunk, Value};
@@ -26,6 +27,8 @@ pub(super) struct SpanMetrics {
     names: Names,
     /// Span attributes that labels need, each once.
     keys: Vec<String>,
+    span_names: SpanNames,
+    num_renamed: u64,
 }
 
 /// Names of labels, made once.
@@ -52,11 +55,14 @@ struct Slots {
     latency: Slot,
     size: Slot,
     target_info: Option<Slot>,
+    is_renamed: bool,
 }
 
 impl SpanMetrics {
     /// Adds its metrics.
-    pub(super) fn new(settings: &SpanMetricsSettings, parts: Processors, registry: &mut Registry) -> Self {
+    pub(super) fn new(settings: &Settings, registry: &mut Registry) -> Self {
+        let (parts, span_names) = (settings.processors, SpanNames::new(settings.span_names));
+        let settings = &settings.span_metrics;
         let mut add = |wanted: bool, name: &str, help, kind| wanted.then(|| registry.metric(name, help, kind));
         let latency = MetricKind::Histogram(settings.buckets.clone().into());
         let mut keys = settings.dimensions.clone();
@@ -76,12 +82,19 @@ impl SpanMetrics {
                 mappings: settings.mappings.iter().map(|mapping| sanitised(&mapping.name).into()).collect(),
             },
             keys,
+            span_names,
+            num_renamed: 0,
             settings: settings.clone(),
         }
     }
 
+    /// Spans whose name has another template.
+    pub(super) fn num_renamed(&self) -> u64 {
+        self.num_renamed
+    }
+
     /// Counts some rows; returns how many a filter left out.
-    pub(super) fn process(&self, known: &mut SpanMetricsChunk, batch: &Batch<'_>, registry: &mut Registry) -> usize {
+    pub(super) fn process(&mut self, known: &mut SpanMetricsChunk, batch: &Batch<'_>, registry: &mut Registry) -> usize {
         let (chunk, now) = (batch.chunk, batch.now_millis);
         let groups = self.groups(known, batch);
         let sizes = if self.size.is_some() { sizes::of_spans(chunk, &batch.range) } else { Vec::new() };
@@ -99,6 +112,7 @@ impl SpanMetrics {
                 Some(slots) => slots,
                 None => *known.groups[group as usize].insert(self.slots(batch, row, registry)),
             };
+            self.num_renamed += u64::from(slots.is_renamed);
             let times = if counts_once { 1.0 } else { multiplier::of_row(&self.settings.multiplier, chunk, row) };
             if let Some(calls) = self.calls {
                 registry.count(calls, slots.calls, times, now);
@@ -146,17 +160,18 @@ impl SpanMetrics {
         groups
     }
 
-    fn slots(&self, batch: &Batch<'_>, row: u32, registry: &mut Registry) -> Slots {
+    fn slots(&mut self, batch: &Batch<'_>, row: u32, registry: &mut Registry) -> Slots {
         let (chunk, at) = (batch.chunk, row as usize);
         let resource = &chunk.resources.entries()[chunk.resource[at] as usize];
         let target = if self.target_info.is_some() { self.target(resource) } else { [None, None] };
         let service = text(resource, "service.name");
         let (kind, status) = (kind_name(chunk.kind[at]), status_name(chunk.status[at]));
         let message = chunk.status_message.get(row).map(|message| String::from_utf8_lossy(message).into_owned());
+        let (span_name, is_renamed) = self.span_names.of(chunk.names.text(chunk.name[at]));
         let intrinsic = &self.settings.intrinsic;
         let values = [
             (intrinsic.service, service.as_deref().unwrap_or_default()),
-            (intrinsic.span_name, chunk.names.text(chunk.name[at])),
+            (intrinsic.span_name, &*span_name),
             (intrinsic.span_kind, &kind),
             (intrinsic.status_code, &status),
             (intrinsic.status_message, message.as_deref().unwrap_or_default()),
@@ -179,6 +194,7 @@ impl SpanMetrics {
             latency: slot(self.latency),
             size: slot(self.size),
             target_info: self.target_info_slot(resource, &target, registry, batch.now_millis),
+            is_renamed,
         }
     }
 

@@ -3,12 +3,11 @@
 use super::Batch;
 use super::feed::NewRows;
 use super::history::{Log, Timeline};
-use super::host_info::{HostInfo, HostInfoChunk};
 use super::labels::LabelSet;
-use super::series::{MetricKind, Registry, SeriesValue};
-use super::service_graph::{GraphCounts, ServiceGraph, ServiceGraphChunk};
+use super::running::{KnownChunk, Running};
+use super::series::{MetricKind, Registry, Series, SeriesValue};
+use super::service_graph::GraphCounts;
 use super::settings::Settings;
-use super::span_metrics::{SpanMetrics, SpanMetricsChunk};
 use crate::columns::Chunk;
 use crate::model::{TenantId, UnixNanos};
 use std::collections::BTreeMap;
@@ -42,22 +41,12 @@ pub(super) struct Retired {
     pub(super) log: Log,
 }
 
-#[derive(Default)]
-struct KnownChunk {
-    epoch: u64,
-    span_metrics: SpanMetricsChunk,
-    service_graph: ServiceGraphChunk,
-    host_info: HostInfoChunk,
-}
-
 /// What is made of the spans of one tenant.
 pub struct Tenant {
     name: TenantId,
-    settings: Settings,
+    settings: Arc<Settings>,
     registry: Registry,
-    span_metrics: Option<SpanMetrics>,
-    service_graph: Option<ServiceGraph>,
-    host_info: Option<HostInfo>,
+    running: Running,
     chunks: BTreeMap<u64, KnownChunk>,
     timeline: Timeline,
     retired: Vec<Retired>,
@@ -80,13 +69,11 @@ struct Told {
 
 impl Tenant {
     /// One that has seen nothing yet.
-    pub fn new(name: TenantId, settings: Settings) -> Self {
+    pub fn new(name: TenantId, settings: impl Into<Arc<Settings>>) -> Self {
+        let settings = settings.into();
         let mut registry = Registry::new(&settings);
-        let parts = settings.processors;
         Tenant {
-            span_metrics: parts.span_metrics().then(|| SpanMetrics::new(&settings.span_metrics, parts, &mut registry)),
-            service_graph: parts.service_graphs().then(|| ServiceGraph::new(&settings.service_graphs, parts, &mut registry)),
-            host_info: parts.host_info.then(|| HostInfo::new(&settings.host_info, &mut registry)),
+            running: Running::new(&settings, &mut registry),
             name,
             settings,
             registry,
@@ -102,14 +89,30 @@ impl Tenant {
         }
     }
 
+    /// Goes on with other settings. Series that these do not concern are counted on.
+    pub fn reconfigure(&mut self, settings: &Arc<Settings>) {
+        if Arc::ptr_eq(settings, &self.settings) || **settings == *self.settings {
+            return;
+        }
+        let before = std::mem::replace(&mut self.settings, Arc::clone(settings));
+        let next_tick = self.next_tick();
+        let retired = &mut self.retired;
+        self.registry.reconfigure(settings, |metric, kind, series| retire(retired, next_tick, (metric, kind, series)));
+        self.running.change(&before, settings, &mut self.registry);
+        // Samples of a histogram with other buckets cannot be read beside those of its successor.
+        let registry = &self.registry;
+        retired.retain(|retired| registry.kind_of(&retired.metric).is_none_or(|kind| *kind == retired.kind));
+        tracing::info!(tenant = %self.name, "metrics from spans are made by other settings from now on");
+    }
+
     /// Counts new spans.
     pub fn consume(&mut self, new: NewRows<'_>, now: UnixNanos) {
         let NewRows { chunk, serial, rows, is_last } = new;
-        if !rows.is_empty() {
+        if !rows.is_empty() && self.settings.processors.any() {
             let mut known = self.chunks.remove(&serial).unwrap_or_default();
             if known.epoch != self.registry.epoch() {
                 // Slots that were looked up may be those of other series now.
-                known = KnownChunk { epoch: self.registry.epoch(), ..KnownChunk::default() };
+                known = KnownChunk::in_epoch(self.registry.epoch());
             }
             self.count(&mut known, chunk, rows, now);
             self.chunks.insert(serial, known);
@@ -132,16 +135,7 @@ impl Tenant {
         self.num_received += range.len() as u64;
         self.discards.outside_slack += (range.len() - rows.len()) as u64;
         let batch = Batch { chunk, range, rows: &rows, now_millis };
-        let registry = &mut self.registry;
-        if let Some(processor) = &self.span_metrics {
-            self.discards.span_metrics_filtered += processor.process(&mut known.span_metrics, &batch, registry) as u64;
-        }
-        if let Some(processor) = &mut self.service_graph {
-            self.discards.service_graphs_filtered += processor.process(&mut known.service_graph, &batch, registry) as u64;
-        }
-        if let Some(processor) = &self.host_info {
-            processor.process(&mut known.host_info, chunk, &rows, registry, now_millis);
-        }
+        self.running.process(known, &batch, &mut self.registry, &mut self.discards);
         self.rows = rows;
     }
 
@@ -162,9 +156,7 @@ impl Tenant {
         let now_millis = millis(now);
         self.collected_millis = Some(now_millis);
         self.num_collections += 1;
-        if let Some(graph) = &mut self.service_graph {
-            graph.expire(&mut self.registry, now_millis);
-        }
+        self.running.expire(&mut self.registry, now_millis);
         self.sweep(now_millis);
         if !self.settings.disable_collection {
             self.record(now_millis);
@@ -175,14 +167,13 @@ impl Tenant {
 
     fn sweep(&mut self, now_millis: i64) {
         let stale = i64::try_from(self.settings.stale_duration.as_millis()).unwrap_or(i64::MAX);
-        let next_tick = self.timeline.last().map_or(0, |last| last + 1);
+        let next_tick = self.next_tick();
         let retired = &mut self.retired;
-        self.registry.sweep(now_millis.saturating_sub(stale), |metric, kind, mut series| {
-            series.log.ended = Some(next_tick);
-            if !series.log.is_empty() {
-                retired.push(Retired { metric: Arc::clone(metric), kind: kind.clone(), labels: series.labels, log: series.log });
-            }
-        });
+        self.registry.sweep(now_millis.saturating_sub(stale), |metric, kind, series| retire(retired, next_tick, (metric, kind, series)));
+    }
+
+    fn next_tick(&self) -> u64 {
+        self.timeline.last().map_or(0, |last| last + 1)
     }
 
     fn record(&mut self, now_millis: i64) {
@@ -287,9 +278,14 @@ impl Tenant {
         self.discards
     }
 
+    /// Spans whose name was, or would have been, replaced by a template.
+    pub fn num_renamed(&self) -> u64 {
+        self.running.num_renamed()
+    }
+
     /// What service graphs count of themselves.
     pub fn graph_counts(&self) -> GraphCounts {
-        self.service_graph.as_ref().map(ServiceGraph::counts).unwrap_or_default()
+        self.running.graph_counts()
     }
 
     /// Labels that every series gets besides its own (spec/metrics-generator.md §8).
@@ -299,6 +295,14 @@ impl Tenant {
             labels.insert(self.settings.inject_tenant_id_as.clone(), self.name.to_string());
         }
         labels.into_iter().collect()
+    }
+}
+
+/// Keeps the samples of a series that is no longer counted into.
+fn retire(retired: &mut Vec<Retired>, next_tick: u64, (metric, kind, mut series): (&Arc<str>, &MetricKind, Series)) {
+    series.log.ended = Some(next_tick);
+    if !series.log.is_empty() {
+        retired.push(Retired { metric: Arc::clone(metric), kind: kind.clone(), labels: series.labels, log: series.log });
     }
 }
 

@@ -1,5 +1,6 @@
 //! The recorded series of Tempo's generator, and what becomes of spans that come late or in pieces.
 
+mod changes;
 mod processors;
 
 use super::exposition::{TextFormat, text};

@@ -13,6 +13,14 @@ pub struct Limits {
     pub ingestion_burst_bytes: Option<u64>,
     /// Whether a sender over the rate is told when to come again (`ingestion.retry_info_enabled`).
     pub retry_info_enabled: bool,
+    /// Longest key or text of an attribute in bytes; `None` keeps them whole (`ingestion.max_attribute_bytes`).
+    pub max_attribute_bytes: Option<usize>,
+    /// Most bytes of spans and their resources of one trace that are taken in; `None` for no bound (`global.max_bytes_per_trace`, where it is set).
+    pub max_ingested_bytes_per_trace: Option<u64>,
+    /// Most traces that get spans at a time; `None` for no bound (`ingestion.max_traces_per_user`).
+    pub max_live_traces: Option<u64>,
+    /// How long a push takes at least, about; zero for no wish (`ingestion.artificial_delay`).
+    pub artificial_delay: Duration,
     /// Largest trace in bytes that is given out whole; `None` for no bound (`global.max_bytes_per_trace`).
     pub max_bytes_per_trace: Option<u64>,
     /// Most bytes of names or values that an answer about tags has; `None` for no bound (`read.max_bytes_per_tag_values_query`).
@@ -42,11 +50,12 @@ pub struct CostAttribution {
 
 impl Limits {
     /// The limits that are numbers, under the names of `tempo_limits_*` (spec/operations.md §3.3); 0 means none.
-    pub fn numbers(&self) -> [(&'static str, f64); 5] {
+    pub fn numbers(&self) -> [(&'static str, f64); 6] {
         let number = |limit: Option<u64>| limit.unwrap_or_default() as f64;
         [
             ("ingestion_rate_limit_bytes", number(self.ingestion_rate_bytes)),
             ("ingestion_burst_size_bytes", number(self.ingestion_burst_bytes.or(self.ingestion_rate_bytes))),
+            ("max_local_traces_per_user", number(self.max_live_traces)),
             ("max_bytes_per_trace", number(self.max_bytes_per_trace)),
             ("max_bytes_per_tag_values_query", number(self.max_bytes_per_tag_values)),
             ("block_retention", self.block_retention.map_or(0.0, |retention| retention.as_nanos() as f64)),
@@ -69,6 +78,10 @@ impl Limits {
             ingestion_rate_bytes: strictest(self.ingestion_rate_bytes, other.ingestion_rate_bytes),
             ingestion_burst_bytes: strictest(self.ingestion_burst_bytes, other.ingestion_burst_bytes),
             retry_info_enabled: self.retry_info_enabled && other.retry_info_enabled,
+            max_attribute_bytes: strictest(self.max_attribute_bytes, other.max_attribute_bytes),
+            max_ingested_bytes_per_trace: strictest(self.max_ingested_bytes_per_trace, other.max_ingested_bytes_per_trace),
+            max_live_traces: strictest(self.max_live_traces, other.max_live_traces),
+            artificial_delay: self.artificial_delay.max(other.artificial_delay),
             max_bytes_per_trace: strictest(self.max_bytes_per_trace, other.max_bytes_per_trace),
             max_bytes_per_tag_values: strictest(self.max_bytes_per_tag_values, other.max_bytes_per_tag_values),
             max_condition_groups: strictest(self.max_condition_groups, other.max_condition_groups),

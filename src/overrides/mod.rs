@@ -7,7 +7,7 @@
 mod limits;
 
 use crate::model::TenantId;
-pub use limits::{CostAttribution, Limits};
+pub use limits::{CostAttribution, Limits, strictest};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -168,11 +168,21 @@ fn broken_stream(error: &CollectError, limit: usize) -> Status {
     }
 }
 
+/// A message in an uncompressed frame.
+pub(super) fn framed(message: &[u8]) -> Bytes {
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    let mut frame = BytesMut::with_capacity(FRAME_HEADER_BYTES + message.len());
+    frame.extend_from_slice(&[0]);
+    frame.extend_from_slice(&length.to_be_bytes());
+    frame.extend_from_slice(message);
+    frame.freeze()
+}
+
 /// The end of a call that went well, after the frame of its answer.
-pub(super) fn answered(frame: &'static [u8]) -> Response {
+pub(super) fn answered(frame: impl Into<Bytes>) -> Response {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(Status::GRPC_STATUS, HeaderValue::from(Code::Ok as i32));
-    let body = Full::new(Bytes::from_static(frame)).with_trailers(std::future::ready(Some(Ok(trailers))));
+    let body = Full::new(frame.into()).with_trailers(std::future::ready(Some(Ok(trailers))));
     response(Body::new(body))
 }
 

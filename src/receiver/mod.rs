@@ -15,6 +15,7 @@
 
 pub mod body;
 mod collect;
+pub mod edge;
 pub mod error;
 mod grpc;
 pub mod jaeger;
@@ -23,6 +24,7 @@ pub mod jaeger_http;
 pub mod jaeger_udp;
 pub mod opencensus;
 pub mod opencensus_grpc;
+mod opencensus_http;
 pub mod otlp_grpc;
 pub mod otlp_http;
 pub mod otlp_json;

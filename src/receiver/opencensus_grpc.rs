@@ -7,6 +7,7 @@
 
 use super::grpc::{Messages, encoding_of, only_grpc, response, unknown_method};
 use super::opencensus::{Stream, StreamError};
+use super::opencensus_http;
 use super::status::RpcStatus;
 use super::tenant::Tenancy;
 use crate::distributor::Distributor;
@@ -45,15 +46,16 @@ pub struct OpenCensusGrpc {
     pub stopping: watch::Receiver<()>,
 }
 
-/// The service of the port.
+/// The service of the port: streams, and beside them JSON.
 pub fn router(receiver: OpenCensusGrpc) -> Router {
+    let receiver = Arc::new(receiver);
     let calls = Router::new()
         .route(EXPORT_PATH, any(export))
         .route(CONFIG_PATH, any(discard))
         .route(METRICS_PATH, any(discard))
         .fallback(other_method)
-        .with_state(Arc::new(receiver));
-    calls.layer(from_fn(only_grpc))
+        .with_state(Arc::clone(&receiver));
+    calls.layer(from_fn(only_grpc)).merge(opencensus_http::routes(receiver))
 }
 
 async fn export(State(receiver): State<Arc<OpenCensusGrpc>>, request: Request) -> Response {

@@ -3,11 +3,11 @@
 //! The message is not decoded here: the distributor takes it as it is. A call is judged in this order: content type, path,
 //! compression, frame, tenant, spans.
 
-use super::grpc::{answered, encoding_of, only_grpc, read_message, unknown_method};
-use super::status::RpcStatus;
+use super::grpc::{answered, encoding_of, framed, only_grpc, read_message, unknown_method};
+use super::status::{RpcStatus, partial_success};
 use super::tenant::Tenancy;
 use crate::columns::validate::Refusal;
-use crate::distributor::{Distributor, PushError};
+use crate::distributor::{Distributor, PushError, Pushed};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -43,18 +43,19 @@ pub fn router(receiver: OtlpGrpc) -> Router {
 
 async fn export(State(receiver): State<Arc<OtlpGrpc>>, request: Request) -> Response {
     match store(&receiver, request).await {
-        Ok(()) => answered(ACCEPTED),
+        Ok(pushed) if pushed.num_refused > 0 => answered(framed(&partial_success(&pushed))),
+        Ok(_) => answered(ACCEPTED),
         Err(status) => status.into_http::<Body>(),
     }
 }
 
-async fn store(receiver: &OtlpGrpc, request: Request) -> Result<(), Status> {
+async fn store(receiver: &OtlpGrpc, request: Request) -> Result<Pushed, Status> {
     let (head, body) = request.into_parts();
     let encoding = encoding_of(&head.headers)?;
     let message = read_message(body, encoding, receiver.max_message_bytes).await?;
     let tenant = receiver.tenancy.tenant_of(&head.headers).map_err(|error| RpcStatus::from(error).to_grpc())?;
     match receiver.distributor.push(tenant, message).await {
-        Ok(_) => Ok(()),
+        Ok(pushed) => Ok(pushed),
         // Tempo's decoder comes before its distributor, and has a code of its own.
         Err(PushError::Refused(Refusal::Malformed(error))) => {
             Err(Status::internal(format!("grpc: error unmarshalling request: unmarshal: {error}")))

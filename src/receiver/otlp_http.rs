@@ -7,9 +7,9 @@
 use super::body::{BodyError, Encoding};
 use super::collect::{header_text, read};
 use super::otlp_json;
-use super::status::RpcStatus;
+use super::status::{RpcStatus, partial_success};
 use super::tenant::Tenancy;
-use crate::distributor::Distributor;
+use crate::distributor::{Distributor, Pushed};
 use crate::runtime::offload::offload;
 use axum::Router;
 use axum::body::Body;
@@ -21,9 +21,6 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER, X_CON
 use http::{HeaderValue, Method, StatusCode};
 use prost::Message;
 use std::sync::Arc;
-
-/// The only path (`traces_url_path`).
-const TRACES_PATH: &str = "/v1/traces";
 
 /// `ExportTraceServiceResponse` with an empty `partial_success`, as Tempo answers (spec/ingest.md §2).
 const ACCEPTED_PROTOBUF: &[u8] = &[0x0a, 0x00];
@@ -38,11 +35,13 @@ pub struct OtlpHttp {
     pub tenancy: Tenancy,
     /// Largest body, compressed and decompressed alike (`max_request_body_size`).
     pub max_body_bytes: usize,
+    /// The only path (`traces_url_path`).
+    pub path: String,
 }
 
 /// The service of the OTLP HTTP port.
 pub fn router(receiver: OtlpHttp) -> Router {
-    Router::new().route(TRACES_PATH, any(export)).fallback(not_found).with_state(Arc::new(receiver))
+    Router::new().route(&receiver.path, any(export)).fallback(not_found).with_state(Arc::new(receiver))
 }
 
 /// The two formats of a body.
@@ -63,11 +62,24 @@ impl Form {
         }
     }
 
-    fn accepted(self) -> Response {
+    fn accepted(self, pushed: &Pushed) -> Response {
         match self {
+            _ if pushed.num_refused > 0 => self.partly_accepted(pushed),
             Form::Protobuf => self.answer(StatusCode::OK, ACCEPTED_PROTOBUF),
             Form::Json => self.answer(StatusCode::OK, ACCEPTED_JSON),
         }
+    }
+
+    fn partly_accepted(self, pushed: &Pushed) -> Response {
+        if self == Form::Protobuf {
+            return self.answer(StatusCode::OK, partial_success(pushed));
+        }
+        // 64-bit numbers are texts in JSON, and a text is always representable.
+        let message = serde_json::to_string(&pushed.message).unwrap_or_default();
+        self.answer(
+            StatusCode::OK,
+            format!(r#"{{"partialSuccess":{{"rejectedSpans":"{}","errorMessage":{message}}}}}"#, pushed.num_refused),
+        )
     }
 
     fn refused(self, status: &RpcStatus) -> Response {
@@ -98,7 +110,7 @@ async fn export(State(receiver): State<Arc<OtlpHttp>>, request: Request) -> Resp
     let encoding = Encoding::from_header(header_text(&head.headers, &CONTENT_ENCODING).as_deref());
     let Some(form) = Form::of(&head.headers) else { return unknown_form(encoding, body, receiver.max_body_bytes).await };
     match store(&receiver, form, encoding, &head.headers, body).await {
-        Ok(()) => form.accepted(),
+        Ok(pushed) => form.accepted(&pushed),
         Err(status) => form.refused(&status),
     }
 }
@@ -109,7 +121,7 @@ async fn store(
     encoding: Result<Encoding, BodyError>,
     headers: &HeaderMap,
     body: Body,
-) -> Result<(), RpcStatus> {
+) -> Result<Pushed, RpcStatus> {
     let body = read(body, encoding?, receiver.max_body_bytes).await?;
     let request = match form {
         Form::Protobuf => body,
@@ -117,8 +129,7 @@ async fn store(
     };
     // The tenant comes after the body: what cannot be decoded is refused for good, whoever sent it.
     let tenant = receiver.tenancy.tenant_of(headers)?;
-    receiver.distributor.push(tenant, request).await?;
-    Ok(())
+    Ok(receiver.distributor.push(tenant, request).await?)
 }
 
 async fn from_json(body: Bytes) -> Result<Bytes, RpcStatus> {

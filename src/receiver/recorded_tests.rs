@@ -71,7 +71,7 @@ async fn recorded_answers_are_ours() {
     let (distributor, _) = distributor(None);
     let tenancy = Tenancy::Single;
     let max_body_bytes = 20 << 20;
-    let otlp = otlp_http::router(OtlpHttp { distributor: distributor.clone(), tenancy, max_body_bytes });
+    let otlp = otlp_http::router(OtlpHttp { distributor: distributor.clone(), tenancy, max_body_bytes, path: "/v1/traces".to_owned() });
     let zipkin = zipkin_http::router(ZipkinHttp { distributor: distributor.clone(), tenancy, max_body_bytes, tag_types: TagTypes::Text });
     let jaeger = jaeger_http::router(JaegerHttp { distributor, tenancy, max_body_bytes });
     let mut num_compared = 0;

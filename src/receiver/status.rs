@@ -4,7 +4,8 @@ use super::body::BodyError;
 use super::collect::ReadError;
 use super::error::DecodeError;
 use super::tenant::TenantError;
-use crate::distributor::PushError;
+use crate::distributor::{PushError, Pushed};
+use crate::proto::otlp::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use crate::runtime::offload::Stopping;
 use http::StatusCode;
 use prost::Message;
@@ -76,12 +77,19 @@ impl RpcStatus {
     }
 }
 
+/// An `ExportTraceServiceResponse` that says how many spans were not stored, and why.
+pub(super) fn partial_success(pushed: &Pushed) -> Vec<u8> {
+    let rejected_spans = i64::try_from(pushed.num_refused).unwrap_or(i64::MAX);
+    let partial_success = Some(ExportTracePartialSuccess { rejected_spans, error_message: pushed.message.clone() });
+    ExportTraceServiceResponse { partial_success }.encode_to_vec()
+}
+
 impl From<PushError> for RpcStatus {
     fn from(error: PushError) -> Self {
         let message = error.to_string();
         match error {
             PushError::Refused(_) => RpcStatus::new(Code::InvalidArgument, message),
-            PushError::Overloaded { retry_after, .. } => {
+            PushError::Overloaded { retry_after, .. } | PushError::RateLimited { retry_after, .. } => {
                 let retry_after = Some(retry_after).filter(|delay| !delay.is_zero());
                 RpcStatus { code: Code::ResourceExhausted, message, retry_after }
             }

@@ -10,7 +10,7 @@ conmoto=$(realpath "$1")
 port=${PORT:-22400}
 dir=$(mktemp -d)
 pids=
-trap 'for pid in $pids; do kill "$pid" 2>/dev/null || true; done; rm -rf "$dir"' EXIT
+trap 'for pid in $pids; do kill "$pid" 2>/dev/null && wait "$pid" || true; done; rm -rf "$dir"' EXIT
 
 http=$port grpc=$((port + 1)) otlp=$((port + 2)) prometheus=$((port + 3))
 cat > "$dir/conmoto.yaml" <<END
@@ -19,7 +19,13 @@ distributor: {receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:$otlp"}
 storage: {trace: {backend: local, local: {path: $dir/blocks}, wal: {path: $dir/wal}}}
 metrics_generator:
   registry: {collection_interval: 1s}
-  storage: {remote_write: [{url: "http://127.0.0.1:$prometheus/api/v1/write"}]}
+  storage:
+    remote_write:
+      - url: http://127.0.0.1:$prometheus/api/v1/write
+        write_relabel_configs:
+          - {source_labels: [service], regex: (.+), target_label: app}
+          - {regex: span_kind, action: labeldrop}
+          - {source_labels: [__name__], regex: traces_spanmetrics_size_total, action: drop}
   processor: {service_graphs: {wait: 1s}}
 overrides: {defaults: {metrics_generator: {generate_native_histograms: both}}}
 END
@@ -59,6 +65,8 @@ has() {
 }
 until_ok has 'traces_spanmetrics_calls_total{service="shop",__metrics_gen_instance!=""} == 1'
 until_ok has 'traces_service_graph_request_total{client="user",server="shop",__metrics_gen_instance!=""} == 1'
+until_ok has 'traces_spanmetrics_calls_total{app="shop",span_kind="",__metrics_gen_instance!=""} == 1'
+until_ok has 'absent(traces_spanmetrics_size_total{__metrics_gen_instance!=""})'
 until_ok has 'increase(traces_spanmetrics_calls_total{__metrics_gen_instance!=""}[5m]) > 0'
 until_ok has 'histogram_count(traces_spanmetrics_latency{service="shop"}) == 1'
 until_ok has 'traces_spanmetrics_latency_bucket{job="conmoto",service="shop",le="0.512"} == 1'
@@ -68,4 +76,4 @@ exemplars() {
 }
 until_ok exemplars
 if grep -E 'level=(warn|error)' "$dir/conmoto.log"; then echo "failed: the log above"; exit 1; fi
-echo "ok: remote write, its first increment, native histograms, exemplars and a scrape"
+echo "ok: remote write, other labels by write_relabel_configs, its first increment, native histograms, exemplars and a scrape"

@@ -9,7 +9,7 @@ use super::generator_lists::{filter_policies, floats, label_map, mappings, remot
 use super::size;
 use crate::config::draft::Draft;
 use crate::config::schema::{Action, Key, Table, When};
-use crate::generator::settings::{HistogramMode, Limiter, Settings};
+use crate::generator::settings::{HistogramMode, Limiter, Settings, SpanNameMode};
 
 const REMOVED: &str = "has no effect: TraceQL metrics need no processor";
 
@@ -228,7 +228,15 @@ pub(super) static OVERRIDES: Table<Draft> = Table::new(
             "remote_write_headers",
             Action::Custom(|draft, node, report| label_map(&mut of(draft).remote_write_headers.0, node, report)),
         ),
-        Key::not_yet("span_name_sanitization"),
+        Key::text("span_name_sanitization", |draft, text| {
+            of(draft).span_names = match text {
+                "" => SpanNameMode::AsItIs,
+                "dry_run" => SpanNameMode::DryRun,
+                "enabled" => SpanNameMode::Sanitised,
+                _ => return Err(format!("{text} is none of enabled and dry_run")),
+            };
+            Ok(())
+        }),
     ],
     &["forwarder", "ring_size"],
 );

@@ -10,13 +10,13 @@ use regex::Regex;
 use crate::columns;
 use crate::config::draft::Draft;
 use crate::config::scalar;
-use crate::config::schema::{Action, Key, Report, Table, Walk, When, mismatch};
+use crate::config::schema::{Action, Key, Report, Table, Walk, mismatch};
 use crate::config::yaml::{Entry, Node, Problem, Value};
 use crate::generator::settings::{Authorization, Credential, DimensionMapping, Processors, RemoteWrite};
 use crate::generator::{Condition, Field, FilterPolicy, PolicyMatch, Wanted};
 
 /// The elements of a list, null being none.
-fn list<'n>(node: &'n Node, wanted: &str, report: &mut Report) -> Option<&'n [Node]> {
+pub(super) fn list<'n>(node: &'n Node, wanted: &str, report: &mut Report) -> Option<&'n [Node]> {
     match &node.value {
         Value::Null => None,
         Value::Seq(nodes) => Some(nodes),
@@ -55,7 +55,7 @@ pub(super) fn texts(into: &mut Vec<String>, node: &Node, report: &mut Report) {
     }
 }
 
-/// A list of bounds, which is put in order; an empty one is no wish of its own.
+/// A list of bounds; an empty one is no wish of its own.
 pub(super) fn floats(into: &mut Vec<f64>, node: &Node, report: &mut Report) {
     let mut numbers = Vec::new();
     for node in list(node, "[]float64", report).unwrap_or_default() {
@@ -64,8 +64,6 @@ pub(super) fn floats(into: &mut Vec<f64>, node: &Node, report: &mut Report) {
             _ => report.problems.push(mismatch(node, "float64")),
         }
     }
-    numbers.sort_by(f64::total_cmp);
-    numbers.dedup();
     if !numbers.is_empty() {
         *into = numbers;
     }
@@ -269,7 +267,10 @@ static RECEIVER: Table<Receiver> = Table::new(
         }),
         Key::section("tls_config", &TLS),
         Key::section("queue_config", &QUEUE),
-        Key::new("write_relabel_configs", Action::Ignore).note(When::Set, "has no effect: series are sent as they are"),
+        Key::new(
+            "write_relabel_configs",
+            Action::Custom(|receiver, node, report| super::relabel::rules(&mut receiver.settings.relabel, node, report)),
+        ),
         refused("sigv4"),
         refused("azuread"),
         refused("oauth2"),

@@ -10,6 +10,7 @@ mod generator_lists;
 mod overrides;
 mod query;
 mod receivers;
+mod relabel;
 mod server;
 mod storage;
 mod tls;

@@ -236,15 +236,25 @@ pub(in crate::config) static DEFAULTS: Table<Draft> = Table::new(
     &[],
 );
 
+/// What an operator of such a limit has to know (spec/ingest.md §9.4).
+const LOSES_SPANS: &str = "spans beyond it are not stored: they are counted in tempo_discarded_spans_total, OTLP senders are told in \
+                           partial_success, and all others nothing";
+
 static INGESTION: Table<Draft> = Table::new(
     "overrides.IngestionOverrides",
     &[
         Key::count("rate_limit_bytes", |draft, bytes| draft.config.ingestion.rate_limit_bytes = (bytes > 0).then_some(bytes)),
         Key::count("burst_size_bytes", |draft, bytes| draft.config.ingestion.burst_size_bytes = (bytes > 0).then_some(bytes)),
         Key::bool("retry_info_enabled", |draft, on| draft.config.ingestion.retry_info_enabled = on),
-        Key::not_yet("max_traces_per_user"),
-        Key::not_yet("max_global_traces_per_user"),
-        Key::not_yet("artificial_delay"),
+        Key::count("max_traces_per_user", |draft: &mut Draft, most| {
+            draft.config.ingestion.max_traces_per_user = (most > 0).then_some(most)
+        })
+        .note(When::Set, LOSES_SPANS),
+        Key::count("max_global_traces_per_user", |draft: &mut Draft, most| {
+            draft.config.ingestion.max_global_traces_per_user = (most > 0).then_some(most);
+        })
+        .note(When::Set, LOSES_SPANS),
+        Key::duration("artificial_delay", |draft, delay| draft.config.ingestion.artificial_delay = delay),
         // 0 is no wish of its own here: distributor.max_attribute_bytes holds.
         Key::count("max_attribute_bytes", |draft, bytes| {
             if bytes > 0 {
@@ -292,7 +302,11 @@ static COMPACTION: Table<Draft> = Table::new(
 
 static GLOBAL: Table<Draft> = Table::new(
     "overrides.GlobalOverrides",
-    &[Key::count("max_bytes_per_trace", |draft, bytes| draft.config.query.max_bytes_per_trace = (bytes > 0).then_some(bytes))],
+    &[Key::count("max_bytes_per_trace", |draft: &mut Draft, bytes| {
+        draft.config.query.max_bytes_per_trace = (bytes > 0).then_some(bytes);
+        draft.config.ingestion.max_bytes_per_trace = (bytes > 0).then_some(bytes);
+    })
+    .note(When::Set, LOSES_SPANS)],
     &[],
 );
 

@@ -2,6 +2,7 @@
 //!
 //! Tempo reads this part with another decoder, so its messages have another shape.
 
+use super::generator_lists::texts;
 use super::tls;
 use crate::config::draft::Draft;
 use crate::config::receivers::{
@@ -11,7 +12,9 @@ use crate::config::receivers::{
 use crate::config::schema::{Action, Key, RemarkKind, Report, Table, Walk, When, mismatch};
 use crate::config::yaml::{Entry, Node, Problem, Value};
 use crate::config::{GrpcReceiver, HttpReceiver, ListenAddress, Receivers, UdpReceiver, ZipkinReceiver};
+use crate::receiver::edge::EdgeSettings;
 use crate::runtime::tls::TlsSettings;
+use std::time::Duration;
 
 /// Where the paths of messages start.
 const PATH: &str = "distributor.receivers";
@@ -26,6 +29,11 @@ struct Listener {
     tls: TlsSettings,
     parse_string_tags: bool,
     max_waiting: Option<usize>,
+    edge: EdgeSettings,
+    traces_path: Option<String>,
+    read_header_timeout: Option<Duration>,
+    max_concurrent_streams: Option<u32>,
+    keep_alive_interval: Option<Duration>,
 }
 
 /// A protocol of a receiver: its name, its keys, and where it goes. The slot answers false if it is taken.
@@ -123,21 +131,60 @@ const TLS: Key<Listener> = Key::new("tls", Action::Custom(|listener, node, repor
 
 /// Keys of every listener over HTTP.
 const MAX_BODY: Key<Listener> = Key::count("max_request_body_size", |listener, bytes| listener.max_bytes = super::limit(bytes));
-const CORS: Key<Listener> = Key::not_yet("cors");
-const AUTH: Key<Listener> = Key::not_yet("auth");
-const RESPONSE_HEADERS: Key<Listener> = Key::not_yet("response_headers");
+const CORS: Key<Listener> = Key::section("cors", &CORS_KEYS);
+const RESPONSE_HEADERS: Key<Listener> = Key::new(
+    "response_headers",
+    Action::Custom(|listener, node, report| super::generator_lists::label_map(&mut listener.edge.response_headers, node, report)),
+);
+const KEEP_ALIVES: Key<Listener> = Key::bool("keep_alives_enabled", |listener, on| listener.edge.keep_alives = on);
+const READ_HEADER_TIMEOUT: Key<Listener> = Key::duration("read_header_timeout", |listener, timeout| {
+    listener.read_header_timeout = (!timeout.is_zero()).then_some(timeout);
+});
 
-const HTTP_IGNORED: &[&str] = &[
-    "compression_algorithms",
-    "idle_timeout",
-    "include_metadata",
-    "keep_alives_enabled",
-    "logs_url_path",
-    "metrics_url_path",
-    "read_header_timeout",
-    "read_timeout",
-    "write_timeout",
-];
+/// Who may send must not be decided by a key that nobody looks at.
+const AUTH: Key<Listener> = Key::new(
+    "auth",
+    Action::Custom(|_, node, report| {
+        if !node.is_trivial() {
+            report.problems.push(Problem::new(
+                node.line,
+                "auth: authenticators of receivers are not supported, as they are not by Tempo; ask for certificates of clients \
+                 (tls.client_ca_file), or put a proxy in front",
+            ));
+        }
+    }),
+);
+
+static CORS_KEYS: Table<Listener> = Table::new(
+    "confighttp.CORSConfig",
+    &[
+        Key::new("allowed_origins", Action::Custom(|listener, node, report| texts(&mut listener.edge.allowed_origins, node, report))),
+        Key::new("allowed_headers", Action::Custom(|listener, node, report| texts(&mut listener.edge.allowed_headers, node, report))),
+        Key::new("exposed_headers", Action::Custom(|listener, node, report| texts(&mut listener.edge.exposed_headers, node, report))),
+        Key::count("max_age", |listener, seconds| listener.edge.max_age_seconds = seconds),
+    ],
+    &[],
+);
+
+static KEEPALIVE: Table<Listener> =
+    Table::new("configgrpc.KeepaliveServerConfig", &[Key::section("server_parameters", &SERVER_PARAMETERS)], &["enforcement_policy"]);
+
+static SERVER_PARAMETERS: Table<Listener> = Table::new(
+    "configgrpc.KeepaliveServerParameters",
+    &[
+        Key::duration("time", |listener, time| listener.keep_alive_interval = (!time.is_zero()).then_some(time)),
+        Key::not_yet("max_connection_idle"),
+        Key::not_yet("max_connection_age"),
+        Key::not_yet("max_connection_age_grace"),
+        Key::not_yet("timeout"),
+    ],
+    &[],
+);
+
+const COMPRESSION: Key<Listener> = Key::not_yet("compression_algorithms");
+
+/// Metadata is always included, and a body or an answer may pause for 30 s at most.
+const HTTP_IGNORED: &[&str] = &["idle_timeout", "include_metadata", "logs_url_path", "metrics_url_path", "read_timeout", "write_timeout"];
 
 static HTTP: Table<Listener> = Table::new(
     "confighttp.ServerConfig",
@@ -150,9 +197,15 @@ static HTTP: Table<Listener> = Table::new(
         CORS,
         AUTH,
         RESPONSE_HEADERS,
-        Key::text("traces_url_path", |_, text| match text {
-            "" | "/v1/traces" => Ok(()),
-            _ => Err("only /v1/traces is served".to_owned()),
+        KEEP_ALIVES,
+        READ_HEADER_TIMEOUT,
+        COMPRESSION,
+        Key::text("traces_url_path", |listener, text| {
+            if text.contains(['{', '}', '*', ':', '?', '#']) {
+                return Err(format!("{text} is no path"));
+            }
+            listener.traces_path = (!text.is_empty()).then(|| format!("/{}", text.trim_start_matches('/')));
+            Ok(())
         }),
     ],
     HTTP_IGNORED,
@@ -169,6 +222,9 @@ static ZIPKIN_HTTP: Table<Listener> = Table::new(
         CORS,
         AUTH,
         RESPONSE_HEADERS,
+        KEEP_ALIVES,
+        READ_HEADER_TIMEOUT,
+        COMPRESSION,
         Key::bool("parse_string_tags", |listener, on| listener.parse_string_tags = on),
         Key::new("protocols", Action::Ignore).note(When::Set, "has no effect"),
     ],
@@ -183,10 +239,15 @@ static GRPC: Table<Listener> = Table::new(
         TRANSPORT,
         Key::count("max_recv_msg_size_mib", |listener, mebibytes| listener.max_bytes = super::limit(mebibytes.saturating_mul(1 << 20))),
         TLS,
-        Key::not_yet("auth"),
-        Key::not_yet("cors_allowed_origins"),
+        AUTH,
+        Key::count("max_concurrent_streams", |listener, most| {
+            listener.max_concurrent_streams = u32::try_from(most).ok().filter(|most| *most > 0);
+        }),
+        Key::section("keepalive", &KEEPALIVE),
+        // Only OpenCensus has it.
+        Key::new("cors_allowed_origins", Action::Custom(|listener, node, report| texts(&mut listener.edge.allowed_origins, node, report))),
     ],
-    &["include_metadata", "keepalive", "max_concurrent_streams", "read_buffer_size", "write_buffer_size"],
+    &["include_metadata", "read_buffer_size", "write_buffer_size"],
 );
 
 static UDP: Table<Listener> = Table::new(
@@ -267,8 +328,16 @@ fn read_listener(protocol: &Protocol, receivers: &mut Receivers, entry: &Entry, 
         tls: TlsSettings::default(),
         parse_string_tags: false,
         max_waiting: None,
+        edge: EdgeSettings::default(),
+        traces_path: None,
+        read_header_timeout: None,
+        max_concurrent_streams: None,
+        keep_alive_interval: None,
     };
     Walk { root: protocol.table, report, unknown: has_invalid_keys }.section(&mut listener, protocol.table, &entry.node, path);
+    if let Err(message) = listener.edge.check() {
+        report.problems.push(Problem::new(entry.line, format!("{path}: {message}")));
+    }
     if listener.enabled && !(protocol.slot)(receivers, listener) {
         let text = "is not served, only the first listener of a protocol is";
         report.remark(RemarkKind::Note, format!("{path} (line {})", entry.line), text);
@@ -299,13 +368,27 @@ fn invalid_keys(entry: &Entry, path: &str) -> Problem {
 }
 
 fn http_receiver(listener: Listener) -> HttpReceiver {
-    let default = HttpReceiver::new(0).max_body_bytes;
-    HttpReceiver { endpoint: listener.endpoint, max_body_bytes: listener.max_bytes.unwrap_or(default), tls: listener.tls }
+    let default = HttpReceiver::new(0);
+    HttpReceiver {
+        endpoint: listener.endpoint,
+        max_body_bytes: listener.max_bytes.unwrap_or(default.max_body_bytes),
+        read_header_timeout: listener.read_header_timeout,
+        edge: listener.edge,
+        traces_path: listener.traces_path.unwrap_or(default.traces_path),
+        tls: listener.tls,
+    }
 }
 
 fn grpc_receiver(listener: Listener) -> GrpcReceiver {
-    let default = GrpcReceiver::new(0).max_message_bytes;
-    GrpcReceiver { endpoint: listener.endpoint, max_message_bytes: listener.max_bytes.unwrap_or(default), tls: listener.tls }
+    let default = GrpcReceiver::new(0);
+    GrpcReceiver {
+        endpoint: listener.endpoint,
+        max_message_bytes: listener.max_bytes.unwrap_or(default.max_message_bytes),
+        max_concurrent_streams: listener.max_concurrent_streams,
+        keep_alive_interval: listener.keep_alive_interval,
+        edge: listener.edge,
+        tls: listener.tls,
+    }
 }
 
 fn udp_receiver(listener: Listener) -> UdpReceiver {

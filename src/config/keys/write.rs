@@ -23,7 +23,7 @@ pub(super) static DISTRIBUTOR: Table<Draft> = Table::new(
         Key::section("metric_received_spans", &METRIC_RECEIVED_SPANS),
         Key::not_yet("forwarders"),
         Key::section("usage", &USAGE),
-        Key::not_yet("artificial_delay"),
+        Key::duration("artificial_delay", |draft, delay| draft.config.ingestion.artificial_delay = delay),
         Key::not_yet("search_tags_deny_list"),
     ],
     &["extend_writes", "ingester_write_path_enabled", "kafka_config", "kafka_write_path_enabled", "override_ring_key", "ring"],
@@ -59,8 +59,14 @@ static LOG_DISCARDED_SPANS: Table<Draft> = Table::new(
     &[],
 );
 
-static METRIC_RECEIVED_SPANS: Table<Draft> =
-    Table::new("distributor.MetricReceivedSpansConfig", &[Key::not_yet("enabled")], &["root_only"]);
+static METRIC_RECEIVED_SPANS: Table<Draft> = Table::new(
+    "distributor.MetricReceivedSpansConfig",
+    &[
+        Key::bool("enabled", |draft, on| draft.config.distributor.span_counting.enabled = on),
+        Key::bool("root_only", |draft, on| draft.config.distributor.span_counting.root_only = on),
+    ],
+    &[],
+);
 
 static USAGE: Table<Draft> = Table::new("usage.Config", &[Key::section("cost_attribution", &COST_ATTRIBUTION)], &[]);
 

@@ -1,10 +1,10 @@
 //! Expressions to values, for all moments of a query at once.
 
+use super::ast::{Aggregation, Call, Expr, Grouping, Operator, Selector};
 use super::functions::{bucket_quantile, increase, without_resets};
-use super::parser::{Aggregation, Call, Expr, Grouping, Operator, Selector};
+use super::past::Past;
 use super::select::{Labels, Moments, visit};
 use super::{LOOKBACK_MILLIS, MAX_POINTS, PromqlError};
-use crate::generator::tenant::Tenant;
 use std::collections::{BTreeMap, BTreeSet};
 
 const NAME: &str = "__name__";
@@ -27,16 +27,16 @@ pub enum Outcome {
     Series(Vec<Sample>),
 }
 
-/// Answers a query from the history of a tenant.
+/// Answers a query from the past of a tenant, which has to have what [`Expr::selectors`] name.
 ///
 /// # Errors
 /// A query that makes no sense, and one that is too large.
-pub fn evaluate(tenant: &Tenant, expr: &Expr, moments: Moments) -> Result<Outcome, PromqlError> {
-    Evaluation { tenant, moments, num_moments: moments.len() }.expr(expr)
+pub fn evaluate(past: &Past, expr: &Expr, moments: Moments) -> Result<Outcome, PromqlError> {
+    Evaluation { past, moments, num_moments: moments.len() }.expr(expr)
 }
 
 struct Evaluation<'t> {
-    tenant: &'t Tenant,
+    past: &'t Past,
     moments: Moments,
     num_moments: usize,
 }
@@ -76,7 +76,7 @@ impl Evaluation<'_> {
     ) -> Result<Vec<Sample>, PromqlError> {
         let mut found = Vec::new();
         let window = (self.moments.start - reach + 1, self.moments.end);
-        visit(self.tenant, selector, window, |labels, samples| {
+        visit(self.past, selector, window, |labels, samples| {
             let values = value(samples);
             if values.iter().any(Option::is_some) {
                 found.push(Sample { labels, values });

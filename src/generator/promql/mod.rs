@@ -1,18 +1,23 @@
 //! The few queries that Grafana's service graph and panels of rates, errors and durations ask (spec/metrics-generator.md §13),
 //! answered from the history of a tenant. Everything else is refused, with the list of what is not.
 //!
-//! `lexer` and `parser` make an [`Expr`] of a text; `select` finds series and their samples; `eval` computes, for each moment of
+//! `lexer` and `parser` make an [`Expr`] (`ast`) of a text; `past` is what a tenant hands
+//! out of its series, `select` finds some of them and their samples; `eval` computes, for each moment of
 //! a query, what Prometheus would: `rate` with its extrapolation, `histogram_quantile` with its interpolation.
 
+mod ast;
 mod eval;
 mod functions;
 mod lexer;
 mod parser;
+mod past;
 mod select;
 
+pub use ast::{Aggregation, Call, Expr, Grouping, MatchOp, Matcher, Operator, Selector};
 pub use eval::{Outcome, Sample, evaluate};
 pub use lexer::duration_millis;
-pub use parser::{Aggregation, Call, Expr, Grouping, MatchOp, Matcher, Operator, Selector, parse, parse_selector};
+pub use parser::{parse, parse_selector};
+pub use past::Past;
 pub use select::{Labels, Lookup, Moments, label_names, label_values, series_labels};
 
 /// What is not refused.

@@ -1,14 +1,12 @@
 //! Series of a tenant as Prometheus would know them, with their samples.
 
 use super::PromqlError;
-use super::parser::{Matcher, Selector};
+use super::ast::{Matcher, Selector};
+use super::past::{Member, Past, accepts_name};
 use crate::generator::exposition::bound_text;
-use crate::generator::history::{Log, Timeline};
-use crate::generator::labels::LabelSet;
+use crate::generator::history::Timeline;
 use crate::generator::series::MetricKind;
-use crate::generator::tenant::Tenant;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names and values in order of the names, the metric's name among them.
 pub type Labels = BTreeMap<String, String>;
@@ -64,35 +62,25 @@ struct Part<'s> {
     le: Option<String>,
 }
 
-/// A label set of a metric, with all its logs, oldest first.
-struct Member<'t> {
-    name: &'t Arc<str>,
-    kind: &'t MetricKind,
-    labels: &'t Arc<LabelSet>,
-    logs: Vec<&'t Log>,
-}
-
 /// Calls `visit` with each series that a selector accepts and its samples within `start..=end`.
 pub(super) fn visit(
-    tenant: &Tenant,
+    past: &Past,
     selector: &Selector,
     (start, end): (i64, i64),
     mut visit: impl FnMut(Labels, &[(i64, f64)]) -> Result<(), PromqlError>,
 ) -> Result<(), PromqlError> {
-    let (_, timeline) = tenant.past();
-    let external = tenant.external_labels();
-    for member in members(tenant) {
-        let accepted: Vec<(Part<'_>, Labels)> = parts(member.kind)
+    for member in &past.members {
+        let accepted: Vec<(Part<'_>, Labels)> = parts(&member.kind)
             .into_iter()
-            .filter(|part| accepts_name(selector, member.name, part.suffix))
-            .map(|part| (labels(&member, &part, &external), part))
+            .filter(|part| accepts_name(selector, &member.name, part.suffix))
+            .map(|part| (labels(member, &part, &past.external), part))
             .filter(|(labels, _)| accepts(selector, labels))
             .map(|(labels, part)| (part, labels))
             .collect();
         if accepted.is_empty() {
             continue;
         }
-        let read = read(&member, timeline, (start, end));
+        let read = read(member, &past.timeline, (start, end));
         let mut samples = Vec::new();
         for (part, labels) in accepted {
             samples.clear();
@@ -103,31 +91,6 @@ pub(super) fn visit(
         }
     }
     Ok(())
-}
-
-/// All label sets, each once.
-fn members(tenant: &Tenant) -> Vec<Member<'_>> {
-    let (retired, _) = tenant.past();
-    let mut before: HashMap<(&str, &LabelSet), Vec<usize>> = HashMap::new();
-    for (at, one) in retired.iter().enumerate() {
-        before.entry((&*one.metric, &*one.labels)).or_default().push(at);
-    }
-    let mut members = Vec::new();
-    for metric in tenant.registry().metrics() {
-        for series in metric.series() {
-            let earlier = before.remove(&(&*metric.name, &*series.labels)).unwrap_or_default();
-            let logs = earlier.into_iter().map(|at| &retired[at].log).chain([&series.log]).collect();
-            members.push(Member { name: &metric.name, kind: &metric.kind, labels: &series.labels, logs });
-        }
-    }
-    let mut gone: Vec<Vec<usize>> = before.into_values().collect();
-    gone.sort_unstable();
-    members.extend(gone.into_iter().map(|at| {
-        let first = &retired[at[0]];
-        let logs = at.iter().map(|at| &retired[*at].log).collect();
-        Member { name: &first.metric, kind: &first.kind, labels: &first.labels, logs }
-    }));
-    members
 }
 
 fn parts(kind: &MetricKind) -> Vec<Part<'static>> {
@@ -151,20 +114,12 @@ impl Part<'_> {
     }
 }
 
-fn labels(member: &Member<'_>, part: &Part<'_>, external: &[(String, String)]) -> Labels {
+fn labels(member: &Member, part: &Part<'_>, external: &[(String, String)]) -> Labels {
     let mut labels: Labels = external.iter().cloned().collect();
     labels.extend(member.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
     labels.extend(part.le.iter().map(|le| ("le".to_owned(), le.clone())));
     labels.insert("__name__".to_owned(), format!("{}{}", member.name, part.suffix));
     labels
-}
-
-fn accepts_name(selector: &Selector, name: &str, suffix: &str) -> bool {
-    let mut conditions = selector.0.iter().filter(|matcher| matcher.label == "__name__").peekable();
-    conditions.peek().is_none() || {
-        let name = format!("{name}{suffix}");
-        conditions.all(|matcher| matcher.accepts(&name))
-    }
 }
 
 fn accepts(selector: &Selector, labels: &Labels) -> bool {
@@ -173,8 +128,8 @@ fn accepts(selector: &Selector, labels: &Labels) -> bool {
 }
 
 /// Times and values of all logs.
-fn read(member: &Member<'_>, timeline: &Timeline, (start, end): (i64, i64)) -> Vec<(i64, Vec<f64>)> {
-    let num_values = match member.kind {
+fn read(member: &Member, timeline: &Timeline, (start, end): (i64, i64)) -> Vec<(i64, Vec<f64>)> {
+    let num_values = match &member.kind {
         MetricKind::Histogram(bounds) => bounds.len() + 2,
         MetricKind::Counter | MetricKind::Info => 1,
     };
@@ -196,29 +151,27 @@ fn read(member: &Member<'_>, timeline: &Timeline, (start, end): (i64, i64)) -> V
 }
 
 /// The labels of all series that are asked about.
-pub fn series_labels(tenant: &Tenant, lookup: &Lookup<'_>) -> Vec<Labels> {
-    let (_, timeline) = tenant.past();
-    let external = tenant.external_labels();
-    let ticks = timeline.within(lookup.start, lookup.end);
+pub fn series_labels(past: &Past, lookup: &Lookup<'_>) -> Vec<Labels> {
+    let ticks = past.timeline.within(lookup.start, lookup.end);
     let mut found = Vec::new();
-    for member in members(tenant) {
+    for member in &past.members {
         let mut has_sample = false;
         member.logs.iter().for_each(|log| has_sample |= log.has_any(&ticks));
         if !has_sample {
             continue;
         }
-        let all = parts(member.kind).into_iter().map(|part| labels(&member, &part, &external));
+        let all = parts(&member.kind).into_iter().map(|part| labels(member, &part, &past.external));
         found.extend(all.filter(|labels| lookup.selectors.is_empty() || lookup.selectors.iter().any(|one| accepts(one, labels))));
     }
     found
 }
 
 /// The names of their labels.
-pub fn label_names(tenant: &Tenant, lookup: &Lookup<'_>) -> BTreeSet<String> {
-    series_labels(tenant, lookup).into_iter().flat_map(BTreeMap::into_keys).collect()
+pub fn label_names(past: &Past, lookup: &Lookup<'_>) -> BTreeSet<String> {
+    series_labels(past, lookup).into_iter().flat_map(BTreeMap::into_keys).collect()
 }
 
 /// The values of one of their labels.
-pub fn label_values(tenant: &Tenant, lookup: &Lookup<'_>, label: &str) -> BTreeSet<String> {
-    series_labels(tenant, lookup).into_iter().filter_map(|mut labels| labels.remove(label)).collect()
+pub fn label_values(past: &Past, lookup: &Lookup<'_>, label: &str) -> BTreeSet<String> {
+    series_labels(past, lookup).into_iter().filter_map(|mut labels| labels.remove(label)).collect()
 }

@@ -1,6 +1,6 @@
 //! Queries over a history that is known by heart.
 
-use super::{Lookup, Moments, Outcome, PromqlError, evaluate, label_names, label_values, parse, parse_selector};
+use super::{Lookup, Moments, Outcome, Past, PromqlError, evaluate, label_names, label_values, parse, parse_selector};
 use crate::columns::chunk::SpanFields;
 use crate::columns::{Chunk, wire};
 use crate::generator::settings::{Processors, Settings};
@@ -56,7 +56,8 @@ fn tenant() -> Tenant {
 }
 
 fn values(tenant: &Tenant, query: &str, moments: Moments) -> Vec<(String, Vec<Option<f64>>)> {
-    match evaluate(tenant, &parse(query).expect("parses"), moments).expect("an answer") {
+    let expr = parse(query).expect("parses");
+    match evaluate(&Past::of(tenant, &expr.selectors()), &expr, moments).expect("an answer") {
         Outcome::Number(number) => vec![("number".to_owned(), vec![Some(number)])],
         Outcome::Series(series) => {
             let text =
@@ -70,6 +71,24 @@ fn values(tenant: &Tenant, query: &str, moments: Moments) -> Vec<(String, Vec<Op
 fn now(tenant: &Tenant, query: &str) -> Vec<(String, f64)> {
     let one = |(labels, values): (String, Vec<Option<f64>>)| Some((labels, values[0]?));
     values(tenant, query, Moments::one(millis(615))).into_iter().filter_map(one).collect()
+}
+
+#[test]
+fn a_query_reads_one_moment_while_counting_goes_on() {
+    let mut tenant = tenant();
+    let expr = parse("sum by (service) (traces_spanmetrics_calls_total)").expect("parses");
+    let past = Past::of(&tenant, &expr.selectors());
+    // As long as the copy lives, samples that it shares are added to beside it.
+    for tick in 40..44 {
+        spans(&mut tenant, tick, "a", 15, 5, at(30 + tick * 15));
+        tenant.collect(at(30 + tick * 15), usize::MAX);
+    }
+    let value = |past: &Past| match evaluate(past, &expr, Moments::one(millis(30 + 43 * 15))).expect("an answer") {
+        Outcome::Series(series) => series.iter().map(|one| (one.labels["service"].clone(), one.values[0])).collect::<Vec<_>>(),
+        Outcome::Number(_) => Vec::new(),
+    };
+    assert_eq!(value(&past), [("a".to_owned(), Some(600.0)), ("b".to_owned(), Some(1200.0))]);
+    assert_eq!(value(&Past::of(&tenant, &expr.selectors())), [("a".to_owned(), Some(660.0)), ("b".to_owned(), Some(1200.0))]);
 }
 
 #[test]
@@ -156,11 +175,11 @@ fn names_and_values() {
     let tenant = tenant();
     let selectors = [parse_selector("{__name__=~\"traces_spanmetrics_calls_total|x\"}").expect("parses")];
     let lookup = Lookup { selectors: &selectors, start: millis(0), end: millis(615) };
-    let names: Vec<String> = label_names(&tenant, &lookup).into_iter().collect();
+    let names: Vec<String> = label_names(&Past::of(&tenant, &[]), &lookup).into_iter().collect();
     assert_eq!(names, ["__name__", "service", "span_kind", "span_name", "status_code"]);
-    assert_eq!(label_values(&tenant, &lookup, "service").into_iter().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(label_values(&Past::of(&tenant, &[]), &lookup, "service").into_iter().collect::<Vec<_>>(), ["a", "b"]);
     let before = Lookup { selectors: &selectors, start: 0, end: millis(0) };
-    assert!(label_names(&tenant, &before).is_empty());
+    assert!(label_names(&Past::of(&tenant, &[]), &before).is_empty());
 }
 
 #[test]
@@ -180,7 +199,7 @@ fn a_query_that_is_too_large_is_refused() {
     let tenant = tenant();
     let expr = parse("{__name__=~\".+\"}").expect("parses");
     let moments = Moments { start: millis(0), end: millis(700), step: 1 };
-    assert_eq!(evaluate(&tenant, &expr, moments), Err(PromqlError::TooLarge));
+    assert_eq!(evaluate(&Past::of(&tenant, &[]), &expr, moments), Err(PromqlError::TooLarge));
 }
 
 #[test]
@@ -202,7 +221,7 @@ proptest! {
     ]), 0..30)) {
         if let Ok(expr) = parse(&pieces.join(" ")) {
             let tenant = Tenant::new(TenantId::single(), Settings::default());
-            let _ = evaluate(&tenant, &expr, Moments::one(0));
+            let _ = evaluate(&Past::of(&tenant, &[]), &expr, Moments::one(0));
         }
     }
 }

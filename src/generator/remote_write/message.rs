@@ -1,8 +1,10 @@
 //! The series of a tenant as requests of remote write.
 
+use super::relabel::relabel;
 use crate::generator::exposition::bound_text;
 use crate::generator::histogram::{Histogram, NativeHistogram, ZERO_THRESHOLD};
 use crate::generator::series::{Metric, MetricKind, Series, SeriesValue};
+use crate::generator::settings::{RelabelRule, RemoteWrite};
 use crate::generator::tenant::{Tenant, first_zero};
 use crate::model::UnixNanos;
 use crate::proto::prometheus::histogram::{Count, ZeroCount};
@@ -23,14 +25,15 @@ pub(super) struct Request {
 
 /// Calls `put` with the requests for all series, one after the other, so that few are in memory. Those with the zeros of new
 /// series come first and alone: a receiver that knows the series from before a restart may refuse them.
-pub(super) fn requests(tenant: &Tenant, now: UnixNanos, max_samples: usize, mut put: impl FnMut(Request)) {
+pub(super) fn requests(tenant: &Tenant, now: UnixNanos, receiver: &RemoteWrite, mut put: impl FnMut(Request)) {
+    let (max_samples, rules) = (receiver.max_samples_per_send.max(1), &receiver.relabel);
     let millis = i64::try_from(now.0 / 1_000_000).unwrap_or(i64::MAX);
     let mut external = tenant.external_labels();
     external.push((INSTANCE.to_owned(), host_name()));
     for pass in [Pass::Zeros, Pass::Samples] {
         let metadata = if pass == Pass::Samples { metadata(tenant) } else { Vec::new() };
         let request = WriteRequest { metadata, ..WriteRequest::default() };
-        let mut builder = Builder { tenant, millis, external: &external, pass, max_samples: max_samples.max(1), request, put: &mut put };
+        let mut builder = Builder { tenant, millis, external: &external, pass, max_samples, rules, request, put: &mut put };
         tenant.registry().metrics().iter().for_each(|metric| builder.metric(metric));
         builder.flush();
     }
@@ -69,12 +72,16 @@ struct Builder<'t> {
     external: &'t [(String, String)],
     pass: Pass,
     max_samples: usize,
+    rules: &'t [RelabelRule],
     request: WriteRequest,
     put: &'t mut dyn FnMut(Request),
 }
 
 impl Builder<'_> {
-    fn push(&mut self, series: TimeSeries) {
+    fn push(&mut self, mut series: TimeSeries) {
+        if !relabel(&mut series.labels, self.rules) {
+            return;
+        }
         self.request.timeseries.push(series);
         if self.request.timeseries.len() >= self.max_samples {
             self.flush();

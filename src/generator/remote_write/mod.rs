@@ -1,15 +1,16 @@
 //! Samples on their way to a Prometheus (spec/metrics-generator.md §9).
 //!
-//! A collection becomes requests (`message`), which are put into a queue on disk for each receiver (`queue`): bounded, oldest
+//! A collection becomes requests (`message`, with other labels where a receiver's `relabel` rules say so), which are put into a queue on disk for each receiver (`queue`): bounded, oldest
 //! dropped first, kept over a restart. One task a receiver sends them in order (`sender`): what fails for now is tried again with
 //! growing pauses, tenant by tenant; what is refused for good is dropped and counted. Whatever the receiver does, the generator
 //! only ever writes files.
 
 mod message;
 mod queue;
+mod relabel;
 mod sender;
 
-use super::settings::{GeneratorConfig, RemoteWrite, without_user};
+use super::settings::{GeneratorConfig, RemoteWrite, TenantSettings, without_user};
 use super::tenant::Tenant;
 use crate::model::{TenantId, UnixNanos};
 use queue::Queue;
@@ -75,13 +76,13 @@ impl RemoteWriter {
     ///
     /// # Errors
     /// A directory that cannot be used, and settings of which no client can be made.
-    pub fn open(config: &GeneratorConfig, directory: &Path) -> Result<Option<Self>, RemoteWriteError> {
+    pub fn open(config: &GeneratorConfig, tenants: &Arc<TenantSettings>, directory: &Path) -> Result<Option<Self>, RemoteWriteError> {
         let open = |settings: &RemoteWrite| {
             let path = directory.join(queue::directory_name(&settings.url));
             let queue = Queue::open(&path).map_err(|source| RemoteWriteError::Directory { path: path.display().to_string(), source })?;
             let queue = Arc::new(queue);
             let client_error = |message| RemoteWriteError::Client { url: without_user(&settings.url), message };
-            let sender = Sender::new(settings.clone(), config, Arc::clone(&queue)).map_err(client_error)?;
+            let sender = Sender::new(settings.clone(), config, Arc::clone(tenants), Arc::clone(&queue)).map_err(client_error)?;
             Ok(Endpoint { settings: settings.clone(), queue, sender: Arc::new(sender) })
         };
         let endpoints = config.remote_write.iter().map(open).collect::<Result<Vec<_>, _>>()?;
@@ -99,7 +100,7 @@ impl RemoteWriter {
     pub(super) fn enqueue(&self, name: &TenantId, tenant: &Tenant, now: UnixNanos) {
         for endpoint in &self.endpoints {
             let put = |request: message::Request| endpoint.queue.push(name, request.num_samples, &request.body);
-            message::requests(tenant, now, endpoint.settings.max_samples_per_send, put);
+            message::requests(tenant, now, &endpoint.settings, put);
             endpoint.sender.wake();
         }
     }

@@ -2,7 +2,7 @@
 
 use super::EndpointCounts;
 use super::queue::{Queue, Waiting};
-use crate::generator::settings::{Authorization, Credential, GeneratorConfig, RemoteWrite, without_user};
+use crate::generator::settings::{Authorization, Credential, GeneratorConfig, RemoteWrite, TenantSettings, without_user};
 use crate::model::TenantId;
 use parking_lot::Mutex;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
@@ -40,7 +40,8 @@ enum Reply {
 /// Sends the requests of one queue.
 pub(super) struct Sender {
     settings: RemoteWrite,
-    tenant_headers: BTreeMap<String, String>,
+    tenants: Arc<TenantSettings>,
+    /// Whether the tenant is named where no header of the configuration does.
     names_tenant: bool,
     client: Client,
     queue: Arc<Queue>,
@@ -57,7 +58,12 @@ impl Sender {
     ///
     /// # Errors
     /// What is wrong with the settings.
-    pub(super) fn new(settings: RemoteWrite, config: &GeneratorConfig, queue: Arc<Queue>) -> Result<Self, String> {
+    pub(super) fn new(
+        settings: RemoteWrite,
+        config: &GeneratorConfig,
+        tenants: Arc<TenantSettings>,
+        queue: Arc<Queue>,
+    ) -> Result<Self, String> {
         // Fails only if there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder().timeout(settings.timeout).redirect(reqwest::redirect::Policy::none());
@@ -71,12 +77,10 @@ impl Sender {
         }
         let client = builder.build().map_err(|error| error.to_string())?;
         reqwest::Url::parse(&settings.url).map_err(|error| format!("url: {error}"))?;
-        let has_own = |headers: &BTreeMap<String, String>| headers.keys().any(|name| name.eq_ignore_ascii_case(TENANT_HEADER));
-        let tenant_headers = config.defaults.remote_write_headers.0.clone();
-        let names_tenant = config.add_org_id_header && !has_own(&settings.headers) && !has_own(&tenant_headers);
+        let names_tenant = config.add_org_id_header && !names_tenant(&settings.headers);
         let sender = Sender {
             settings,
-            tenant_headers,
+            tenants,
             names_tenant,
             client,
             queue,
@@ -171,13 +175,15 @@ impl Sender {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
         headers.insert("x-prometheus-remote-write-version", HeaderValue::from_static("0.1.0"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("conmoto/", env!("CARGO_PKG_VERSION"))));
-        if self.names_tenant && *tenant != TenantId::single() {
+        let settings = self.tenants.of(tenant);
+        let tenant_headers = &settings.remote_write_headers.0;
+        if self.names_tenant && *tenant != TenantId::single() && !names_tenant(tenant_headers) {
             headers.insert(TENANT_HEADER, value(tenant.as_str())?);
         }
         if let Some(authorization) = authorization(&self.settings.authorization)? {
             headers.insert(AUTHORIZATION, authorization);
         }
-        for (name, text) in self.settings.headers.iter().chain(&self.tenant_headers) {
+        for (name, text) in self.settings.headers.iter().chain(tenant_headers) {
             let known = HeaderName::try_from(name).map_err(|_| format!("header {name:?} has no legal name"))?;
             headers.insert(known, value(text).map_err(|error| format!("header {name:?}: {error}"))?);
         }
@@ -213,6 +219,10 @@ impl Sender {
             queue_bytes,
         }
     }
+}
+
+fn names_tenant(headers: &BTreeMap<String, String>) -> bool {
+    headers.keys().any(|name| name.eq_ignore_ascii_case(TENANT_HEADER))
 }
 
 fn value(text: &str) -> Result<HeaderValue, String> {

@@ -2,6 +2,7 @@
 
 use super::super::settings::{
     DimensionMapping, IntrinsicDimensions, MultiplierSettings, Processors, ServiceGraphSettings, Settings, SpanMetricsSettings,
+    SpanNameMode,
 };
 use super::super::{Condition, Field, FilterPolicy, NewRows, PolicyMatch, Tenant, Wanted};
 use super::{SeriesKey, scraped};
@@ -14,7 +15,7 @@ use prost::Message;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const NOW: u64 = 1_790_000_040;
+pub(super) const NOW: u64 = 1_790_000_040;
 
 fn text(value: &str) -> Value {
     Value::StringValue(value.to_owned())
@@ -30,7 +31,7 @@ fn attributes(pairs: &[(&str, Value)]) -> Vec<KeyValue> {
 }
 
 /// A span of 50 ms that ended a second ago.
-fn span(id: u64, parent: u64, kind: SpanKind, pairs: &[(&str, Value)]) -> Span {
+pub(super) fn span(id: u64, parent: u64, kind: SpanKind, pairs: &[(&str, Value)]) -> Span {
     let parent_span_id = if parent == 0 { Vec::new() } else { parent.to_be_bytes().to_vec() };
     let start = (NOW - 1) * 1_000_000_000 - 50_000_000;
     Span {
@@ -51,30 +52,34 @@ fn of(resource: &[(&str, Value)], spans: Vec<Span>) -> ResourceSpans {
     ResourceSpans { resource, scope_spans: vec![ScopeSpans { spans, ..ScopeSpans::default() }], ..ResourceSpans::default() }
 }
 
-fn service(name: &str, spans: Vec<Span>) -> ResourceSpans {
+pub(super) fn service(name: &str, spans: Vec<Span>) -> ResourceSpans {
     of(&[("service.name", text(name))], spans)
 }
 
-fn only(names: &[&'static str]) -> Settings {
+pub(super) fn only(names: &[&'static str]) -> Settings {
     Settings { processors: Processors::named(names.iter().copied()).expect("known"), ..Settings::default() }
+}
+
+pub(super) fn consume(tenant: &mut Tenant, serial: u64, resource_spans: Vec<ResourceSpans>, now: UnixNanos) {
+    let mut chunk = Chunk::default();
+    let request = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+    decode::append(&mut chunk, &request, 0, None).expect("well formed");
+    let rows = 0..chunk.num_rows() as u32;
+    tenant.consume(NewRows { chunk: &chunk, serial, rows, is_last: true }, now);
 }
 
 /// A tenant that has seen each of these batches, a second apart, and waited for edges.
 fn seen(settings: Settings, batches: Vec<Vec<ResourceSpans>>) -> Tenant {
     let mut tenant = Tenant::new(TenantId::single(), settings);
     for (second, resource_spans) in (0..).zip(batches) {
-        let mut chunk = Chunk::default();
-        let request = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
-        decode::append(&mut chunk, &request, 0, None).expect("well formed");
-        let rows = 0..chunk.num_rows() as u32;
-        tenant.consume(NewRows { chunk: &chunk, serial: second, rows, is_last: true }, UnixNanos::from_seconds(NOW + second));
+        consume(&mut tenant, second, resource_spans, UnixNanos::from_seconds(NOW + second));
     }
     tenant.collect(UnixNanos::from_seconds(NOW + 60), usize::MAX);
     tenant
 }
 
 /// Values of a metric by its labels, written one after the other.
-fn values(tenant: &Tenant, name: &str) -> Vec<(String, f64)> {
+pub(super) fn values(tenant: &Tenant, name: &str) -> Vec<(String, f64)> {
     let text = |key: &SeriesKey| {
         let labels = key.iter().filter(|(name, _)| *name != "__name__").map(|(name, value)| format!("{name}={value}"));
         labels.collect::<Vec<_>>().join(" ")
@@ -85,6 +90,16 @@ fn values(tenant: &Tenant, name: &str) -> Vec<(String, f64)> {
 
 fn one(labels: &str, value: f64) -> Vec<(String, f64)> {
     vec![(labels.to_owned(), value)]
+}
+
+#[test]
+fn names_of_spans_can_be_sanitised() {
+    let settings = Settings { span_names: SpanNameMode::Sanitised, ..only(&["span-metrics-count"]) };
+    let named = |id: u64| Span { name: format!("GET /users/{id}"), ..span(id, 0, SpanKind::Server, &[]) };
+    let tenant = seen(settings, vec![vec![service("shop", (1..=5).map(named).collect())]]);
+    let labels = "service=shop span_kind=SPAN_KIND_SERVER span_name=GET /users/<_> status_code=STATUS_CODE_UNSET";
+    assert_eq!(values(&tenant, CALLS), one(labels, 5.0));
+    assert_eq!(tenant.num_renamed(), 5);
 }
 
 const TOTAL: &str = "traces_service_graph_request_total";

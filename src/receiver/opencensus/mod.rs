@@ -4,6 +4,7 @@
 //! [`Stream`] keeps them. `resource` tells who made the spans, `span` what they are.
 
 mod attributes;
+pub mod json;
 mod resource;
 mod span;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 const LIMIT: usize = 4096;
 
 fn service(refusal: Option<PushError>, tenancy: Tenancy) -> Router {
-    router(OtlpHttp { distributor: distributor(refusal).0, tenancy, max_body_bytes: LIMIT })
+    router(OtlpHttp { distributor: distributor(refusal).0, tenancy, max_body_bytes: LIMIT, path: "/v1/traces".to_owned() })
 }
 
 async fn post(router: Router, content_type: &str, body: impl Into<Body>) -> Answer {
@@ -22,7 +22,7 @@ async fn post_protobuf(refusal: Option<PushError>) -> Answer {
 #[tokio::test]
 async fn protobuf_reaches_the_distributor_as_it_came() {
     let (distributor, target) = distributor(None);
-    let service = router(OtlpHttp { distributor, tenancy: Tenancy::Single, max_body_bytes: LIMIT });
+    let service = router(OtlpHttp { distributor, tenancy: Tenancy::Single, max_body_bytes: LIMIT, path: "/v1/traces".to_owned() });
     for content_type in ["application/x-protobuf", "application/protobuf", "Application/X-Protobuf; a=b"] {
         let answer = post(service.clone(), content_type, one_span()).await;
         assert_eq!((answer.status(), answer.header("content-type")), (200, "application/x-protobuf"));

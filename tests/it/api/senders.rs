@@ -27,7 +27,7 @@ impl Marked<'_> {
     pub fn send(&self, server: &Server, way: u64) {
         match way {
             0 => self.post(server.otlp_http, "/v1/traces", "application/x-protobuf", &self.otlp(), 200),
-            1 => wait(export(server.otlp_grpc, self.tenant, &self.otlp())).expect("accepted"),
+            1 => drop(wait(export(server.otlp_grpc, self.tenant, &self.otlp())).expect("accepted")),
             2 => self.post(server.zipkin, "/api/v2/spans", "application/json", self.zipkin_json().as_bytes(), 202),
             3 => self.post(server.zipkin, "/api/v1/spans", "application/x-thrift", &self.zipkin_thrift(), 202),
             4 => self.post(server.jaeger_http, "/api/traces", "application/x-thrift", &self.jaeger_thrift(), 202),

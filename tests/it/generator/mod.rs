@@ -5,6 +5,7 @@ mod queries;
 mod recorded;
 mod remote_write;
 mod restarts;
+mod tenants;
 
 use crate::support::http::send;
 use crate::support::server::{DataDir, Server};

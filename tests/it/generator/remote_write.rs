@@ -133,3 +133,22 @@ fn an_unreachable_receiver_is_in_nobodys_way() {
     // A stop does not wait for it either.
     assert!(server.terminate().success());
 }
+
+#[test]
+fn a_receiver_gets_the_labels_that_its_rules_say() {
+    let (address, came) = receiver(&[]);
+    let rules = "        write_relabel_configs:\n          - {source_labels: [__name__], regex: traces_spanmetrics_calls_total, action: keep}\n          \
+                 - {source_labels: [service, span_name], separator: '@', target_label: where}\n          \
+                 - {regex: span_.*, action: labeldrop}\n";
+    let server = started(&remote(address, rules), "");
+    server.push(&request(call(1)));
+    until("a sample", || came.lock().expect("nobody panics with it").iter().any(|one| !one.message.timeseries.is_empty()).then_some(()));
+    for one in came.lock().expect("nobody panics with it").iter() {
+        for series in &one.message.timeseries {
+            let names: Vec<&str> = series.labels.iter().map(|label| label.name.as_str()).collect();
+            assert_eq!(names, ["__metrics_gen_instance", "__name__", "service", "status_code", "where"]);
+            assert_eq!(label(series, "__name__"), "traces_spanmetrics_calls_total");
+            assert!(["shop@GET /", "shop@call", "cart@Cart.Get"].contains(&label(series, "where")), "{series:?}");
+        }
+    }
+}

@@ -65,3 +65,19 @@ fn spans_are_counted_by_receiver_and_transport() {
     assert_eq!(count("tempo_receiver_accepted_spans", r#"receiver="otlp/otlp_receiver",transport="http""#), Some(1.0));
     assert!(server.terminate().success());
 }
+
+#[test]
+fn spans_can_be_counted_by_name_for_debugging() {
+    let data = DataDir::new();
+    let config = data.config().replace("distributor:\n", "distributor:\n  metric_received_spans: {enabled: true}\n");
+    let server = Server::start_with(&data, &config, &[]);
+    assert_eq!((post(&server, "1", "a"), post(&server, "2", "b")), (202, 202));
+    let labels = r#"{tenant="single-tenant",name="a long name stays",service="shop"}"#;
+    assert_eq!(line(&server, &format!("tempo_distributor_debug_spans_received_total{labels}")).as_deref(), Some("2.0"));
+    let ingress =
+        line(&server, r#"tempo_distributor_ingress_bytes_total{tenant="single-tenant"}"#).and_then(|text| text.parse::<f64>().ok());
+    assert!(ingress.is_some_and(|bytes| bytes > 100.0), "{ingress:?}");
+    let pushes = line(&server, "tempo_distributor_push_duration_seconds_count{}").and_then(|text| text.parse::<f64>().ok());
+    assert_eq!(pushes, Some(2.0));
+    assert!(server.terminate().success());
+}

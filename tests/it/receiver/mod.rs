@@ -7,4 +7,5 @@ mod limits;
 mod opencensus;
 mod otlp;
 mod tls;
+mod trace_limits;
 pub mod zipkin;

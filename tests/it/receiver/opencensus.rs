@@ -2,6 +2,7 @@
 
 use crate::support::client::flattened;
 use crate::support::grpc;
+use crate::support::http::send;
 use crate::support::opencensus::{Export, Node, Service, span};
 use crate::support::server::Server;
 use prost::Message;
@@ -46,4 +47,17 @@ fn an_open_stream_does_not_hold_up_the_end() {
     assert!(server.terminate().success());
     assert!(!server.log().contains("still under way"), "{}", server.log());
     drop(open);
+}
+
+#[test]
+fn json_over_http_on_the_same_port() {
+    let server = Server::fresh();
+    let body = r#"{"node": {"serviceInfo": {"name": "web"}}, "spans": [{"traceId": "BwcHBwcHBwcHBwcHBwcHBw==", "spanId": "AQEBAQEBAQE=",
+        "name": {"value": "click"}, "startTime": "2026-11-21T08:00:00Z", "endTime": "2026-11-21T08:00:01Z"}]}"#;
+    let answer = send(server.opencensus, "POST", "/v1/trace", &[("Content-Type", "application/json")], body.as_bytes()).expect("an answer");
+    assert_eq!((answer.status, answer.text().to_string()), (200, String::new()));
+    assert_eq!(server.span_ids(u128::from_be_bytes([7; 16])), ["0101010101010101"]);
+    let answer = send(server.opencensus, "POST", "/v1/trace", &[], br#"{"spans": []}"#).expect("an answer");
+    assert_eq!((answer.status, &answer.json()["message"]), (500, &json!("protocol violation: Export's first message must have a Node")));
+    assert_eq!(send(server.opencensus, "GET", "/v1/trace", &[], b"").expect("an answer").status, 405);
 }

@@ -1,10 +1,10 @@
 //! OTLP over HTTP and gRPC: whatever the form, the same spans come out.
 
 use crate::support::client::flattened;
-use crate::support::data::{self, SECOND, T0, TraceText, With, gzip, request, service, span};
+use crate::support::data::{self, SECOND, T0, TraceText, With, gzip, request, service, shop, span};
 use crate::support::grpc::{self, EXPORT};
 use crate::support::http::send;
-use crate::support::server::Server;
+use crate::support::server::{DataDir, Server};
 use conmoto::proto::otlp::span::Event;
 use serde_json::{Value, json};
 use tonic::Code;
@@ -118,4 +118,22 @@ fn check_content(server: &Server) {
     ] {
         assert_eq!(server.count(query), count, "{query}");
     }
+}
+
+#[test]
+fn browsers_may_send_where_the_operator_lets_them() {
+    let data = DataDir::new();
+    let keys = "\n          cors: {allowed_origins: ['https://*.example.com'], allowed_headers: [X-Scope-OrgID], max_age: 600}\n          \
+                response_headers: {X-From: conmoto}\n          traces_url_path: /spans";
+    let config =
+        data.config().replacen("http:\n          endpoint: 127.0.0.1:0", &format!("http:\n          endpoint: 127.0.0.1:0{keys}"), 1);
+    let server = Server::start_with(&data, &config, &[]);
+    let preflight = [("Origin", "https://shop.example.com"), ("Access-Control-Request-Method", "POST")];
+    let answer = send(server.otlp_http, "OPTIONS", "/spans", &preflight, b"").expect("an answer");
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, "https://shop.example.com"));
+    let headers = [("Origin", "https://shop.example.com"), ("Content-Type", "application/x-protobuf")];
+    let answer = send(server.otlp_http, "POST", "/spans", &headers, &shop(vec![span(1, 1, "a", 0)])).expect("an answer");
+    assert_eq!((answer.status, answer.header("access-control-allow-origin"), answer.header("x-from")), (200, headers[0].1, "conmoto"));
+    let answer = send(server.otlp_http, "POST", "/v1/traces", &headers, b"").expect("an answer");
+    assert_eq!((answer.status, answer.header("x-from")), (404, "conmoto"));
 }

@@ -44,11 +44,11 @@ pub async fn messages<M>(answer: Result<Response<Streaming<M>>, Status>) -> Resu
 }
 
 /// Sends spans over OTLP.
-pub async fn export(address: SocketAddr, tenant: &str, request: &[u8]) -> Result<(), Status> {
+pub async fn export(address: SocketAddr, tenant: &str, request: &[u8]) -> Result<ExportTraceServiceResponse, Status> {
     let mut client = tonic::client::Grpc::new(channel(address).await);
     client.ready().await.expect("connected");
     let path = http::uri::PathAndQuery::from_static(super::grpc::EXPORT);
     let message = ExportTraceServiceRequest::decode(request).expect("OTLP");
     let codec = ProstCodec::<ExportTraceServiceRequest, ExportTraceServiceResponse>::default();
-    client.unary(of_tenant(tenant, message), path, codec).await.map(drop)
+    client.unary(of_tenant(tenant, message), path, codec).await.map(Response::into_inner)
 }
