@@ -1,7 +1,7 @@
 //! Builds the stages, joins them, starts and stops them in order.
 //!
 //! Start: listeners are bound first, so that a port in use is told before any data is touched; then the data directory
-//! is locked, the block list read, the log replayed; only then requests are served. Stop: `/ready` says so, receivers
+//! is locked, the block list read, the log looked at and opened; then requests are served, while what is in the log is loaded. Stop: `/ready` says so, receivers
 //! end, then queries, then the log is closed. What is acknowledged is in the log, so a stop needs no flush.
 
 mod adapters;
@@ -27,7 +27,8 @@ use crate::distributor::Distributor;
 use crate::distributor::limited::Limited;
 use crate::frontend::Frontend;
 use crate::generator::Generator;
-use crate::ingester::{Ingester, Recovered};
+use crate::ingester::Ingester;
+use crate::ingester::wal::{Replay, ReplayReport};
 use crate::model::TenantId;
 use crate::overrides::Overrides;
 use crate::runtime::failpoints::Failpoints;
@@ -48,6 +49,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -61,7 +63,8 @@ pub struct App {
     blocks: Arc<BlockLists>,
     compactor: Arc<Compactor>,
     generator: Arc<Generator>,
-    recovered: Recovered,
+    /// What the last process left in the log, to be read while this one serves.
+    replay: Replay,
     overrides: Arc<Overrides>,
     /// Told by `/shutdown`.
     shutdown: Arc<Notify>,
@@ -73,7 +76,7 @@ pub struct App {
 }
 
 impl App {
-    /// Binds, locks, loads and replays. The process dies where `failpoints` say.
+    /// Binds, locks, reads the list of blocks and opens the log. The process dies where `failpoints` say.
     pub async fn start(config: Config, failpoints: Failpoints) -> anyhow::Result<Self> {
         let overrides = overrides::start(&config)?;
         let listeners = Listeners::bind(&config).await?;
@@ -84,9 +87,9 @@ impl App {
         let blocks = Arc::new(BlockLists::default());
         let num_blocks = blocks.load(&store).await.context("could not read the list of blocks")?;
         let settings = ingester_config(&config, wal_dir.clone(), &memory, failpoints);
-        let (ingester, recovered) =
+        let (ingester, replay) =
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
-        log_recovery(num_blocks, &recovered);
+        log_start(num_blocks, replay.bytes_left(), replay.report());
         let target = Arc::new(InProcessTarget(Arc::clone(&ingester)));
         let limited = Limited::new(target, Arc::clone(&overrides), config.distributor.retry_after);
         let distributor = Distributor::new(Arc::new(limited))
@@ -105,7 +108,7 @@ impl App {
             blocks,
             compactor,
             generator,
-            recovered,
+            replay,
             overrides,
             shutdown: Arc::default(),
             readiness,
@@ -125,11 +128,6 @@ impl App {
         self.listeners.grpc.address
     }
 
-    /// Spans that a start found in the log.
-    pub fn recovered(&self) -> &Recovered {
-        &self.recovered
-    }
-
     /// What an operator sees first: addresses, directories, a data source for Grafana.
     pub fn banner(&self) -> String {
         banner::text(&self.config, &self.listeners, &self.wal_dir)
@@ -144,6 +142,11 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let state = Arc::new(self.api_state()?);
         let App { config, listeners, ingester, distributor, store, blocks, compactor, generator, overrides, readiness, memory, .. } = self;
+        let (stop_loading, stop_flusher) = (watch::channel(()).0, watch::channel(()).0);
+        let flusher = tokio::spawn(Arc::clone(&ingester).run(stop_flusher.subscribe()));
+        let loading = tokio::spawn(Arc::clone(&ingester).load(self.replay, stop_loading.subscribe()));
+        // Mostly that is all there is, and nobody gets a partial answer.
+        let _ = tokio::time::timeout(SHORT_LOG, ingester.loaded()).await;
         let (asked_to_stop, generating) = (self.shutdown, generating::start(&generator)?);
         let graceful_timeout = config.server.graceful_shutdown_timeout;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
@@ -154,8 +157,7 @@ impl App {
             let options = ServeOptions { tls: bound.tls, graceful_timeout, ..ServeOptions::named(bound.name) };
             api.spawn(serve(bound.listener, router, options, stopped(&stop_api)));
         }
-        let (stop_flusher, stop_compactor) = (watch::channel(()).0, watch::channel(()).0);
-        let flusher = tokio::spawn(Arc::clone(&ingester).run(stop_flusher.subscribe()));
+        let stop_compactor = watch::channel(()).0;
         let mover = Mover::new(store.clone(), Arc::clone(&blocks), config.ingester.complete_block_timeout);
         let moving = tokio::spawn(mover.clone().run(stop_flusher.subscribe()));
         tokio::spawn(poll::run(blocks, store, config.storage.blocklist_poll, stop_flusher.subscribe()));
@@ -174,6 +176,8 @@ impl App {
         let deadline = Deadline::after(graceful_timeout);
         drop(stop_receivers);
         drop(readiness);
+        drop(stop_loading);
+        deadline.wait("the log of the last process", ended(loading, "the task that reads the log had ended before")).await;
         deadline.wait("requests with spans", finish(receivers)).await;
         deadline.wait("spans to be counted", generating.stop(&generator)).await;
         drop(stop_api);
@@ -233,10 +237,15 @@ impl App {
     }
 }
 
+/// How long a start waits for the log to be loaded before it serves anyway.
+const SHORT_LOG: Duration = Duration::from_millis(500);
+
 fn flush(ingester: Arc<Ingester>) -> crate::api::Flush {
     Arc::new(move |tenant: Option<TenantId>| {
         let ingester = Arc::clone(&ingester);
         Box::pin(async move {
+            // Who asks means everything that was acknowledged.
+            ingester.loaded().await;
             let flushed = match tenant {
                 Some(tenant) => ingester.flush(&tenant, crate::ingester::Taking::Everything).await,
                 None => ingester.flush_all().await,
@@ -246,9 +255,8 @@ fn flush(ingester: Arc<Ingester>) -> crate::api::Flush {
     })
 }
 
-fn log_recovery(num_blocks: usize, recovered: &Recovered) {
-    let report = &recovered.report;
-    tracing::info!(blocks = num_blocks, records = report.records, spans = recovered.num_spans, "data loaded");
+fn log_start(num_blocks: usize, log_bytes: u64, report: &ReplayReport) {
+    tracing::info!(blocks = num_blocks, log_bytes, "data found");
     if let Some(cut) = &report.cut {
         match &cut.kept {
             None => tracing::warn!(
@@ -264,10 +272,10 @@ fn log_recovery(num_blocks: usize, recovered: &Recovered) {
             ),
         }
     }
-    for damaged in &report.damaged {
-        tracing::error!(segment = damaged.segment, bytes = damaged.lost_bytes, "a log segment is damaged; acknowledged spans may be lost");
-    }
     for path in &report.quarantined {
         tracing::error!(path = %path.display(), "a file that does not belong into the log was set aside");
+    }
+    if report.set_aside > 0 {
+        tracing::warn!(segments = report.set_aside, "damaged segments of the log lie there still; until they are removed and the server is started again, answers say that they are partial");
     }
 }

@@ -27,6 +27,7 @@ pub use crate::querier::QueryError;
 pub use crate::querier::metrics::{Limits as MetricsLimits, MetricsParams};
 pub use crate::querier::progress::Progress;
 pub use crate::querier::search::SearchParams;
+pub use crate::querier::Gaps;
 pub use crate::querier::tags::{ScopeTags, TagParams};
 pub use crate::querier::trace_filter::{SpanKeys, matching_spans};
 pub use caller::{Caller, Tenants};
@@ -39,16 +40,8 @@ pub struct FoundTrace {
     pub resource_spans: Vec<ResourceSpans>,
     /// Bytes read for it.
     pub inspected_bytes: u64,
-    /// Blocks that could not be read: it may have more spans.
-    pub num_unreadable: usize,
-}
-
-/// What an answer without the spans of so many blocks says of itself.
-pub fn partial_message(num_unreadable: usize) -> String {
-    match num_unreadable {
-        1 => "1 block cannot be read".to_string(),
-        _ => format!("{num_unreadable} blocks cannot be read"),
-    }
+    /// Why it may have more spans.
+    pub gaps: Gaps,
 }
 
 /// How many queries run and wait, and for how long.
@@ -111,13 +104,14 @@ impl Frontend {
     pub async fn find_trace(&self, caller: &Caller, id: TraceId, range: Option<TimeRange>) -> Result<FoundTrace, QueryError> {
         let (recent, tenants) = (Arc::clone(&self.recent), caller.tenants.clone());
         let found = compute(&self.lookups, &caller.tenants, move || {
+            let before = gaps(&*recent, &tenants);
             let (mut pieces, mut inspected_bytes) = (Vec::new(), 0);
             for tenant in tenants.iter() {
                 let found = find_pieces(&*recent, tenant, &id, range)?;
                 pieces.extend(found.pieces);
                 inspected_bytes += found.inspected_bytes;
             }
-            Ok(FoundTrace { resource_spans: combine(pieces), inspected_bytes, num_unreadable: num_unreadable(&*recent, &tenants) })
+            Ok(FoundTrace { resource_spans: combine(pieces), inspected_bytes, gaps: before.or(gaps(&*recent, &tenants)) })
         });
         self.counted(caller, Operation::Traces, found.await)
     }
@@ -142,19 +136,19 @@ impl Frontend {
 
     /// The series of a metrics query over a range.
     pub async fn metrics_range(&self, caller: &Caller, params: MetricsParams) -> Result<tempopb::QueryRangeResponse, QueryError> {
-        let limits = self.metrics_limits;
+        let (limits, before) = (self.metrics_limits, self.gaps(&caller.tenants));
         let found = self.scan(caller, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_range_response())).await;
         let mut response = self.counted(caller, Operation::Metrics, found)?;
-        tell_partial(self.num_unreadable(&caller.tenants), &mut response.status, &mut response.message);
+        tell_partial(before.or(self.gaps(&caller.tenants)), &mut response.status, &mut response.message);
         Ok(response)
     }
 
     /// The values of a metrics query with one bucket.
     pub async fn metrics_instant(&self, caller: &Caller, params: MetricsParams) -> Result<tempopb::QueryInstantResponse, QueryError> {
-        let limits = self.metrics_limits;
+        let (limits, before) = (self.metrics_limits, self.gaps(&caller.tenants));
         let found = self.scan(caller, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_instant_response())).await;
         let mut response = self.counted(caller, Operation::Metrics, found)?;
-        tell_partial(self.num_unreadable(&caller.tenants), &mut response.status, &mut response.message);
+        tell_partial(before.or(self.gaps(&caller.tenants)), &mut response.status, &mut response.message);
         Ok(response)
     }
 
@@ -171,9 +165,9 @@ impl Frontend {
         self.counted(caller, Operation::Metadata, found)
     }
 
-    /// Blocks of the tenants that cannot be read: what was answered just now may lack their spans.
-    pub fn num_unreadable(&self, tenants: &Tenants) -> usize {
-        num_unreadable(&*self.recent, tenants)
+    /// What an answer for the tenants may lack: to be asked before its query and after it.
+    pub fn gaps(&self, tenants: &Tenants) -> Gaps {
+        gaps(&*self.recent, tenants)
     }
 
     /// Queries that wait for their turn.
@@ -241,8 +235,8 @@ fn find_pieces(recent: &dyn RecentSource, tenant: &TenantId, id: &TraceId, range
     }
 }
 
-fn num_unreadable(recent: &dyn RecentSource, tenants: &Tenants) -> usize {
-    tenants.iter().map(|tenant| recent.num_unreadable(tenant)).sum()
+fn gaps(recent: &dyn RecentSource, tenants: &Tenants) -> Gaps {
+    tenants.iter().map(|tenant| recent.gaps(tenant)).fold(Gaps::default(), Gaps::and)
 }
 
 /// How often partial results are sent at most (spec/query-api.md §7).
@@ -272,13 +266,13 @@ impl Watcher for Rhythm {
     }
 }
 
-fn tell_partial(num_unreadable: usize, status: &mut i32, message: &mut String) {
-    if num_unreadable > 0 {
+fn tell_partial(gaps: Gaps, status: &mut i32, message: &mut String) {
+    if gaps.are_any() {
         *status = tempopb::PartialStatus::Partial.into();
         if !message.is_empty() {
             message.push_str("; ");
         }
-        message.push_str(&partial_message(num_unreadable));
+        message.push_str(&gaps.message());
     }
 }
 

@@ -12,6 +12,7 @@ mod counted;
 mod duplicates;
 mod facts;
 mod forest;
+mod gaps;
 mod kept;
 pub mod metrics;
 pub mod progress;
@@ -33,6 +34,7 @@ use crate::model::{TenantId, TraceId, gofmt};
 use crate::proto::otlp::ResourceSpans;
 use crate::traceql::eval::EvalError;
 use budget::Budget;
+pub use gaps::Gaps;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,9 +98,9 @@ pub trait RecentSource: Send + Sync + 'static {
     /// The recent spans of a trace; cheaper than a snapshot.
     fn find_trace(&self, tenant: &TenantId, id: &TraceId) -> RecentTrace;
 
-    /// Blocks that exist and are in no snapshot because they cannot be read: answers may lack their spans.
-    fn num_unreadable(&self, _tenant: &TenantId) -> usize {
-        0
+    /// What snapshots of this moment may lack.
+    fn gaps(&self, _tenant: &TenantId) -> Gaps {
+        Gaps::default()
     }
 
     /// Takes the blocks in which something made no sense out of later snapshots; true if there were any among `blocks`.

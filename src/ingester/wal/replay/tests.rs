@@ -4,9 +4,31 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ingester::wal::files::faulty::{FaultyFiles, Op};
-use crate::ingester::wal::{Frame, Options, SyncMode, Wal};
+use crate::ingester::wal::ledger::{self, Standing};
+use crate::ingester::wal::prepare::prepare_with;
+use crate::ingester::wal::{Frame, Options, SyncMode, Wal, prepare};
 
 const DIR: &str = "/wal";
+
+/// Reads a whole log, as a start does before and while it serves.
+pub(in crate::ingester::wal) fn replay_with(
+    files: &FaultyFiles,
+    dir: &Path,
+    mut block_exists: impl FnMut(&TenantId, &BlockId) -> Result<bool, BoxError>,
+    apply: impl FnMut(ReplayedRecord<'_>) -> Result<Applied, BoxError>,
+) -> Result<ReplayReport, ReplayError> {
+    prepare_with(Arc::new(files.clone()), dir, &mut block_exists)?.read_all(apply)
+}
+
+/// Where a log goes on that was read whole.
+pub(in crate::ingester::wal) fn start_behind(report: &ReplayReport) -> Start {
+    Start {
+        next_sequence: report.highest_sequence + 1,
+        next_segment: report.highest_segment + 1,
+        segments: report.segments.clone(),
+        ledgers: report.ledgers.clone(),
+    }
+}
 
 /// A record as replay gave it.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +51,7 @@ fn payload(number: u32) -> Vec<u8> {
 
 fn open(files: &FaultyFiles, report: &ReplayReport) -> Wal {
     let options = Options { segment_bytes: 800, ..Options::default() };
-    Wal::open_with(Arc::new(files.clone()), DIR.into(), options, report.start()).expect("no faults")
+    Wal::open_with(Arc::new(files.clone()), DIR.into(), options, start_behind(report)).expect("no faults")
 }
 
 /// A directory with `num_records` records in a few segments.
@@ -78,8 +100,9 @@ fn edit(files: &FaultyFiles, segment: u64, change: impl FnOnce(&mut Vec<u8>)) {
 #[test]
 fn an_empty_directory_is_an_empty_log() {
     assert_eq!(replay_all(&FaultyFiles::new(1)), (ReplayReport::default(), Vec::new()));
-    let missing = replay(Path::new("/nonexistent/wal"), |_, _| Ok(true), |_| Ok(Applied::Held));
-    assert_eq!(missing.expect("an empty log"), ReplayReport::default());
+    let missing = prepare(Path::new("/nonexistent/wal"), |_, _| Ok(true)).expect("an empty log");
+    assert_eq!(missing.start(), Start::default());
+    assert_eq!(missing.read_all(|_| Ok(Applied::Held)).expect("an empty log"), ReplayReport::default());
 }
 
 #[test]
@@ -122,7 +145,7 @@ fn a_torn_tail_is_cut_and_the_log_goes_on() {
 fn what_a_kill_left_in_the_page_cache_is_durable_after_replay() {
     let files = FaultyFiles::new(1);
     let options = Options { segment_bytes: 1 << 20, sync: SyncMode::None, ..Options::default() };
-    let wal = Wal::open_with(Arc::new(files.clone()), DIR.into(), options, ReplayReport::default().start()).expect("no faults");
+    let wal = Wal::open_with(Arc::new(files.clone()), DIR.into(), options, Start::default()).expect("no faults");
     block_on(wal.append(Frame::encode(&TenantId::single(), b"unsynced").expect("small"))).expect("no faults");
     assert_eq!(replay_all(&files).1.len(), 1);
     let (report, got) = replay_all(&files.power_loss());
@@ -235,14 +258,13 @@ fn ledgers_decide_what_is_skipped() {
         |tenant: &str| records.iter().filter(|record| record.tenant == tenant).map(|record| record.sequence).collect::<Vec<_>>();
     let carried = TraceId([7; 16]);
     let blocks = [BlockId::random(), BlockId::random(), BlockId::random()];
-    let wal_files: &dyn WalFiles = &files;
-    let put = |ledger: Ledger| ledger::write(wal_files, Path::new(DIR), &ledger).expect("no faults");
+    let put = |ledger: Ledger| ledger::write(&files, Path::new(DIR), &ledger).expect("no faults");
     put(Ledger::new(blocks[0], of("a"), sequences("a"), [carried]));
     put(Ledger::new(blocks[1], of("a"), sequences("a").into_iter().take(1), []));
     put(Ledger::new(blocks[2], of("bcd"), sequences("bcd").into_iter().chain([500]), []));
     let mut skipped = Vec::new();
     let report = replay_with(
-        wal_files,
+        &files,
         Path::new(DIR),
         |_, block| Ok(*block != blocks[2]),
         |record| {
@@ -257,7 +279,7 @@ fn ledgers_decide_what_is_skipped() {
     assert_eq!(report.segments.iter().map(|held| held.pins).sum::<u64>(), 8);
     assert_eq!((report.ledgers.len(), report.ledgers_without_block), (2, 1));
     assert_eq!(report.highest_sequence, 500, "numbers of a void ledger are not used again");
-    assert!(files.contents(&ledger::path(Path::new(DIR), &blocks[2])).is_none());
+    assert!(files.contents(&ledger::path(Path::new(DIR), &blocks[2], Standing::Depends)).is_none());
 }
 
 #[test]
@@ -265,7 +287,7 @@ fn damaged_ledgers_hide_nothing() {
     let (files, records) = good_directory(3);
     let ledger = Ledger::new(BlockId::random(), TenantId::parse("a").expect("a name"), [1, 2, 3], []);
     ledger::write(&files, Path::new(DIR), &ledger).expect("no faults");
-    let path = ledger::path(Path::new(DIR), ledger.block());
+    let path = ledger::path(Path::new(DIR), ledger.block(), Standing::Depends);
     let mut bytes = files.contents(&path).expect("there");
     bytes[70] ^= 1;
     files.put(&path, bytes);
