@@ -13,6 +13,7 @@ use bytes::Bytes;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
 use tempfile::TempDir;
 
 /// Now, so that retention leaves blocks alone.
@@ -56,7 +57,25 @@ struct Place {
     store: Store,
     lists: Arc<BlockLists>,
     compactor: Arc<Compactor>,
+    settled: Arc<Settled>,
     tenant: TenantId,
+}
+
+/// A log that remembers blocks, or cannot.
+#[derive(Default)]
+struct Settled {
+    blocks: Mutex<HashSet<BlockId>>,
+    is_broken: AtomicBool,
+}
+
+impl Settled {
+    fn settle(&self, block: &BlockId) -> std::io::Result<()> {
+        if self.is_broken.load(Relaxed) {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        self.blocks.lock().insert(*block);
+        Ok(())
+    }
 }
 
 impl Place {
@@ -73,9 +92,12 @@ impl Place {
             num_jobs: 2,
         };
         let memory = crate::runtime::memory::Memory::new(0);
-        let surroundings = Surroundings { is_quiet: Box::new(|_| true), retention: Box::new(move |_| retention), memory };
+        let settled = Arc::new(Settled::default());
+        let settling = Arc::clone(&settled);
+        let settle = Arc::new(move |block: &BlockId| settling.settle(block));
+        let surroundings = Surroundings { is_quiet: Box::new(|_| true), retention: Box::new(move |_| retention), settle, memory };
         let compactor = Compactor::new(config, store.clone(), Arc::clone(&lists), surroundings);
-        Place { dir, store, lists, compactor, tenant: TenantId::single() }
+        Place { dir, store, lists, compactor, settled, tenant: TenantId::single() }
     }
 
     /// Writes the files of a block, `meta.json` too if it is to exist.

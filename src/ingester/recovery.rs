@@ -46,6 +46,7 @@ fn open(config: IngesterConfig, store: Store, blocks: Arc<BlockLists>) -> Result
     })?;
     let wal = Wal::open(&config.wal_dir, config.wal.clone(), replay.start())?;
     wal.instruments().replay_bytes_left.set(replay.bytes_left());
+    wal.instruments().cut_bytes.set(replay.report().cut.as_ref().map_or(0, |cut| cut.bytes));
     wal.instruments().damaged_segments.set(replay.report().num_set_aside());
     let ingester = Ingester {
         config,

@@ -57,6 +57,8 @@ pub struct WalInstruments {
     /// Gauge: segments that acknowledged spans may be missing of, since they could not be read; those that earlier starts have
     /// set aside and that lie there still are among them.
     pub damaged_segments: Counter,
+    /// Bytes that the start cut off the end of the log.
+    pub cut_bytes: Counter,
     /// Bytes that could not be read.
     pub damaged_bytes: Counter,
     /// Records that replay handed on.

@@ -259,7 +259,7 @@ impl Server {
     /// Whether it is ready and answers are whole.
     pub fn has_loaded(&self) -> bool {
         let metrics = || http::send(self.api, "GET", "/metrics", &[], b"").map(|answer| answer.text()).unwrap_or_default();
-        self.is_ready() && metrics().lines().any(|line| line == "conmoto_wal_loading 0")
+        self.is_ready() && metrics().lines().any(|line| line == "conmoto_wal_loading{} 0.0")
     }
 
     /// Warnings and errors with this text are what the test is about.

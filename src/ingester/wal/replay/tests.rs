@@ -416,3 +416,78 @@ proptest! {
         prop_assert_eq!(replay_all(&files).1, got);
     }
 }
+
+#[test]
+fn a_read_error_at_start_refuses_and_a_later_one_is_tried_again() {
+    let (files, records) = good_directory(60);
+    let prepare = |files: &FaultyFiles| prepare_with(Arc::new(files.clone()), Path::new(DIR), &mut |_, _| Ok(true));
+    files.fail([(Op::Read, std::io::ErrorKind::Other)]);
+    assert!(matches!(prepare(&files), Err(ReplayError::Storage { operation: "read", .. })));
+
+    let mut replay = prepare(&files).expect("no faults");
+    let wal = Wal::open_with(Arc::new(files.clone()), DIR.into(), Options::default(), replay.start()).expect("no faults");
+    let num_segments = replay.pending.len();
+    assert!(num_segments > 2, "the test needs some");
+    // The first read of a reader is its header, the second the records.
+    files.fail([(Op::Read, std::io::ErrorKind::Other)]);
+    let (mut got, mut failures) = (Vec::new(), 0);
+    loop {
+        let went_on = wal.replay_segment(&mut replay, |record| {
+            got.push((record.segment, record.sequence));
+            Ok(Applied::Held)
+        });
+        match went_on {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                assert!(matches!(error, ReplayError::Storage { .. }));
+                failures += 1;
+            }
+        }
+        let pins = wal.pins().iter().map(|(_, pins)| pins).sum::<u64>();
+        assert_eq!(pins, got.len() as u64, "each record is pinned once");
+    }
+    assert_eq!((failures, replay.report().damaged.len()), (1, 0), "an error of the disk is no damage");
+    assert_eq!(got.first().map(|(segment, _)| *segment), Some(2), "the others go on meanwhile");
+    got.sort_unstable();
+    assert_eq!(got, records.iter().map(|record| (record.segment, record.sequence)).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_cannot_be_decoded_is_kept_and_reported() {
+    let (files, records) = good_directory(6);
+    let mut replay = prepare_with(Arc::new(files.clone()), Path::new(DIR), &mut |_, _| Ok(true)).expect("no faults");
+    let wal = Wal::open_with(Arc::new(files.clone()), DIR.into(), Options::default(), replay.start()).expect("no faults");
+    let bad = records[1].sequence;
+    let mut apply = |record: ReplayedRecord<'_>| Ok(if record.sequence == bad { Applied::Undecodable } else { Applied::Held });
+    while wal.replay_segment(&mut replay, &mut apply).expect("no faults") {}
+    let damage: Vec<Damage> = replay.report().damaged.iter().map(|damaged| damaged.damage).collect();
+    assert_eq!(damage, [Damage::Payload]);
+    let counts = wal.instruments();
+    assert_eq!((counts.damaged_segments.get(), counts.damaged_bytes.get()), (1, replay.report().damaged[0].lost_bytes));
+    wal.release(&wal.pins());
+    assert!(files.names().contains(&"0000000000000001.wal.corrupt".to_string()), "{:?}", files.names());
+}
+
+#[test]
+fn while_a_segment_is_read_neither_it_nor_a_ledger_goes() {
+    let (files, _) = good_directory(60);
+    let block = BlockId::random();
+    let tenant = TenantId::parse("a").expect("a name");
+    ledger::write(&files, Path::new(DIR), &Ledger::new(block, tenant, [1], [])).expect("no faults");
+    let mut replay = prepare_with(Arc::new(files.clone()), Path::new(DIR), &mut |_, _| Ok(true)).expect("no faults");
+    let wal = Wal::open_with(Arc::new(files.clone()), DIR.into(), Options::default(), replay.start()).expect("no faults");
+    let before = files.names();
+    let ledger_name = format!("flush-{block}.settled");
+    assert!(before.contains(&ledger_name), "its block is there, so it holds: {before:?}");
+    // Everything is released as soon as it is read, as by a flush.
+    let mut num_read = 0;
+    while wal.replay_segment(&mut replay, |_| Ok(Applied::Held)).expect("no faults") {
+        let pins = wal.pins();
+        wal.release(&pins);
+        num_read += 1;
+        assert_eq!(files.names().contains(&ledger_name), !replay.pending.is_empty());
+        assert_eq!(files.names().iter().filter(|name| name.ends_with(".wal")).count(), replay.pending.len() + 1);
+    }
+    assert!(num_read > 2, "the test needs some");
+}
