@@ -276,6 +276,9 @@ fn log_start(num_blocks: usize, log_bytes: u64, report: &ReplayReport) {
         tracing::error!(path = %path.display(), "a file that does not belong into the log was set aside");
     }
     if report.set_aside > 0 {
-        tracing::warn!(segments = report.set_aside, "damaged segments of the log lie there still; until they are removed and the server is started again, answers say that they are partial");
+        tracing::warn!(
+            segments = report.set_aside,
+            "damaged segments of the log lie there still; until they are removed and the server is started again, answers say that they are partial"
+        );
     }
 }

@@ -369,3 +369,23 @@ fn time_counts_from_the_later_of_newest_span_and_arrival() {
     assert_eq!([is_expired(1000, 1050, 1150), is_expired(1000, 1050, 1151)], [false, true]);
     assert_eq!([is_expired(1000, u64::MAX, 1200), is_expired(1000, u64::MAX, 1201)], [false, true]);
 }
+
+#[tokio::test]
+async fn no_block_is_deleted_before_the_log_knows() {
+    let place = Place::new(None);
+    let start = now();
+    let inputs = [place.add(block_of(0..9, 0..2, start)).await, place.add(block_of(4..20, 2..4, start)).await];
+    let ids: Vec<BlockId> = inputs.iter().map(|block| block.id()).collect();
+    place.settled.is_broken.store(true, Relaxed);
+    place.compact(&inputs.iter().collect::<Vec<_>>()).await.expect("the merge itself needs no log");
+    drop(inputs);
+    for id in &ids {
+        assert!(place.store.block_exists(&place.tenant, id).await.expect("readable"), "its ledger depends on it");
+    }
+    place.settled.is_broken.store(false, Relaxed);
+    place.compactor.remains.sweep().await;
+    for id in &ids {
+        assert!(!place.store.block_exists(&place.tenant, id).await.expect("readable"));
+    }
+    assert_eq!(*place.settled.blocks.lock(), ids.into_iter().collect::<HashSet<_>>());
+}

@@ -23,11 +23,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use turns::Turns;
 
+pub use crate::querier::Gaps;
 pub use crate::querier::QueryError;
 pub use crate::querier::metrics::{Limits as MetricsLimits, MetricsParams};
 pub use crate::querier::progress::Progress;
 pub use crate::querier::search::SearchParams;
-pub use crate::querier::Gaps;
 pub use crate::querier::tags::{ScopeTags, TagParams};
 pub use crate::querier::trace_filter::{SpanKeys, matching_spans};
 pub use caller::{Caller, Tenants};

@@ -63,7 +63,10 @@ mod tests {
         let one = Gaps { unreadable_blocks: 1, ..Gaps::default() };
         assert_eq!(one.message(), "1 block cannot be read");
         let loading = Gaps { is_loading: true, damaged_segments: 2, ..one };
-        assert_eq!(one.and(loading).message(), "2 blocks cannot be read; 2 segments of the log are damaged; recent spans are still being loaded");
+        assert_eq!(
+            one.and(loading).message(),
+            "2 blocks cannot be read; 2 segments of the log are damaged; recent spans are still being loaded"
+        );
         assert_eq!(one.or(loading), loading);
         assert!(Gaps { is_loading: true, ..Gaps::default() }.are_any());
     }

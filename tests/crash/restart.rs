@@ -1,7 +1,7 @@
 //! A start with a gigabyte of log: when it serves, when it has read all, and what memory it takes.
 
-use crate::support::data::{MILLISECOND, With, service, span, text};
 use crate::support::data;
+use crate::support::data::{MILLISECOND, With, service, span, text};
 use crate::support::http::{send, with_query};
 use crate::support::rng::Rng;
 use crate::support::server::{DataDir, Server};

@@ -86,11 +86,17 @@ fn damaged_blocks_on_their_way_are_left_out_and_stay_where_they_are() {
         damage(&block.join(file), how);
     }
 
+    s3.allow_all();
     let mut server = s3.serve(&data);
     server.expect_log("a block cannot be read and is left out of answers");
-    server.expect_log("could not be moved to the bucket");
     assert_eq!(server.count("{}"), 2, "the undamaged ones");
+    wait_until_moved(&s3, 2);
     assert_eq!(server.metric("conmoto_unreadable_blocks"), DAMAGES.len() as f64);
     assert!(!server.get("/api/search?q=%7B%7D").header("x-conmoto-partial").is_empty());
-    assert!(blocks.iter().all(|block| block.join("data.parquet").exists()), "nothing is deleted");
+    assert!(blocks[..DAMAGES.len()].iter().all(|block| block.join("data.parquet").exists()), "nothing is deleted, nor moved");
+    assert_eq!(s3.blocks().len(), 2);
+}
+
+fn wait_until_moved(s3: &S3, num_blocks: usize) {
+    crate::support::until("upload", || (s3.blocks().len() >= num_blocks).then_some(()));
 }

@@ -74,6 +74,7 @@ fn queries_of_a_bucket_that_drips_fail_and_others_live_on() {
     let config = config.replace("backend: s3", "backend: s3\n    block_cache_bytes: 0").replace("blocklist_poll: 1s", "blocklist_poll: 1h");
     let mut server = Server::start_with(&elsewhere, &config, &[]);
     server.expect_log("query failed");
+    server.expect_log("complete_block_timeout is shorter");
     server.push(&shop(vec![span(2, 2, "in the head", 0)]));
     proxy.is_slow.store(true, SeqCst);
     std::thread::scope(|scope| {

@@ -38,7 +38,10 @@ pub(super) fn prepare_with(files: Arc<dyn WalFiles>, dir: &Path, block_exists: &
         dir: dir.to_path_buf(),
         ledgers: LedgerSet::default(),
         pending: Default::default(),
-        report: ReplayReport { set_aside: names.iter().filter(|name| segment::is_set_aside(Path::new(name))).count() as u64, ..ReplayReport::default() },
+        report: ReplayReport {
+            set_aside: names.iter().filter(|name| segment::is_set_aside(Path::new(name))).count() as u64,
+            ..ReplayReport::default()
+        },
     };
     if names.is_empty() {
         return Ok(replay);

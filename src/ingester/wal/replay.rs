@@ -302,10 +302,7 @@ impl Replay {
     ///
     /// # Errors
     /// The first that comes.
-    pub fn read_all(
-        mut self,
-        mut apply: impl FnMut(ReplayedRecord<'_>) -> Result<Applied, BoxError>,
-    ) -> Result<ReplayReport, ReplayError> {
+    pub fn read_all(mut self, mut apply: impl FnMut(ReplayedRecord<'_>) -> Result<Applied, BoxError>) -> Result<ReplayReport, ReplayError> {
         while self.next_segment(None, &mut apply)? {}
         Ok(self.report)
     }
@@ -324,8 +321,13 @@ impl Replay {
                     }
                     let covering: Vec<&Ledger> = self.ledgers.covering(record.tenant, record.sequence).collect();
                     let segment::Record { sequence, tenant, payload } = record;
-                    let replayed =
-                        ReplayedRecord { tenant, sequence, segment: pending.held.number, payload, skip: SkipFilter { covering: &covering } };
+                    let replayed = ReplayedRecord {
+                        tenant,
+                        sequence,
+                        segment: pending.held.number,
+                        payload,
+                        skip: SkipFilter { covering: &covering },
+                    };
                     let raw_bytes = payload.len() as u64;
                     let applied = apply_pinned(replayed, registry, apply)?;
                     self.note(pending, (sequence, raw_bytes), applied);

@@ -120,8 +120,13 @@ struct Case {
 }
 
 fn cases(first: &[Range<usize>], last: &[Range<usize>]) -> Vec<Case> {
-    let case = |what: &str, (segment, region): (usize, Range<usize>), how, lost, found| {
-        Case { what: what.to_string(), segment, region, how, lost, found }
+    let case = |what: &str, (segment, region): (usize, Range<usize>), how, lost, found| Case {
+        what: what.to_string(),
+        segment,
+        region,
+        how,
+        lost,
+        found,
     };
     let mut cases = Vec::new();
     for (field, at) in [("magic", 0), ("version", 8), ("checksum", 12)] {
@@ -205,7 +210,8 @@ fn every_region_of_a_ledger() {
     drop(server);
     let [ledger] = &wal_files(&template, ".ledger")[..] else { panic!("one ledger") };
     let length = fs::metadata(ledger).expect("readable").len() as usize;
-    let fields = [("magic", 0), ("version", 8), ("length of the tenant", 12), ("ranges", 16), ("carried", 20), ("block", 24), ("tenant", 60)];
+    let fields =
+        [("magic", 0), ("version", 8), ("length of the tenant", 12), ("ranges", 16), ("carried", 20), ("block", 24), ("tenant", 60)];
     let flips = fields.iter().map(|(name, at)| (*name, *at..length, Harm::Flip));
     let ends = [
         ("a range", length - 20..length, Harm::Flip),

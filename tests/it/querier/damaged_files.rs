@@ -1,5 +1,6 @@
 //! Damage in each region of each file of a block: the block is left out and reported once, answers say so, nothing wrong is ever
-//! shown. One block for each kind of damage, all in one directory.
+//! shown. Some bits of pages mean nothing to a reader (a statistic, a column for other programs): then every answer is as before.
+//! One block for each kind of damage, all in one directory.
 
 use crate::support::client::flattened;
 use crate::support::data::{MILLISECOND, With, shop, span, text};
@@ -7,6 +8,7 @@ use crate::support::http::with_query;
 use crate::support::server::{DataDir, Server};
 use conmoto::proto::otlp::{Event, Link, Span};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -15,8 +17,22 @@ const TABLES: [&str; 6] = ["data.parquet", "traces.parquet", "events.parquet", "
 const OTHERS: [&str; 3] = ["index", "bloom-0", "catalogue"];
 /// Members of `meta.json`.
 const MEMBERS: [&str; 16] = [
-    "format", "version", "block_id", "tenant", "start_unix_nano", "end_unix_nano", "created_unix_nano", "num_spans", "num_traces", "level",
-    "bloom_shards", "replaces", "split", "row_groups", "files", "crc32c",
+    "format",
+    "version",
+    "block_id",
+    "tenant",
+    "start_unix_nano",
+    "end_unix_nano",
+    "created_unix_nano",
+    "num_spans",
+    "num_traces",
+    "level",
+    "bloom_shards",
+    "replaces",
+    "split",
+    "row_groups",
+    "files",
+    "crc32c",
 ];
 
 /// Where a bit is flipped.
@@ -133,16 +149,27 @@ const QUESTIONS: [&str; 8] = [
     "{ duration > 0ms } | count() > 2",
 ];
 
-fn ask_everything(server: &Server) {
-    for question in QUESTIONS {
+/// What search shows of each trace, by its id, question by question.
+fn ask_everything(server: &Server) -> Vec<BTreeMap<String, Value>> {
+    let ask = |question: &str| {
         let answer = server.get(&with_query("/api/search", &[("q", question), ("limit", "10000")]));
         assert_eq!(answer.status, 200, "{question}: {}", answer.text());
-    }
+        let traces = answer.json()["traces"].as_array().cloned().unwrap_or_default();
+        traces.into_iter().map(|trace| (trace["traceID"].as_str().unwrap_or_default().to_string(), trace)).collect()
+    };
+    let answers = QUESTIONS.map(ask).to_vec();
     for path in ["/api/v2/search/tags", "/api/v2/search/tag/.key/values", "/api/v2/search/tag/event:name/values"] {
         assert_eq!(server.get(path).status, 200, "{path}");
     }
     let metrics = with_query("/api/metrics/query", &[("q", "{ } | count_over_time() by (.key, name)"), ("since", "1h")]);
     assert_eq!(server.get(&metrics).status, 200);
+    answers
+}
+
+/// Whether every question finds the trace as it did.
+fn ask_everything_of(before: &[BTreeMap<String, Value>], server: &Server, trace: u128) -> bool {
+    let id = format!("{trace:x}");
+    before.iter().zip(ask_everything(server)).all(|(before, now)| now.get(&id).is_some() && now.get(&id) == before.get(&id))
 }
 
 /// The spans of a trace, if it is there.
@@ -164,6 +191,8 @@ fn every_region_of_every_file() {
     }
     let before: Vec<Option<Value>> = (0..blocks.len()).map(|number| trace(&server, number as u128 + 1)).collect();
     assert!(before.iter().all(Option::is_some));
+    let answers = ask_everything(&server);
+    assert!(answers.iter().all(|answer| answer.len() == blocks.len()), "each question is about all");
     assert!(server.terminate().success());
     drop(server);
     for ((file, how), block) in cases.iter().zip(&blocks) {
@@ -177,18 +206,30 @@ fn every_region_of_every_file() {
         assert!(found.is_none() || found == *expected, "{:?}: something that was never sent", cases.get(number));
     }
     ask_everything(&server);
-    ask_everything(&server);
+    for (before, now) in answers.iter().zip(ask_everything(&server)) {
+        assert!(now.iter().all(|(id, trace)| before.get(id) == Some(trace)), "something that was never sent");
+    }
     let log = server.log();
     let is_told = |block: &Path| {
         let id = block.file_name().expect("named").to_string_lossy().into_owned();
         log.lines().filter(|line| line.contains("is left out of answers") && line.contains(&id)).count()
     };
-    let untold: Vec<_> = cases.iter().zip(&blocks).filter(|(_, block)| is_told(block) != 1).map(|(case, _)| case).collect();
-    assert!(untold.is_empty(), "not told, or more than once: {untold:?}");
-    assert_eq!(server.metric("conmoto_unreadable_blocks"), cases.len() as f64);
+    let mut num_told = 0;
+    for (number, ((file, how), block)) in cases.iter().zip(&blocks).enumerate() {
+        let times = is_told(block);
+        num_told += times;
+        if times == 0 && matches!(how, Harm::Flip(Region::Pages(_))) {
+            let is_shown = ask_everything_of(&answers, &server, number as u128 + 1);
+            assert!(is_shown && trace(&server, number as u128 + 1) == before[number], "{file} {how:?}: neither told nor whole");
+        } else {
+            assert_eq!(times, 1, "{file} {how:?}: to be told once");
+        }
+    }
+    assert!(num_told > cases.len() * 9 / 10, "{num_told} of {}", cases.len());
+    assert_eq!(server.metric("conmoto_unreadable_blocks"), num_told as f64);
     let partial = server.get("/api/search?q=%7B%7D");
-    assert_eq!(partial.header("x-conmoto-partial"), format!("{} blocks cannot be read", cases.len()));
-    assert_eq!(server.count("{}"), 3, "the one that is whole");
+    assert_eq!(partial.header("x-conmoto-partial"), format!("{num_told} blocks cannot be read"));
+    assert_eq!(server.count("{}") as usize, 3 * (blocks.len() - num_told), "those that are whole");
     assert_eq!(trace(&server, blocks.len() as u128), before[blocks.len() - 1]);
     assert_eq!(fs::read_dir(data.blocks()[0].parent().expect("a tenant")).expect("readable").count(), blocks.len(), "nothing is deleted");
 }

@@ -6,9 +6,9 @@ use tokio::runtime::Runtime;
 
 use super::*;
 use crate::ingester::wal::files::faulty::{FaultyFiles, Op};
+use crate::ingester::wal::prepare;
 use crate::ingester::wal::replay::Applied;
 use crate::ingester::wal::replay::tests::{replay_with, start_behind};
-use crate::ingester::wal::prepare;
 use crate::ingester::wal::segment;
 use crate::model::{BlockId, TenantId};
 
