@@ -51,7 +51,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// A server that is ready to run: its listeners are bound and its data is loaded.
 pub struct App {
@@ -142,11 +142,9 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let state = Arc::new(self.api_state()?);
         let App { config, listeners, ingester, distributor, store, blocks, compactor, generator, overrides, readiness, memory, .. } = self;
-        let (stop_loading, stop_flusher) = (watch::channel(()).0, watch::channel(()).0);
+        let stop_flusher = watch::channel(()).0;
         let flusher = tokio::spawn(Arc::clone(&ingester).run(stop_flusher.subscribe()));
-        let loading = tokio::spawn(Arc::clone(&ingester).load(self.replay, stop_loading.subscribe()));
-        // Mostly that is all there is, and nobody gets a partial answer.
-        let _ = tokio::time::timeout(SHORT_LOG, ingester.loaded()).await;
+        let (stop_loading, loading) = start_loading(&ingester, self.replay).await;
         let (asked_to_stop, generating) = (self.shutdown, generating::start(&generator)?);
         let graceful_timeout = config.server.graceful_shutdown_timeout;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
@@ -239,6 +237,15 @@ impl App {
 
 /// How long a start waits for the log to be loaded before it serves anyway.
 const SHORT_LOG: Duration = Duration::from_millis(500);
+
+/// Begins to read the log of the last process; what it gives ends that when it is dropped.
+async fn start_loading(ingester: &Arc<Ingester>, replay: Replay) -> (watch::Sender<()>, JoinHandle<()>) {
+    let stop = watch::channel(()).0;
+    let loading = tokio::spawn(Arc::clone(ingester).load(replay, stop.subscribe()));
+    // Mostly the log is read by then, and nobody gets a partial answer.
+    let _ = tokio::time::timeout(SHORT_LOG, ingester.loaded()).await;
+    (stop, loading)
+}
 
 fn flush(ingester: Arc<Ingester>) -> crate::api::Flush {
     Arc::new(move |tenant: Option<TenantId>| {

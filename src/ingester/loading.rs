@@ -18,14 +18,20 @@ use tokio::sync::watch;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Whether the log has been read to its end.
-pub(super) struct Loading {
-    is_over: watch::Sender<bool>,
+/// How far the log has been read.
+pub(super) struct Loading(watch::Sender<Stage>);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Reading,
+    /// Nothing is left but what cannot be read for now, or by this version.
+    Stuck,
+    Over,
 }
 
 impl Default for Loading {
     fn default() -> Self {
-        Loading { is_over: watch::Sender::new(false) }
+        Loading(watch::Sender::new(Stage::Reading))
     }
 }
 
@@ -37,13 +43,13 @@ struct Stopped;
 impl Ingester {
     /// Whether spans that were acknowledged before the start may be in the log only: answers may lack them.
     pub fn is_loading(&self) -> bool {
-        !*self.loading.is_over.borrow()
+        *self.loading.0.borrow() != Stage::Over
     }
 
-    /// Waits until the log has been read to its end.
+    /// Waits until the log has been read as far as it can be.
     pub async fn loaded(&self) {
         // The sender is a part of this, so it is there.
-        let _ = self.loading.is_over.subscribe().wait_for(|is_over| *is_over).await;
+        let _ = self.loading.0.subscribe().wait_for(|stage| *stage != Stage::Reading).await;
     }
 
     /// Reads the log into heads until its end, or until `stop` is dropped.
@@ -57,7 +63,7 @@ impl Ingester {
 
     fn load_blocking(&self, mut replay: Replay, stop: &watch::Receiver<()>) {
         let (began, mut num_spans, mut pause) = (Instant::now(), 0, FIRST_PAUSE);
-        let (mut num_told, mut is_whole) = (0, true);
+        let (mut num_told, mut num_failed, mut end) = (0, 0, Stage::Over);
         loop {
             self.wal.instruments().replay_bytes_left.set(replay.bytes_left());
             let went_on = self.wal.replay_segment(&mut replay, |record| self.apply(record, stop, &mut num_spans));
@@ -67,15 +73,22 @@ impl Ingester {
             }
             num_told = replay.report().damaged.len();
             match went_on {
-                Ok(true) => self.store.failpoints().hit("replay.segment"),
+                Ok(true) => {
+                    (num_failed, pause) = (0, FIRST_PAUSE);
+                    self.store.failpoints().hit("replay.segment");
+                }
                 Ok(false) => break,
                 Err(ReplayError::Apply { .. }) => return,
                 Err(error @ ReplayError::UnknownVersion { .. }) => {
-                    is_whole = false;
+                    end = Stage::Stuck;
                     tracing::error!(%error, "the rest of a log segment is not read; answers say that they are partial");
                 }
                 Err(error) => {
                     tracing::error!(%error, "a log segment could not be read, trying again; until then answers say that they are partial");
+                    num_failed += 1;
+                    if num_failed >= replay.num_left() {
+                        self.loading.0.send_replace(Stage::Stuck);
+                    }
                     if !sleep(pause, stop) {
                         return;
                     }
@@ -84,10 +97,8 @@ impl Ingester {
             }
         }
         let (records, seconds) = (replay.report().records, began.elapsed().as_secs_f64());
-        if is_whole {
-            self.loading.is_over.send_replace(true);
-            tracing::info!(records, spans = num_spans, seconds, "log loaded");
-        }
+        self.loading.0.send_replace(end);
+        tracing::info!(records, spans = num_spans, seconds, is_whole = end == Stage::Over, "log loaded");
     }
 
     fn apply(&self, record: ReplayedRecord<'_>, stop: &watch::Receiver<()>, num_spans: &mut usize) -> Result<Applied, BoxError> {

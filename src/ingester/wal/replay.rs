@@ -265,6 +265,11 @@ impl Replay {
         &self.report
     }
 
+    /// Segments that are still to be read.
+    pub fn num_left(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Bytes of segments that are still to be read.
     pub fn bytes_left(&self) -> u64 {
         self.pending.iter().map(|pending| pending.length.saturating_sub(pending.offset)).sum()

@@ -169,7 +169,7 @@ fn ask_everything(server: &Server) -> Vec<BTreeMap<String, Value>> {
 /// Whether every question finds the trace as it did.
 fn ask_everything_of(before: &[BTreeMap<String, Value>], server: &Server, trace: u128) -> bool {
     let id = format!("{trace:x}");
-    before.iter().zip(ask_everything(server)).all(|(before, now)| now.get(&id).is_some() && now.get(&id) == before.get(&id))
+    before.iter().zip(ask_everything(server)).all(|(before, now)| now.contains_key(&id) && now.get(&id) == before.get(&id))
 }
 
 /// The spans of a trace, if it is there.
