@@ -11,7 +11,7 @@ use super::{
     ApiConfig, ApiError, ApiState, ErrorKind, diff, generated, health, metrics_query, observed, overrides_page, page, pprof, prometheus,
     search, status, streaming, tags, trace, user_overrides,
 };
-use crate::frontend::{Caller, partial_message};
+use crate::frontend::{Caller, Gaps};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
@@ -134,6 +134,9 @@ where
     any(async move |State(state): State<Arc<ApiState>>, argument: Option<Path<String>>, request: Request| {
         let (head, _) = request.into_parts();
         let accepts_gzip = accepts_gzip(&head.headers);
+        let caller = caller_of(&head.headers, &state.config).ok();
+        let gaps = || caller.as_ref().map(|caller| state.frontend.gaps(&caller.tenants)).unwrap_or_default();
+        let before = gaps();
         let answer = async {
             check_url(&state, &head.uri)?;
             let argument = argument.map(|Path(argument)| argument).unwrap_or_default();
@@ -141,9 +144,7 @@ where
             handler(Arc::clone(&state), request).await?.respond(accepts_gzip).await
         };
         let mut response = within(state.config.api_timeout, answer).await.unwrap_or_else(ApiError::into_response);
-        if let Ok(caller) = caller_of(&head.headers, &state.config) {
-            tell_partial(&mut response, state.frontend.num_unreadable(&caller.tenants));
-        }
+        tell_partial(&mut response, before.or(gaps()));
         response
     })
 }
@@ -169,9 +170,9 @@ async fn within<T>(timeout: Duration, answer: impl Future<Output = Result<T, Api
 }
 
 /// Says that spans may be missing. Most answers have no member for that, and clients read strictly.
-fn tell_partial(response: &mut Response, num_unreadable: usize) {
-    if num_unreadable > 0
-        && let Ok(told) = HeaderValue::try_from(partial_message(num_unreadable))
+fn tell_partial(response: &mut Response, gaps: Gaps) {
+    if gaps.are_any()
+        && let Ok(told) = HeaderValue::try_from(gaps.message())
     {
         response.headers_mut().insert(PARTIAL, told);
     }

@@ -6,7 +6,7 @@ use super::params::Params;
 use super::times::signed;
 use super::trace_filter::{FILTERED, TraceFilter};
 use super::{ApiError, ApiState, ErrorKind, json, protobuf};
-use crate::frontend::{FoundTrace, partial_message};
+use crate::frontend::FoundTrace;
 use crate::model::trace::{encoded_bytes, truncate};
 use crate::model::{BlockId, TimeRange, TraceId, UnixNanos};
 use crate::proto::tempopb::{PartialStatus, Trace, TraceByIdMetrics, TraceByIdResponse};
@@ -36,13 +36,13 @@ pub(super) async fn version_1(state: Arc<ApiState>, request: QueryRequest) -> Re
 pub(super) async fn version_2(state: Arc<ApiState>, request: QueryRequest) -> Result<Answer, ApiError> {
     let (format, max_bytes) = (request.format, request.config.limits.max_bytes_per_trace);
     let filter = TraceFilter::of_params(&request.params)?;
-    let (FoundTrace { resource_spans, inspected_bytes, num_unreadable, charges }, num_bytes) = find(&state, request).await?;
+    let (FoundTrace { resource_spans, inspected_bytes, gaps, charges }, num_bytes) = find(&state, request).await?;
     let write = move || {
         let _until_written = charges;
         let mut resource_spans = resource_spans;
         let mut messages = Vec::new();
-        if num_unreadable > 0 {
-            messages.push(partial_message(num_unreadable));
+        if gaps.are_any() {
+            messages.push(gaps.message());
         }
         if let Some(filter) = &filter
             && filter.apply(&mut resource_spans)?

@@ -6,7 +6,7 @@ use crate::distributor::{Push, PushError, PushFuture, PushTarget};
 use crate::generator::{NewRows, SpanFeed};
 use crate::ingester::{IngestError, Ingester};
 use crate::model::{TenantId, TraceId};
-use crate::querier::{RecentSource, RecentTrace, Snapshot};
+use crate::querier::{Gaps, RecentSource, RecentTrace, Snapshot};
 use crate::store::BlockLists;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,8 +44,12 @@ impl InProcessRecent {
 }
 
 impl RecentSource for InProcessRecent {
-    fn num_unreadable(&self, tenant: &TenantId) -> usize {
-        self.blocks.existing(tenant).map_or(0, |list| list.num_unreadable())
+    fn gaps(&self, tenant: &TenantId) -> Gaps {
+        Gaps {
+            unreadable_blocks: self.blocks.existing(tenant).map_or(0, |list| list.num_unreadable()),
+            damaged_segments: usize::try_from(self.ingester.wal().instruments().damaged_segments.get()).unwrap_or(usize::MAX),
+            is_loading: self.ingester.is_loading(),
+        }
     }
 
     fn leave_out_damaged(&self, tenant: &TenantId, blocks: &[Arc<Block>]) -> bool {

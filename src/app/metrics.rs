@@ -159,6 +159,10 @@ fn counter(name: &'static str, help: &'static str, value: u64) -> Reading {
     Reading { name, help, behaviour: Behaviour::Counter, values: vec![(Vec::new(), value as f64)] }
 }
 
+fn gauge(name: &'static str, help: &'static str, value: u64) -> Reading {
+    Reading { name, help, behaviour: Behaviour::Gauge, values: vec![(Vec::new(), value as f64)] }
+}
+
 fn ingest(ingester: &Ingester) -> Vec<Reading> {
     let counts = ingester.instruments();
     vec![
@@ -211,7 +215,12 @@ fn log(ingester: &Ingester) -> Vec<Reading> {
         counter("conmoto_wal_stored_bytes", "Bytes written for them", counts.append_stored_bytes.get()),
         counter("conmoto_wal_syncs", "fdatasync calls", counts.syncs.get()),
         counter("conmoto_wal_sync_nanoseconds", "Time spent in fdatasync", counts.sync_nanos.get()),
-        counter("conmoto_wal_replayed_records", "Requests replayed at start", counts.replayed_records.get()),
+        counter("conmoto_wal_replayed_records", "Requests replayed since the start", counts.replayed_records.get()),
+        counter("conmoto_wal_damaged_bytes", "Bytes of the log that could not be read", counts.damaged_bytes.get()),
+        gauge("conmoto_wal_cut_bytes", "Bytes that the start cut off the end of the log", counts.cut_bytes.get()),
+        gauge("conmoto_wal_damaged_segments", "Damaged segments of the log, those set aside included", counts.damaged_segments.get()),
+        gauge("conmoto_wal_replay_waiting_bytes", "Bytes of the log that are not replayed yet", counts.replay_bytes_left.get()),
+        gauge("conmoto_wal_loading", "1 while spans of before the start are being loaded", u64::from(ingester.is_loading())),
         Reading {
             name: "conmoto_wal_segments",
             help: "Segments of the log that exist",

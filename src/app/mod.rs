@@ -1,7 +1,7 @@
 //! Builds the stages, joins them, starts and stops them in order.
 //!
 //! Start: listeners are bound first, so that a port in use is told before any data is touched; then the data directory
-//! is locked, the block list read, the log replayed; only then requests are served. Stop: `/ready` says so, receivers
+//! is locked, the block list read, the log looked at and opened; then requests are served, while what is in the log is loaded. Stop: `/ready` says so, receivers
 //! end, then queries, then the log is closed. What is acknowledged is in the log, so a stop needs no flush.
 
 mod adapters;
@@ -31,7 +31,8 @@ use crate::distributor::usage::{Tracked, Usage};
 use crate::distributor::{Distributor, PushTarget};
 use crate::frontend::Frontend;
 use crate::generator::Generator;
-use crate::ingester::{Ingester, Recovered};
+use crate::ingester::Ingester;
+use crate::ingester::wal::{Replay, ReplayReport};
 use crate::model::TenantId;
 use crate::runtime::failpoints::Failpoints;
 use crate::runtime::memory::{Memory, default_limit_bytes};
@@ -56,7 +57,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokens::Access;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use user_overrides::Layers;
 
 /// A server that is ready to run: its listeners are bound and its data is loaded.
@@ -69,7 +70,8 @@ pub struct App {
     blocks: Arc<BlockLists>,
     compactor: Arc<Compactor>,
     generator: Arc<Generator>,
-    recovered: Recovered,
+    /// What the last process left in the log, to be read while this one serves.
+    replay: Replay,
     tenants: Tenants,
     layers: Arc<Layers>,
     access: Access,
@@ -84,7 +86,7 @@ pub struct App {
 }
 
 impl App {
-    /// Binds, locks, loads and replays. The process dies where `failpoints` say.
+    /// Binds, locks, reads the list of blocks and opens the log. The process dies where `failpoints` say.
     pub async fn start(config: Config, failpoints: Failpoints) -> anyhow::Result<Self> {
         let (tenants, layers) = overrides::start(&config).await?;
         let access = Access::start(&config)?;
@@ -96,9 +98,9 @@ impl App {
         let blocks = Arc::new(BlockLists::default());
         let num_blocks = blocks.load(&store).await.context("could not read the list of blocks")?;
         let settings = ingester_config(&config, wal_dir.clone(), &memory, failpoints);
-        let (ingester, recovered) =
+        let (ingester, replay) =
             Ingester::open(settings, store.clone(), Arc::clone(&blocks)).await.context("could not replay the write-ahead log")?;
-        log_recovery(num_blocks, &recovered);
+        log_start(num_blocks, replay.bytes_left(), replay.report());
         let target = Arc::new(InProcessTarget(Arc::clone(&ingester)));
         let usage = config.distributor.usage.map(|settings| Arc::new(Usage::new(settings, Arc::clone(&tenants.limits))));
         let target: Arc<dyn PushTarget> = match &usage {
@@ -127,7 +129,7 @@ impl App {
             blocks,
             compactor,
             generator,
-            recovered,
+            replay,
             tenants,
             layers,
             access,
@@ -148,11 +150,6 @@ impl App {
     /// Where the gRPC API listens.
     pub fn grpc_address(&self) -> SocketAddr {
         self.listeners.grpc.address
-    }
-
-    /// Spans that a start found in the log.
-    pub fn recovered(&self) -> &Recovered {
-        &self.recovered
     }
 
     /// What an operator sees first: addresses, directories, a data source for Grafana.
@@ -184,6 +181,9 @@ impl App {
             memory,
             ..
         } = self;
+        let stop_flusher = watch::channel(()).0;
+        let flusher = tokio::spawn(Arc::clone(&ingester).run(stop_flusher.subscribe()));
+        let (stop_loading, loading) = start_loading(&ingester, self.replay).await;
         let (asked_to_stop, generating) = (self.shutdown, generating::start(&generator, &config)?);
         let graceful_timeout = config.server.graceful_shutdown_timeout;
         let (stop_receivers, stop_api) = (watch::channel(()).0, watch::channel(()).0);
@@ -191,8 +191,7 @@ impl App {
         let entrance = access.entrance(&memory, &state.durations);
         let receivers = receivers::start(&config, &distributor, &entrance, receivers, udp_receivers, &stop_receivers);
         let api = start_api(state, &access, [http, grpc], graceful_timeout, &stop_api);
-        let (stop_flusher, stop_compactor) = (watch::channel(()).0, watch::channel(()).0);
-        let flusher = tokio::spawn(Arc::clone(&ingester).run(stop_flusher.subscribe()));
+        let stop_compactor = watch::channel(()).0;
         let mover = Mover::new(store.clone(), Arc::clone(&blocks), config.ingester.complete_block_timeout);
         let moving = tokio::spawn(mover.clone().run(stop_flusher.subscribe()));
         tokio::spawn(poll::run(blocks, store, config.storage.blocklist_poll, stop_flusher.subscribe()));
@@ -213,6 +212,8 @@ impl App {
         let deadline = Deadline::after(graceful_timeout);
         drop(stop_receivers);
         drop(readiness);
+        drop(stop_loading);
+        deadline.wait("the log of the last process", ended(loading, "the task that reads the log had ended before")).await;
         deadline.wait("requests with spans", finish(receivers)).await;
         deadline.wait("spans to be counted", generating.stop(&generator)).await;
         drop(stop_api);
@@ -303,10 +304,24 @@ fn config_pages(config: &Config) -> ConfigPages {
     ConfigPages { all, diff, defaults }
 }
 
+/// How long a start waits for the log to be loaded before it serves anyway.
+const SHORT_LOG: Duration = Duration::from_millis(500);
+
+/// Begins to read the log of the last process; what it gives ends that when it is dropped.
+async fn start_loading(ingester: &Arc<Ingester>, replay: Replay) -> (watch::Sender<()>, JoinHandle<()>) {
+    let stop = watch::channel(()).0;
+    let loading = tokio::spawn(Arc::clone(ingester).load(replay, stop.subscribe()));
+    // Mostly the log is read by then, and nobody gets a partial answer.
+    let _ = tokio::time::timeout(SHORT_LOG, ingester.loaded()).await;
+    (stop, loading)
+}
+
 fn flush(ingester: Arc<Ingester>) -> crate::api::Flush {
     Arc::new(move |tenant: Option<TenantId>| {
         let ingester = Arc::clone(&ingester);
         Box::pin(async move {
+            // Who asks means everything that was acknowledged.
+            ingester.loaded().await;
             let flushed = match tenant {
                 Some(tenant) => ingester.flush(&tenant, crate::ingester::Taking::Everything).await,
                 None => ingester.flush_all().await,
@@ -316,9 +331,8 @@ fn flush(ingester: Arc<Ingester>) -> crate::api::Flush {
     })
 }
 
-fn log_recovery(num_blocks: usize, recovered: &Recovered) {
-    let report = &recovered.report;
-    tracing::info!(blocks = num_blocks, records = report.records, spans = recovered.num_spans, "data loaded");
+fn log_start(num_blocks: usize, log_bytes: u64, report: &ReplayReport) {
+    tracing::info!(blocks = num_blocks, log_bytes, "data found");
     if let Some(cut) = &report.cut {
         match &cut.kept {
             None => tracing::warn!(
@@ -334,10 +348,13 @@ fn log_recovery(num_blocks: usize, recovered: &Recovered) {
             ),
         }
     }
-    for damaged in &report.damaged {
-        tracing::error!(segment = damaged.segment, bytes = damaged.lost_bytes, "a log segment is damaged; acknowledged spans may be lost");
-    }
     for path in &report.quarantined {
         tracing::error!(path = %path.display(), "a file that does not belong into the log was set aside");
+    }
+    if report.set_aside > 0 {
+        tracing::warn!(
+            segments = report.set_aside,
+            "damaged segments of the log lie there still; until they are removed and the server is started again, answers say that they are partial"
+        );
     }
 }

@@ -53,8 +53,9 @@ pub(super) fn compactor_config(config: &Config) -> CompactorConfig {
 }
 
 pub(super) fn surroundings(overrides: &Arc<Overrides>, ingester: &Arc<Ingester>, memory: &Memory) -> Surroundings {
-    let (ingester, overrides) = (Arc::clone(ingester), Arc::clone(overrides));
+    let (settling, ingester, overrides) = (Arc::clone(ingester), Arc::clone(ingester), Arc::clone(overrides));
     Surroundings {
+        settle: Arc::new(move |block| settling.wal().settle(block).map_err(std::io::Error::other)),
         is_quiet: Box::new(move |tenant| ingester.existing_head(tenant).is_none_or(|head| head.bytes() == 0)),
         retention: Box::new(move |tenant| overrides.limits_for(tenant).block_retention),
         memory: memory.clone(),

@@ -109,9 +109,28 @@ pub enum MetaError {
     /// Written by a later version.
     #[error("the block has format version {0}, this server reads up to {VERSION}")]
     Version(u32),
+    /// Not the bytes that were written.
+    #[error("meta.json is damaged: its checksum is wrong")]
+    Checksum,
     /// A member with an impossible value.
     #[error("meta.json has a bad {0}")]
     Member(&'static str),
+}
+
+/// The last member: CRC-32C of all bytes before this text.
+const CHECKSUM_MEMBER: &str = ",\"crc32c\":";
+
+/// Compares the checksum, if there is one: earlier builds wrote none.
+fn check_sum(bytes: &[u8]) -> Result<(), MetaError> {
+    let member = CHECKSUM_MEMBER.as_bytes();
+    let Some(at) = bytes.windows(member.len()).rposition(|window| window == member) else { return Ok(()) };
+    // Files have a member of the same name, behind which more follows.
+    let Some(digits) = bytes[at + member.len()..].strip_suffix(b"}") else { return Ok(()) };
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return Ok(());
+    }
+    let listed = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u32>().ok());
+    if listed == Some(crc32c::crc32c(&bytes[..at])) { Ok(()) } else { Err(MetaError::Checksum) }
 }
 
 impl BlockMeta {
@@ -125,6 +144,7 @@ impl BlockMeta {
         if origin.version > VERSION {
             return Err(MetaError::Version(origin.version));
         }
+        check_sum(bytes)?;
         let meta: BlockMeta = serde_json::from_slice(bytes)?;
         if BlockId::parse(&meta.block_id).is_none() {
             return Err(MetaError::Member("block_id"));
@@ -138,7 +158,12 @@ impl BlockMeta {
     /// The file's bytes.
     pub fn to_json(&self) -> Vec<u8> {
         // Plain data with text keys always serialises; an empty file would be refused at the next start.
-        serde_json::to_vec(self).unwrap_or_default()
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        if bytes.pop().is_some() {
+            let checksum = crc32c::crc32c(&bytes);
+            bytes.extend_from_slice(format!("{CHECKSUM_MEMBER}{checksum}}}").as_bytes());
+        }
+        bytes
     }
 
     /// The range of its spans.

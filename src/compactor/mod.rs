@@ -57,9 +57,15 @@ pub struct Surroundings {
     pub is_quiet: OfTenant<bool>,
     /// How long a tenant's blocks are kept; `None` for ever.
     pub retention: OfTenant<Option<Duration>>,
+    /// Called before a block is deleted, and until it succeeds: makes the log remember which of its spans the block had, so that
+    /// a crash does not bring them back. May block.
+    pub settle: Settle,
     /// Where a merge says what it holds.
     pub memory: Memory,
 }
+
+/// Tells the log that a block is about to go.
+pub type Settle = Arc<dyn Fn(&BlockId) -> std::io::Result<()> + Send + Sync>;
 
 /// Merges and deletes blocks.
 pub struct Compactor {
@@ -101,7 +107,7 @@ impl Compactor {
         Arc::new(Compactor {
             config,
             policy,
-            remains: Remains::new(store.clone(), Arc::clone(&instruments)),
+            remains: Remains::new(store.clone(), Arc::clone(&surroundings.settle), Arc::clone(&instruments)),
             store,
             blocks,
             surroundings,

@@ -1,12 +1,14 @@
 //! Blocks that are out of use and still have files.
 //!
 //! `meta.json` goes at once: nobody reads it from a block that is in memory, and without it the next start does not serve
-//! the block but sweeps it. The other files go when no query holds the block any more.
+//! the block but sweeps it. The other files go when no query holds the block any more. Before any of it the log is told
+//! ([`Settle`]), which may still have the block's spans.
 
+use super::Settle;
 use super::instruments::CompactorInstruments;
 use crate::block::reader::{Block, OpenedBlock};
 use crate::model::{BlockId, TenantId};
-use crate::store::{Store, StoreError, paths};
+use crate::store::{Store, paths};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,6 +26,7 @@ struct Remain {
 /// All such blocks.
 pub(super) struct Remains {
     store: Store,
+    settle: Settle,
     instruments: Arc<CompactorInstruments>,
     blocks: Mutex<Vec<Remain>>,
     /// Those that still have their `meta.json`.
@@ -31,8 +34,8 @@ pub(super) struct Remains {
 }
 
 impl Remains {
-    pub fn new(store: Store, instruments: Arc<CompactorInstruments>) -> Self {
-        Remains { store, instruments, blocks: Mutex::default(), with_meta: Mutex::default() }
+    pub fn new(store: Store, settle: Settle, instruments: Arc<CompactorInstruments>) -> Self {
+        Remains { store, settle, instruments, blocks: Mutex::default(), with_meta: Mutex::default() }
     }
 
     /// Takes over blocks that leave their list now. To be called before they do: from then on nothing is done to the block
@@ -54,7 +57,7 @@ impl Remains {
         // Others may sweep meanwhile; each block is in the hands of one.
         let mut remains = std::mem::take(&mut *self.blocks.lock());
         for remain in &mut remains {
-            if remain.has_meta {
+            if remain.has_meta && self.settle(remain).await {
                 remain.has_meta = self.try_step(remain, self.store.delete(&paths::meta(&remain.tenant, &remain.id)).await);
                 self.store.failpoints().hit("delete.meta");
                 if !remain.has_meta {
@@ -75,8 +78,15 @@ impl Remains {
         self.blocks.lock().extend(left);
     }
 
+    /// Whether the log knows that the block goes.
+    async fn settle(&self, remain: &Remain) -> bool {
+        let (settle, id) = (Arc::clone(&self.settle), remain.id);
+        let settled = tokio::task::spawn_blocking(move || settle(&id)).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        !self.try_step(remain, settled)
+    }
+
     /// Reports a failure; true if it has to be tried again.
-    fn try_step(&self, remain: &Remain, result: Result<(), StoreError>) -> bool {
+    fn try_step<E: std::fmt::Display>(&self, remain: &Remain, result: Result<(), E>) -> bool {
         let Err(error) = result else { return false };
         tracing::warn!(tenant = %remain.tenant, block = %remain.id, %error, "a block out of use could not be deleted; trying again");
         true

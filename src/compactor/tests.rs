@@ -13,6 +13,7 @@ use bytes::Bytes;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
 use tempfile::TempDir;
 
 /// Now, so that retention leaves blocks alone.
@@ -56,7 +57,25 @@ struct Place {
     store: Store,
     lists: Arc<BlockLists>,
     compactor: Arc<Compactor>,
+    settled: Arc<Settled>,
     tenant: TenantId,
+}
+
+/// A log that remembers blocks, or cannot.
+#[derive(Default)]
+struct Settled {
+    blocks: Mutex<HashSet<BlockId>>,
+    is_broken: AtomicBool,
+}
+
+impl Settled {
+    fn settle(&self, block: &BlockId) -> std::io::Result<()> {
+        if self.is_broken.load(Relaxed) {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        self.blocks.lock().insert(*block);
+        Ok(())
+    }
 }
 
 impl Place {
@@ -73,9 +92,12 @@ impl Place {
             num_jobs: 2,
         };
         let memory = crate::runtime::memory::Memory::new(0);
-        let surroundings = Surroundings { is_quiet: Box::new(|_| true), retention: Box::new(move |_| retention), memory };
+        let settled = Arc::new(Settled::default());
+        let settling = Arc::clone(&settled);
+        let settle = Arc::new(move |block: &BlockId| settling.settle(block));
+        let surroundings = Surroundings { is_quiet: Box::new(|_| true), retention: Box::new(move |_| retention), settle, memory };
         let compactor = Compactor::new(config, store.clone(), Arc::clone(&lists), surroundings);
-        Place { dir, store, lists, compactor, tenant: TenantId::single() }
+        Place { dir, store, lists, compactor, settled, tenant: TenantId::single() }
     }
 
     /// Writes the files of a block, `meta.json` too if it is to exist.
@@ -346,4 +368,24 @@ fn time_counts_from_the_later_of_newest_span_and_arrival() {
     assert_eq!([is_expired(1000, 900, 1100), is_expired(1000, 900, 1101)], [false, true]);
     assert_eq!([is_expired(1000, 1050, 1150), is_expired(1000, 1050, 1151)], [false, true]);
     assert_eq!([is_expired(1000, u64::MAX, 1200), is_expired(1000, u64::MAX, 1201)], [false, true]);
+}
+
+#[tokio::test]
+async fn no_block_is_deleted_before_the_log_knows() {
+    let place = Place::new(None);
+    let start = now();
+    let inputs = [place.add(block_of(0..9, 0..2, start)).await, place.add(block_of(4..20, 2..4, start)).await];
+    let ids: Vec<BlockId> = inputs.iter().map(|block| block.id()).collect();
+    place.settled.is_broken.store(true, Relaxed);
+    place.compact(&inputs.iter().collect::<Vec<_>>()).await.expect("the merge itself needs no log");
+    drop(inputs);
+    for id in &ids {
+        assert!(place.store.block_exists(&place.tenant, id).await.expect("readable"), "its ledger depends on it");
+    }
+    place.settled.is_broken.store(false, Relaxed);
+    place.compactor.remains.sweep().await;
+    for id in &ids {
+        assert!(!place.store.block_exists(&place.tenant, id).await.expect("readable"));
+    }
+    assert_eq!(*place.settled.blocks.lock(), ids.into_iter().collect::<HashSet<_>>());
 }

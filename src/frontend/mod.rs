@@ -26,6 +26,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 use turns::Turns;
 
+pub use crate::querier::Gaps;
 pub use crate::querier::QueryError;
 pub use crate::querier::metrics::{Limits as MetricsLimits, MetricsParams};
 pub use crate::querier::progress::Progress;
@@ -42,18 +43,10 @@ pub struct FoundTrace {
     pub resource_spans: Vec<ResourceSpans>,
     /// Bytes read for it.
     pub inspected_bytes: u64,
-    /// Blocks that could not be read: it may have more spans.
-    pub num_unreadable: usize,
+    /// Why it may have more spans.
+    pub gaps: Gaps,
     /// It counts as part of the query until it goes.
     pub charges: Arc<Vec<Charge>>,
-}
-
-/// What an answer without the spans of so many blocks says of itself.
-pub fn partial_message(num_unreadable: usize) -> String {
-    match num_unreadable {
-        1 => "1 block cannot be read".to_string(),
-        _ => format!("{num_unreadable} blocks cannot be read"),
-    }
 }
 
 /// How many queries run and wait, for how long, and what they may hold.
@@ -123,6 +116,7 @@ impl Frontend {
         let budget = self.budget(caller, TimeLimit { timeout: self.config.lookup_timeout, key: "querier.trace_by_id.query_timeout" });
         let _caller = budget.abandoned_on_drop();
         let found = compute(&self.lookups, &caller.tenants, no_memory(), move |()| {
+            let before = gaps(&*recent, &tenants);
             let (mut pieces, mut charges, mut inspected_bytes) = (Vec::new(), Vec::new(), 0);
             for tenant in tenants.iter() {
                 let found = find_pieces(&*recent, tenant, &id, range, &budget)?;
@@ -130,8 +124,8 @@ impl Frontend {
                 charges.push(found.charge);
                 inspected_bytes += found.inspected_bytes;
             }
-            let (resource_spans, num_unreadable) = (combine(pieces), num_unreadable(&*recent, &tenants));
-            Ok(FoundTrace { resource_spans, inspected_bytes, num_unreadable, charges: Arc::new(charges) })
+            let (resource_spans, gaps) = (combine(pieces), before.or(gaps(&*recent, &tenants)));
+            Ok(FoundTrace { resource_spans, inspected_bytes, gaps, charges: Arc::new(charges) })
         });
         self.counted(caller, Operation::Traces, found.await)
     }
@@ -156,19 +150,19 @@ impl Frontend {
 
     /// The series of a metrics query over a range.
     pub async fn metrics_range(&self, caller: &Caller, params: MetricsParams) -> Result<tempopb::QueryRangeResponse, QueryError> {
-        let limits = self.config.metrics;
+        let (limits, before) = (self.config.metrics, self.gaps(&caller.tenants));
         let found = self.scan(caller, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_range_response())).await;
         let mut response = self.counted(caller, Operation::Metrics, found)?;
-        tell_partial(self.num_unreadable(&caller.tenants), &mut response.status, &mut response.message);
+        tell_partial(before.or(self.gaps(&caller.tenants)), &mut response.status, &mut response.message);
         Ok(response)
     }
 
     /// The values of a metrics query with one bucket.
     pub async fn metrics_instant(&self, caller: &Caller, params: MetricsParams) -> Result<tempopb::QueryInstantResponse, QueryError> {
-        let limits = self.config.metrics;
+        let (limits, before) = (self.config.metrics, self.gaps(&caller.tenants));
         let found = self.scan(caller, move |snapshot| Ok(metrics::metrics(snapshot, &params, limits)?.into_instant_response())).await;
         let mut response = self.counted(caller, Operation::Metrics, found)?;
-        tell_partial(self.num_unreadable(&caller.tenants), &mut response.status, &mut response.message);
+        tell_partial(before.or(self.gaps(&caller.tenants)), &mut response.status, &mut response.message);
         Ok(response)
     }
 
@@ -185,9 +179,9 @@ impl Frontend {
         self.counted(caller, Operation::Metadata, found)
     }
 
-    /// Blocks of the tenants that cannot be read: what was answered just now may lack their spans.
-    pub fn num_unreadable(&self, tenants: &Tenants) -> usize {
-        num_unreadable(&*self.recent, tenants)
+    /// What an answer for the tenants may lack: to be asked before its query and after it.
+    pub fn gaps(&self, tenants: &Tenants) -> Gaps {
+        gaps(&*self.recent, tenants)
     }
 
     /// Queries that wait for their turn.
@@ -290,8 +284,8 @@ fn find_pieces(
     }
 }
 
-fn num_unreadable(recent: &dyn RecentSource, tenants: &Tenants) -> usize {
-    tenants.iter().map(|tenant| recent.num_unreadable(tenant)).sum()
+fn gaps(recent: &dyn RecentSource, tenants: &Tenants) -> Gaps {
+    tenants.iter().map(|tenant| recent.gaps(tenant)).fold(Gaps::default(), Gaps::and)
 }
 
 /// How often partial results are sent at most (spec/query-api.md §7).
@@ -321,13 +315,13 @@ impl Watcher for Rhythm {
     }
 }
 
-fn tell_partial(num_unreadable: usize, status: &mut i32, message: &mut String) {
-    if num_unreadable > 0 {
+fn tell_partial(gaps: Gaps, status: &mut i32, message: &mut String) {
+    if gaps.are_any() {
         *status = tempopb::PartialStatus::Partial.into();
         if !message.is_empty() {
             message.push_str("; ");
         }
-        message.push_str(&partial_message(num_unreadable));
+        message.push_str(&gaps.message());
     }
 }
 

@@ -38,7 +38,10 @@ impl Process {
             check_period: Duration::from_secs(3600),
             memory: Memory::new(0),
         };
-        let (ingester, _) = Ingester::open(config, store.clone(), Arc::clone(&lists)).await.expect("no faults");
+        let (ingester, replay) = Ingester::open(config, store.clone(), Arc::clone(&lists)).await.expect("no faults");
+        let stop = tokio::sync::watch::channel(()).0;
+        Arc::clone(&ingester).load(replay, stop.subscribe()).await;
+        assert!(!ingester.is_loading());
         Process { ingester, lists, store }
     }
 

@@ -71,6 +71,8 @@ pub struct HeadSnapshot {
 /// The recent spans of one tenant, and the blocks that they turn into.
 pub struct Head {
     active: Box<[Mutex<Active>]>,
+    /// For what is replayed: nobody makes metrics of it, so its rows are not mixed with new ones.
+    replayed: Mutex<Active>,
     next_active: AtomicUsize,
     active_bytes: AtomicUsize,
     /// Locked after an active chunk where both are needed. Blocks are added under this lock, together with the removal
@@ -95,6 +97,7 @@ impl Head {
         let num_active = std::thread::available_parallelism().map_or(1, |cores| cores.get()).min(8);
         Head {
             active: (0..num_active).map(|_| Mutex::default()).collect(),
+            replayed: Mutex::default(),
             next_active: AtomicUsize::new(0),
             active_bytes: AtomicUsize::new(0),
             sealed: RwLock::default(),
@@ -108,13 +111,25 @@ impl Head {
 
     /// Adds the spans of a logged request and returns their number.
     pub fn append(&self, request: &[u8], receipt: Receipt) -> Result<usize, Malformed> {
-        self.append_taken(request, receipt, None)
+        self.append_to(&mut self.free_active(), request, receipt, None)
     }
 
-    /// As [`append`](Self::append) for the spans whose trace `takes` accepts.
-    pub fn append_taken(&self, request: &[u8], receipt: Receipt, takes: Option<&decode::TraceFilter<'_>>) -> Result<usize, Malformed> {
+    /// As [`append`](Self::append) for the spans whose trace `takes` accepts, of a request that an earlier process has logged.
+    pub fn append_replayed(&self, request: &[u8], receipt: Receipt, takes: Option<&decode::TraceFilter<'_>>) -> Result<usize, Malformed> {
+        let mut replayed = self.replayed.lock();
+        let num_spans = self.append_to(&mut replayed, request, receipt, takes)?;
+        replayed.num_seen = replayed.chunk.num_rows();
+        Ok(num_spans)
+    }
+
+    fn append_to(
+        &self,
+        active: &mut Active,
+        request: &[u8],
+        receipt: Receipt,
+        takes: Option<&decode::TraceFilter<'_>>,
+    ) -> Result<usize, Malformed> {
         let now = now_millis();
-        let mut active = self.free_active();
         if active.chunk.num_rows() == 0 {
             active.created_millis = now;
         }
@@ -127,9 +142,9 @@ impl Head {
             return Ok(0);
         }
         active.records.push(receipt);
-        self.measure(&mut active);
+        self.measure(active);
         if active.chunk.num_rows() >= SEAL_ROWS || active.bytes >= SEAL_BYTES {
-            self.seal(&mut active);
+            self.seal(active);
         }
         Ok(num_spans)
     }
@@ -155,7 +170,9 @@ impl Head {
         }
         let Active { chunk, records, created_millis, bytes, serial, num_seen } = std::mem::take(active);
         let part = Sealed::new(chunk, records, created_millis, 0);
-        self.unseen.sealed(&part.chunk, serial.unwrap_or_else(|| self.unseen.serial()), num_seen, part.bytes);
+        if serial.is_some() || num_seen < part.chunk.num_rows() {
+            self.unseen.sealed(&part.chunk, serial.unwrap_or_else(|| self.unseen.serial()), num_seen, part.bytes);
+        }
         let mut sealed = self.sealed.write();
         self.sealed_bytes.fetch_add(part.bytes, Relaxed);
         self.active_bytes.fetch_sub(bytes, Relaxed);
@@ -163,9 +180,11 @@ impl Head {
     }
 
     fn seal_all(&self) {
-        for active in &self.active {
-            self.seal(&mut active.lock());
-        }
+        self.all_active().for_each(|active| self.seal(&mut active.lock()));
+    }
+
+    fn all_active(&self) -> impl Iterator<Item = &Mutex<Active>> {
+        self.active.iter().chain([&self.replayed])
     }
 
     /// Everything acknowledged so far, for a query.
@@ -217,7 +236,7 @@ impl Head {
     /// Calls `visit` with the rows of a trace in each chunk that has any, and returns the blocks of the same moment. A row
     /// may be visited twice if it is sealed meanwhile; none is missed.
     pub fn visit_trace(&self, id: &TraceId, mut visit: impl FnMut(&Chunk, u32)) -> Arc<Vec<Arc<Block>>> {
-        for active in &self.active {
+        for active in self.all_active() {
             let active = active.lock();
             if let Some(trace) = active.chunk.traces.find(id) {
                 visit(&active.chunk, trace);
@@ -272,7 +291,7 @@ impl Head {
     /// When the oldest row arrived, milliseconds since the epoch; `None` if there is none.
     pub(super) fn oldest_millis(&self) -> Option<u64> {
         let sealed = self.sealed.read().iter().map(|part| part.created_millis).min();
-        let active = self.active.iter().filter_map(|active| {
+        let active = self.all_active().filter_map(|active| {
             let active = active.lock();
             (!active.records.is_empty()).then_some(active.created_millis)
         });
@@ -335,6 +354,7 @@ mod tests {
         let head = Head::new(Arc::default());
         head.append(&request(9, 9), receipt(0)).expect("well formed");
         head.watch();
+        head.append_replayed(&request(8, 8), receipt(8), None).expect("well formed");
         let seen = |head: &Head| {
             let (mut spans, mut ended) = (Vec::new(), 0);
             head.visit_new(&mut |chunk, _, rows, is_last| {
@@ -343,7 +363,7 @@ mod tests {
             });
             (spans, ended)
         };
-        assert_eq!(seen(&head), (vec![], 0), "what was there before is not new");
+        assert_eq!(seen(&head), (vec![], 0), "what was there before is not new, nor what is replayed");
         head.append(&request(1, 1), receipt(1)).expect("well formed");
         assert_eq!(seen(&head).0, [1]);
         head.append(&request(1, 2), receipt(2)).expect("well formed");
@@ -376,7 +396,7 @@ mod tests {
     #[test]
     fn requests_whose_spans_are_all_skipped_leave_nothing_behind() {
         let head = Head::new(Arc::default());
-        assert_eq!(head.append_taken(&request(1, 1), receipt(1), Some(&|_| false)).expect("well formed"), 0);
+        assert_eq!(head.append_replayed(&request(1, 1), receipt(1), Some(&|_| false)).expect("well formed"), 0);
         assert!(head.seal_for_cut().is_empty() && head.oldest_millis().is_none());
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! push:  WAL append (fsync) ─ decode into a chunk of the tenant's head ─ reply: durable and visible
 //! flush: seal chunks ─ choose traces ─ encode block ─ data files ─ ledger ─ meta.json ─ swap head for block ─ release WAL
-//! start: ledgers and segments replayed into heads ─ WAL opened behind them
+//! start: ledgers and the end of the log looked at ─ WAL opened behind it ─ segments replayed into heads, while pushes come
 //! ```
 //!
 //! - [`wal`]: what is acknowledged survives;
@@ -11,7 +11,8 @@
 //! - [`cut`]: which traces leave the head;
 //! - `unseen`: rows that nobody has made metrics of yet;
 //! - `flush`: from the head to a block, in an order that a crash at any moment does no harm to;
-//! - `recovery`: what a start finds.
+//! - `recovery`: what a start finds;
+//! - `loading`: what the last process logged becomes the head again.
 
 mod cut;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod faulty_bucket;
 mod flush;
 pub mod head;
 pub mod instruments;
+mod loading;
 mod recovery;
 mod unseen;
 pub mod wal;
@@ -40,7 +42,7 @@ use tokio::sync::Notify;
 use wal::{Frame, Wal, WalError};
 
 pub use flush::{FlushError, Taking};
-pub use recovery::{OpenError, Recovered};
+pub use recovery::OpenError;
 pub use unseen::SeeRows;
 
 /// Settings of the ingester.
@@ -99,6 +101,7 @@ pub struct Ingester {
     heads: RwLock<HashMap<TenantId, Arc<Head>>>,
     /// Whether heads keep new rows for somebody; read and set under the lock of `heads`.
     is_watched: AtomicBool,
+    loading: loading::Loading,
     instruments: Arc<IngesterInstruments>,
     /// Rung when a head is over its size, and when a flush has made room.
     work: Notify,

@@ -12,6 +12,7 @@ mod counted;
 mod duplicates;
 mod facts;
 mod forest;
+mod gaps;
 mod kept;
 pub mod metrics;
 pub mod progress;
@@ -34,6 +35,7 @@ use crate::proto::otlp::ResourceSpans;
 use crate::runtime::memory::Exhausted;
 use crate::traceql::eval::EvalError;
 use budget::{Budget, TimeLimit};
+pub use gaps::Gaps;
 use std::sync::Arc;
 
 /// Everything that one query sees: no span is in it twice, none is missing that was acknowledged before.
@@ -101,9 +103,9 @@ pub trait RecentSource: Send + Sync + 'static {
     /// The recent spans of a trace; cheaper than a snapshot. Of more than `max_spans` the rest is counted only.
     fn find_trace(&self, tenant: &TenantId, id: &TraceId, max_spans: usize) -> RecentTrace;
 
-    /// Blocks that exist and are in no snapshot because they cannot be read: answers may lack their spans.
-    fn num_unreadable(&self, _tenant: &TenantId) -> usize {
-        0
+    /// What snapshots of this moment may lack.
+    fn gaps(&self, _tenant: &TenantId) -> Gaps {
+        Gaps::default()
     }
 
     /// Takes the blocks in which something made no sense out of later snapshots; true if there were any among `blocks`.

@@ -1,12 +1,18 @@
 //! Places where a test has the process die.
 //!
 //! A test starts the real binary with `CONMOTO_FAILPOINT=<name>:<n>`; at the n-th time that the process comes by the place of
-//! that name, it aborts: no destructor runs and no buffer is written, as with kill -9. The variable is read once, in
+//! that name, it aborts: no destructor runs and no buffer is written, as with kill -9. With `<name>:<n>:<path>` it waits there
+//! instead until a file of this path exists. The variable is read once, in
 //! `main`, and handed down to every stage, so nothing is global and servers in one test process do not share anything.
 //! Without the variable a failpoint is one look at an `Option`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// How often a process that waits looks for the file.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Every place, for tests and for refusing a name that is misspelt. In the order in which a span comes by.
 pub const NAMES: &[&str] = &[
@@ -22,6 +28,9 @@ pub const NAMES: &[&str] = &[
     "flush.ledger",
     "flush.meta",
     "flush.swapped",
+    "wal.settled",
+    "replay.record",
+    "replay.segment",
     "wal.drop.segment",
     "wal.drop.ledger",
     "wal.dropped",
@@ -47,10 +56,12 @@ struct Armed {
     name: String,
     /// How often the place may still be passed, plus one.
     left: AtomicU64,
+    /// What the process waits for, instead of dying.
+    awaited: Option<PathBuf>,
 }
 
 impl Failpoints {
-    /// Reads `<name>` or `<name>:<n>`, n from 1 on.
+    /// Reads `<name>`, `<name>:<n>` or `<name>:<n>:<path>`, n from 1 on.
     ///
     /// # Errors
     /// A sentence about a name that is not known, or a number that is none.
@@ -59,16 +70,24 @@ impl Failpoints {
         if !NAMES.contains(&name) {
             return Err(format!("there is no failpoint {name}"));
         }
+        let (times, awaited) = times.split_once(':').map_or((times, None), |(times, path)| (times, Some(PathBuf::from(path))));
         match times.parse::<u64>() {
-            Ok(times) if times > 0 => Ok(Failpoints(Some(Arc::new(Armed { name: name.to_owned(), left: AtomicU64::new(times) })))),
+            Ok(times) if times > 0 => {
+                let (name, left) = (name.to_owned(), AtomicU64::new(times));
+                Ok(Failpoints(Some(Arc::new(Armed { name, left, awaited }))))
+            }
             _ => Err(format!("{times} is not how often failpoint {name} is passed")),
         }
     }
 
-    /// The process dies here if it is told to.
+    /// The process dies here if it is told to, or waits.
     pub fn hit(&self, name: &'static str) {
-        if self.is_due(name) {
-            self.die();
+        if !self.is_due(name) {
+            return;
+        }
+        let Some(awaited) = self.0.as_ref().and_then(|armed| armed.awaited.as_ref()) else { self.die() };
+        while !awaited.exists() {
+            std::thread::sleep(LOOK);
         }
     }
 
@@ -96,6 +115,15 @@ mod tests {
         assert_eq!(due, [false, false, true, false, false, false]);
         assert!(!Failpoints::parse("flush.meta").expect("a known name").is_due("wal.write"));
         assert!(!Failpoints::default().is_due("wal.write"));
+    }
+
+    #[test]
+    fn a_place_may_be_held_instead() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let failpoints = Failpoints::parse(&format!("replay.record:1:{}", file.path().display())).expect("a known name");
+        // The file is there, so this goes on; without it, or read as a number, the test would not end well.
+        failpoints.hit("replay.record");
+        assert!(!failpoints.is_due("replay.record"), "it was passed");
     }
 
     #[test]

@@ -34,9 +34,12 @@ impl BlockList {
         Arc::new(blocks.iter().map(|block| Arc::new(block.for_reader())).collect())
     }
 
-    /// Adds a block that has just come to exist.
+    /// Adds a block that has just come to exist. A poll may have seen it before.
     pub fn add(&self, block: Arc<Block>) {
-        self.change(|blocks| blocks.push(block.for_reader()));
+        self.change(|blocks| {
+            blocks.retain(|known| known.id() != block.id());
+            blocks.push(block.for_reader());
+        });
     }
 
     /// Takes blocks out and puts another in their place, in one step for every snapshot.

@@ -53,6 +53,16 @@ pub enum StoreError {
         /// How many there are.
         bytes: u64,
     },
+    /// The bucket answers, but too slowly to be of use to anybody.
+    #[error("could not read {path}: {bytes} bytes have not come within {seconds} s")]
+    TooSlow {
+        /// The file.
+        path: Path,
+        /// How many bytes were to be read.
+        bytes: u64,
+        /// How long they were waited for.
+        seconds: u64,
+    },
     /// The process ends.
     #[error("the server is shutting down")]
     Interrupted,

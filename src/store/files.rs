@@ -17,6 +17,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
@@ -26,6 +27,11 @@ const WHOLE_BYTES: u64 = 4 << 20;
 const GAP_BYTES: u64 = 1 << 20;
 /// More than this is fetched with several requests at the same time, which is faster, and none of which takes too long.
 const MOST_BYTES: u64 = 16 << 20;
+
+/// How long a read of the bucket may take, repetitions included, and how much longer for what it brings. A bucket that sends a
+/// byte a second is no better than one that is gone: whoever waits for it keeps others from their turn.
+const PATIENCE: Duration = Duration::from_secs(15);
+const SLOWEST_BYTES_A_SECOND: u64 = 512 << 10;
 
 /// Reads the files of one block; only outside of async code, since it waits.
 pub struct BlockFiles {
@@ -70,7 +76,7 @@ impl BlockFiles {
         }
         match self.size(file).await.filter(|_| cached) {
             Some((file, bytes)) => Reading { files: self, remote, file, bytes }.ranges(ranges).await,
-            None => self.store.get_ranges(&path, ranges).await,
+            None => read_in_time(&self.store, &path, ranges).await,
         }
     }
 
@@ -149,7 +155,7 @@ impl Reading<'_> {
         let mut requests = JoinSet::new();
         for run in runs(&missing, self.bytes) {
             let (store, path) = (self.files.store.clone(), self.path());
-            requests.spawn(async move { (run.clone(), store.get_ranges(&path, &[run]).await) });
+            requests.spawn(async move { (run.clone(), read_in_time(&store, &path, &[run]).await) });
         }
         while let Some(done) = requests.join_next().await {
             let (run, read) = done.map_err(|_| StoreError::Interrupted)?;
@@ -176,6 +182,14 @@ impl Reading<'_> {
     fn path(&self) -> object_store::path::Path {
         paths::file(&self.files.tenant, &self.files.id, &self.file)
     }
+}
+
+/// Reads ranges of an object of the bucket, unless that takes too long.
+async fn read_in_time(store: &Store, path: &object_store::path::Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+    let bytes = ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum();
+    let patience = PATIENCE + Duration::from_secs(bytes / SLOWEST_BYTES_A_SECOND);
+    let late = |_| StoreError::TooSlow { path: path.clone(), bytes, seconds: patience.as_secs() };
+    tokio::time::timeout(patience, store.get_ranges(path, ranges)).await.map_err(late)?
 }
 
 /// Numbers of the chunks that hold a range.

@@ -25,6 +25,8 @@ mod load;
 
 mod overload;
 
+mod restart;
+
 mod retention;
 
 mod tally;
@@ -89,6 +91,16 @@ fn retention_takes_blocks_whole_and_nothing_else() {
 fn an_overload_is_refused_and_does_no_harm() {
     let outcome = overload::run(std::time::Duration::from_secs(3), 64 << 20);
     assert!(outcome.acknowledged_requests > 0 && outcome.refused > 0, "{outcome}");
+}
+
+/// In release: `cargo test --release --test crash gigabyte -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes a minute and 3 GB of disk"]
+fn a_start_with_a_gigabyte_of_log() {
+    let outcome = restart::run(1 << 30);
+    println!("{outcome}");
+    assert!(outcome.partial_answers > 0 && outcome.pushed_meanwhile > 0, "{outcome}");
+    assert!(outcome.peak_bytes < 400 << 20, "{outcome}");
 }
 
 /// In release: `cargo test --release --test crash overload -- --ignored --nocapture`.

@@ -2,7 +2,7 @@
 
 use crate::Target;
 use crate::decoders::requests;
-use conmoto::ingester::wal::{Applied, Frame, Ledger, Options, Start, Wal, replay};
+use conmoto::ingester::wal::{Applied, Frame, Ledger, Options, Start, Wal, prepare};
 use conmoto::model::{BlockId, TenantId, TraceId};
 use std::collections::HashSet;
 use std::path::Path;
@@ -43,14 +43,12 @@ fn replayed(dir: &Path, files: &[(&str, &[u8])]) -> Option<Vec<Vec<u8>>> {
         std::fs::write(dir.join(name), bytes).expect("writable");
     }
     let mut payloads = Vec::new();
-    let report = replay(
-        dir,
-        |_, _| Ok(true),
-        |record| {
+    let report = prepare(dir, |_, _| Ok(true)).and_then(|replay| {
+        replay.read_all(|record| {
             payloads.push(record.payload.to_vec());
             Ok(if record.skip.skips_all() { Applied::Covered } else { Applied::Held })
-        },
-    );
+        })
+    });
     report.ok().map(|_| payloads)
 }
 

@@ -1,6 +1,6 @@
 //! Files in the bucket that are not what they should be.
 
-use crate::bucket::{S3, wait_for_uploads};
+use crate::bucket::{S3, spooled, wait_for_uploads};
 use crate::support::data::{shop, span};
 use crate::support::server::DataDir;
 use std::fs;
@@ -63,4 +63,40 @@ fn damaged_blocks_are_left_out_and_the_rest_is_served() {
     assert_eq!(server.count("{}"), 2);
     assert!(foreign.join("meta.compacted.json").exists(), "nothing is deleted");
     assert!(blocks.iter().all(|block| block.join("data.parquet").exists()));
+}
+
+#[test]
+fn damaged_blocks_on_their_way_are_left_out_and_stay_where_they_are() {
+    let (s3, data) = (S3::start(), DataDir::new());
+    let mut server = s3.serve(&data);
+    server.expect_log("could not be moved to the bucket");
+    s3.deny("PutObject");
+    let num_blocks = DAMAGES.len() as u64 + 2;
+    for number in 1..=num_blocks {
+        server.push(&shop(vec![span(u128::from(number), number, "a", 0)]));
+        server.flush();
+    }
+    server.kill();
+    drop(server);
+    let metas = spooled(&data).into_iter().filter(|file| file.ends_with("meta.json"));
+    let mut blocks: Vec<_> = metas.map(|file| file.parent().expect("a block").to_path_buf()).collect();
+    blocks.sort();
+    assert_eq!(blocks.len() as u64, num_blocks);
+    for ((file, how), block) in DAMAGES.iter().zip(&blocks) {
+        damage(&block.join(file), how);
+    }
+
+    s3.allow_all();
+    let mut server = s3.serve(&data);
+    server.expect_log("a block cannot be read and is left out of answers");
+    assert_eq!(server.count("{}"), 2, "the undamaged ones");
+    wait_until_moved(&s3, 2);
+    assert_eq!(server.metric("conmoto_unreadable_blocks"), DAMAGES.len() as f64);
+    assert!(!server.get("/api/search?q=%7B%7D").header("x-conmoto-partial").is_empty());
+    assert!(blocks[..DAMAGES.len()].iter().all(|block| block.join("data.parquet").exists()), "nothing is deleted, nor moved");
+    assert_eq!(s3.blocks().len(), 2);
+}
+
+fn wait_until_moved(s3: &S3, num_blocks: usize) {
+    crate::support::until("upload", || (s3.blocks().len() >= num_blocks).then_some(()));
 }

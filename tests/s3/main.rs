@@ -18,3 +18,5 @@ mod outage;
 mod probe;
 
 mod requests;
+
+mod slow;

@@ -1,4 +1,5 @@
-"""Sends a few traces to a server, makes two blocks of them, and compares what docs/sql.md finds with what was sent."""
+"""Sends a few traces to a server, makes two blocks of them, and compares what docs/sql.md finds with what was sent: in these
+blocks, and in the one that they are merged into, whose columns have other codecs."""
 
 import json
 import os
@@ -95,7 +96,27 @@ def post(url, body=b""):
     urllib.request.urlopen(request, timeout=60).read()
 
 
-def make_blocks(binary, directory, spans):
+def metas(directory):
+    found = []
+    for folder, _, files in os.walk(f"{directory}/blocks"):
+        if "meta.json" in files:
+            with open(os.path.join(folder, "meta.json")) as meta:
+                found.append(json.load(meta))
+    return found
+
+
+def wait_for_one_block(directory):
+    for attempt in range(600):
+        try:
+            if [meta["level"] > 0 for meta in metas(directory)] == [True]:
+                return
+        except (OSError, ValueError):
+            pass  # It is just being deleted.
+        time.sleep(0.1)
+    raise SystemExit("the blocks were not merged")
+
+
+def make_blocks(binary, directory, spans, merged):
     api, grpc, receiver = free_port(), free_port(), free_port()
     config = os.path.join(directory, "conmoto.yaml")
     with open(config, "w") as out:
@@ -103,6 +124,7 @@ def make_blocks(binary, directory, spans):
             f"server: {{http_listen_address: 127.0.0.1, http_listen_port: {api}, grpc_listen_address: 127.0.0.1, grpc_listen_port: {grpc}}}\n"
             f"distributor: {{receivers: {{otlp: {{protocols: {{http: {{endpoint: '127.0.0.1:{receiver}'}}}}}}}}}}\n"
             f"storage: {{trace: {{backend: local, local: {{path: {directory}/blocks}}, wal: {{path: {directory}/wal}}}}}}\n"
+            + ("compactor: {compaction: {compaction_cycle: 150ms}}\n" if merged else "compactor: {disabled: true}\n")
         )
     with open(os.path.join(directory, "log"), "w") as log:
         server = subprocess.Popen([binary, "-config.file", config], stdout=log, stderr=log)
@@ -117,6 +139,8 @@ def make_blocks(binary, directory, spans):
         for half in (spans[: len(spans) // 2], spans[len(spans) // 2 :]):
             post(f"http://127.0.0.1:{receiver}/v1/traces", otlp(half))
             post(f"http://127.0.0.1:{api}/flush")
+        if merged:
+            wait_for_one_block(directory)
     finally:
         server.terminate()
         server.wait()
@@ -126,9 +150,16 @@ def main():
     import duckdb
     import polars
 
+    failed = sum(run(duckdb, polars, merged) for merged in (False, True))
+    sys.exit(1 if failed else 0)
+
+
+def run(duckdb, polars, merged):
+    """The number of queries that do not find what was sent."""
     with tempfile.TemporaryDirectory() as directory:
         spans = made_traces()
-        make_blocks(sys.argv[1], directory, spans)
+        make_blocks(sys.argv[1], directory, spans, merged)
+        print(f"blocks: {len(metas(directory))}")
         page = open("docs/sql.md").read().replace("BLOCKS", f"{directory}/blocks")
         views, *queries = re.findall(r"```sql\n(.*?)```", page, re.S)
         database = duckdb.connect()
@@ -145,7 +176,7 @@ def main():
         exec(re.search(r"```python\n(.*?)```", page, re.S).group(1), names)
         got, want = names["answer"].rows(), [row[:4] for row in wanted[0]]
         print(f"polars: {'as sent' if got == want else f'DIFFERS: wanted {want}, got {got}'}")
-        sys.exit(1 if failed or got != want else 0)
+        return failed + (got != want)
 
 
 main()

@@ -139,7 +139,7 @@ async fn answer(state: &ApiState, caller: &Caller, asked: Asked) -> Result<Answe
 
 async fn find(state: &ApiState, caller: &Caller, (id, range): (TraceId, Option<TimeRange>)) -> Result<FoundTrace, ApiError> {
     let found = state.frontend.find_trace(caller, id, range).await?;
-    if found.num_unreadable > 0 {
+    if found.gaps.are_any() {
         return Err(ApiError::new(ErrorKind::TooLarge, format!("trace {id}: partial traces cannot be diffed")));
     }
     if found.resource_spans.is_empty() {

@@ -168,6 +168,9 @@ pub enum Damage {
     /// The payload does not decompress to the length that the header names, although its checksum is right.
     #[error("a record does not decompress")]
     Compression,
+    /// Bytes that match their checksum and are no spans: a defect of whoever wrote or reads them.
+    #[error("the spans of a record cannot be decoded")]
+    Payload,
     /// The header is intact and of another format. Not damage: see `ReplayError::UnknownVersion`.
     #[error("a record has format version {0}, which this server does not know")]
     UnknownVersion(u8),

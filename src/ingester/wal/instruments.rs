@@ -16,7 +16,7 @@ impl Counter {
         self.0.fetch_add(amount, Ordering::Relaxed);
     }
 
-    pub(super) fn set(&self, value: u64) {
+    pub(in crate::ingester) fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
 }
@@ -52,7 +52,16 @@ pub struct WalInstruments {
     pub segments_held: Counter,
     /// Flush ledgers written.
     pub ledgers_written: Counter,
-    /// Records that the replay before `Wal::open` handed on.
+    /// Gauge: bytes of segments that replay has not read yet.
+    pub replay_bytes_left: Counter,
+    /// Gauge: segments that acknowledged spans may be missing of, since they could not be read; those that earlier starts have
+    /// set aside and that lie there still are among them.
+    pub damaged_segments: Counter,
+    /// Bytes that the start cut off the end of the log.
+    pub cut_bytes: Counter,
+    /// Bytes that could not be read.
+    pub damaged_bytes: Counter,
+    /// Records that replay handed on.
     pub replayed_records: Counter,
     /// Their payload bytes before compression.
     pub replayed_raw_bytes: Counter,

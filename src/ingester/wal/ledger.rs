@@ -19,6 +19,10 @@
 //! | 4 | CRC32C of everything before |
 //!
 //! The file appears under its name whole: written as `.tmp`, fsynced, renamed, directory fsynced.
+//!
+//! A ledger speaks of a block that may not exist: the crash came before its `meta.json`. Once the block is known to have existed, the
+//! ledger may be renamed to `flush-<block id>.settled`: it holds from then on whatever becomes of the block. Before a block is
+//! deleted it has to be, or its spans would come back from segments that others still pin.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -39,6 +43,7 @@ const CHECKSUM_BYTES: usize = 4;
 const MAX_LEDGER_BYTES: usize = 32 << 20;
 const PREFIX: &str = "flush-";
 const SUFFIX: &str = ".ledger";
+const SETTLED_SUFFIX: &str = ".settled";
 const TEMPORARY_SUFFIX: &str = ".ledger.tmp";
 
 /// What one block took from the log.
@@ -182,16 +187,37 @@ enum LedgerDamage {
     UnknownVersion(u32),
 }
 
+/// Whether a ledger holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// If its block exists.
+    Depends,
+    /// Whatever becomes of its block, which has existed.
+    Settled,
+}
+
+impl Standing {
+    fn suffix(self) -> &'static str {
+        match self {
+            Standing::Depends => SUFFIX,
+            Standing::Settled => SETTLED_SUFFIX,
+        }
+    }
+}
+
 /// Where the ledger of `block` lies.
-pub(super) fn path(dir: &Path, block: &BlockId) -> PathBuf {
-    dir.join(format!("{PREFIX}{block}{SUFFIX}"))
+pub(super) fn path(dir: &Path, block: &BlockId, standing: Standing) -> PathBuf {
+    dir.join(format!("{PREFIX}{block}{}", standing.suffix()))
 }
 
 /// The block that a ledger with this file name belongs to.
-fn parse_name(name: &str) -> Option<BlockId> {
-    let text = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
-    // Ids have other spellings; only the one that `path` gives back is ours.
-    BlockId::parse(text).filter(|block| block.to_string() == text)
+fn parse_name(name: &str) -> Option<(BlockId, Standing)> {
+    let rest = name.strip_prefix(PREFIX)?;
+    [Standing::Depends, Standing::Settled].into_iter().find_map(|standing| {
+        let text = rest.strip_suffix(standing.suffix())?;
+        // Ids have other spellings; only the one that `path` gives back is ours.
+        BlockId::parse(text).filter(|block| block.to_string() == text).map(|block| (block, standing))
+    })
 }
 
 /// Writes `ledger` durably, over an earlier one of the same block.
@@ -201,7 +227,7 @@ fn parse_name(name: &str) -> Option<BlockId> {
 /// the block does not exist.
 pub(super) fn write(files: &dyn WalFiles, dir: &Path, ledger: &Ledger) -> Result<(), WalError> {
     let bytes = ledger.encode()?;
-    let path = path(dir, &ledger.block);
+    let path = path(dir, &ledger.block, Standing::Depends);
     let temporary = dir.join(format!("{PREFIX}{}{TEMPORARY_SUFFIX}", ledger.block));
     let put = || -> io::Result<()> {
         match files.remove(&temporary) {
@@ -217,6 +243,18 @@ pub(super) fn write(files: &dyn WalFiles, dir: &Path, ledger: &Ledger) -> Result
         let _ = files.remove(&temporary);
         WalError::storage("write a flush ledger")(error)
     })
+}
+
+/// Makes the ledger of `block` hold whatever becomes of the block. Repeating it after a failure is right.
+///
+/// # Errors
+/// Those of the files: it holds or not.
+pub(super) fn settle(files: &dyn WalFiles, dir: &Path, block: &BlockId) -> io::Result<()> {
+    match files.rename(&path(dir, block, Standing::Depends), &path(dir, block, Standing::Settled)) {
+        // An earlier attempt got this far.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => files.sync_dir(dir),
+    }
 }
 
 /// The ledgers that replay goes by.
@@ -246,9 +284,9 @@ pub(super) enum Found {
     UnknownVersion(u32),
 }
 
-/// The paths of ledgers among `names` and of what unfinished writes left behind.
-pub(super) fn list(dir: &Path, names: &[String]) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let ledgers = names.iter().filter(|name| parse_name(name).is_some()).map(|name| dir.join(name));
+/// The paths of ledgers among `names`, and of what unfinished writes left behind.
+pub(super) fn list(dir: &Path, names: &[String]) -> (Vec<(PathBuf, Standing)>, Vec<PathBuf>) {
+    let ledgers = names.iter().filter_map(|name| Some((dir.join(name), parse_name(name)?.1)));
     let unfinished = names.iter().filter(|name| name.starts_with(PREFIX) && name.ends_with(TEMPORARY_SUFFIX));
     (ledgers.collect(), unfinished.map(|name| dir.join(name)).collect())
 }
@@ -266,7 +304,7 @@ pub(super) fn read(files: &dyn WalFiles, path: &Path) -> io::Result<Found> {
     file.read_to_end(&mut bytes)?;
     let named = path.file_name().and_then(|name| name.to_str()).and_then(parse_name);
     Ok(match Ledger::decode(&bytes) {
-        Ok(ledger) if Some(ledger.block) == named => Found::Intact(ledger),
+        Ok(ledger) if named.is_some_and(|(block, _)| block == ledger.block) => Found::Intact(ledger),
         Err(LedgerDamage::UnknownVersion(version)) => Found::UnknownVersion(version),
         Ok(_) | Err(_) => Found::Damaged,
     })

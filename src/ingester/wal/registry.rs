@@ -10,6 +10,9 @@
 //! - Order of deletion: segments, directory fsync, then the ledgers that only concerned deleted segments. The other way
 //!   round, a power loss could bring a segment back without the ledger that says which of its spans are in blocks.
 //! - A segment that could not be deleted is tried again at the next release.
+//! - A segment that replay has not read to its end is not dropped, and as long as there is one no ledger is, since it may be
+//!   about any record of it.
+//! - A ledger whose block is about to be deleted is settled first: then it holds although the block is gone.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,7 +23,8 @@ use parking_lot::Mutex;
 
 use super::files::WalFiles;
 use super::instruments::WalInstruments;
-use super::{ledger, segment};
+use super::ledger::{self, Standing};
+use super::segment;
 use crate::model::BlockId;
 use crate::runtime::failpoints::Failpoints;
 
@@ -36,6 +40,8 @@ pub struct HeldSegment {
     /// True if a part of it could not be read. It is then set aside and not deleted when its pins are gone; until then
     /// it keeps its name, so that another start finds its good records again.
     pub damaged: bool,
+    /// True if replay has not read it to its end yet: neither pins nor damage are all known.
+    pub is_loading: bool,
 }
 
 /// A flush ledger that is still needed.
@@ -45,11 +51,15 @@ pub struct HeldLedger {
     pub block: BlockId,
     /// One past the highest sequence number that it covers.
     pub end_sequence: u64,
+    /// Whether it holds without the block.
+    pub standing: Standing,
 }
 
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum Condition {
     Active,
+    /// Replay is reading it or is about to.
+    Loading,
     Closed,
     /// Closed, and what is in it is not all known.
     Damaged,
@@ -65,7 +75,15 @@ struct SegmentState {
 
 impl SegmentState {
     fn is_droppable(&self) -> bool {
-        self.condition != Condition::Active && self.pins == 0 && !self.over_released
+        matches!(self.condition, Condition::Closed | Condition::Damaged) && self.pins == 0 && !self.over_released
+    }
+}
+
+fn condition_of(held: &HeldSegment) -> Condition {
+    match held {
+        HeldSegment { is_loading: true, .. } => Condition::Loading,
+        HeldSegment { damaged: true, .. } => Condition::Damaged,
+        _ => Condition::Closed,
     }
 }
 
@@ -97,7 +115,7 @@ impl Registry {
         ledgers: &[HeldLedger],
     ) -> Self {
         let segments = held.iter().map(|segment| {
-            let condition = if segment.damaged { Condition::Damaged } else { Condition::Closed };
+            let condition = condition_of(segment);
             let state = SegmentState { first_sequence: segment.first_sequence, pins: segment.pins, condition, over_released: false };
             (segment.number, state)
         });
@@ -131,6 +149,31 @@ impl Registry {
         if let Some(segment) = self.state.lock().segments.get_mut(&number) {
             segment.condition = Condition::Closed;
         }
+    }
+
+    /// Replay has read a segment to its end. Its pins were counted one by one.
+    pub(super) fn loaded(&self, held: &HeldSegment) {
+        if let Some(segment) = self.state.lock().segments.get_mut(&held.number) {
+            segment.first_sequence = held.first_sequence;
+            segment.condition = condition_of(held);
+        }
+    }
+
+    /// Makes the ledger of a block that has existed hold without it; nothing if there is none any more.
+    ///
+    /// # Errors
+    /// Those of the files: the block must not be deleted.
+    pub(super) fn settle(&self, block: &BlockId) -> io::Result<()> {
+        // A sweep deletes ledgers by the names that it has seen.
+        let _one_at_a_time = self.sweeping.lock();
+        let depends = |ledger: &HeldLedger| ledger.block == *block && ledger.standing == Standing::Depends;
+        if !self.state.lock().ledgers.iter().any(depends) {
+            return Ok(());
+        }
+        ledger::settle(self.files.as_ref(), &self.dir, block)?;
+        self.state.lock().ledgers.iter_mut().filter(|ledger| depends(ledger)).for_each(|ledger| ledger.standing = Standing::Settled);
+        self.failpoints.hit("wal.settled");
+        Ok(())
     }
 
     /// A ledger that is durable now.
@@ -179,7 +222,9 @@ impl Registry {
                 state.segments.remove(number);
             }
             self.instruments.segments_held.set(state.segments.len() as u64);
-            let lowest = state.segments.values().filter_map(|segment| segment.first_sequence).min();
+            let is_loading = state.segments.values().any(|segment| segment.condition == Condition::Loading);
+            let first_sequences = state.segments.values().filter_map(|segment| segment.first_sequence);
+            let lowest = first_sequences.chain(is_loading.then_some(0)).min();
             let is_obsolete = |ledger: &mut HeldLedger| lowest.is_none_or(|lowest| ledger.end_sequence <= lowest);
             state.ledgers.extract_if(.., is_obsolete).collect::<Vec<_>>()
         };
@@ -220,7 +265,7 @@ impl Registry {
         let path = segment::path(&self.dir, number);
         let outcome = match condition {
             Condition::Damaged => self.files.rename(&path, &segment::corrupt_path(&path)),
-            Condition::Active | Condition::Closed => self.files.remove(&path),
+            Condition::Active | Condition::Loading | Condition::Closed => self.files.remove(&path),
         };
         match outcome {
             Ok(()) => true,
@@ -237,7 +282,7 @@ impl Registry {
     /// Not made durable here: a ledger that a power loss brings back speaks of numbers below all that are in use, and replay
     /// syncs the directory before it gives numbers anew.
     fn drop_ledger(&self, ledger: HeldLedger) {
-        match self.files.remove(&ledger::path(&self.dir, &ledger.block)) {
+        match self.files.remove(&ledger::path(&self.dir, &ledger.block, ledger.standing)) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {

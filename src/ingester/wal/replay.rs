@@ -1,7 +1,8 @@
-//! Reading the log back at start.
+//! Reading the log back at start, while the server works already.
 //!
-//! Order: ledgers first (those of blocks that never came to exist are deleted), then the segments, ascending. What is
-//! wrong with a file decides what becomes of it:
+//! [`prepare`](super::prepare::prepare) comes first and is short: ledgers (those of blocks that never came to exist are deleted),
+//! headers of files, the end of the last segment. Then the log is opened behind what is there, requests are served, and [`Replay`]
+//! reads one segment after the other, ascending. What is wrong with a file decides what becomes of it:
 //!
 //! | found | done |
 //! |---|---|
@@ -10,24 +11,33 @@
 //! | the same in an earlier segment | the rest of that segment is skipped, and kept as above |
 //! | no whole file header, nothing else | removed: a crash while the segment was created |
 //! | foreign or damaged file header, damaged ledger | renamed to `.corrupt` at once |
-//! | intact header of an unknown version | replay fails and changes nothing more: a newer server wrote acknowledged spans here |
-//! | read error | replay fails: it says nothing about the contents |
+//! | a good record whose contents the caller cannot decode | as bad contents |
+//! | intact header of an unknown version | the start fails and changes nothing more: a newer server wrote acknowledged spans here |
+//! | the same behind records of a known version | the rest of that segment is left as it is for another start |
+//! | read error at start | the start fails: it says nothing about the contents |
+//! | read error later | that segment is tried again, from where it failed, when the others are read |
+//!
+//! While it is read, a segment is not dropped, and no ledger is. A record is pinned before its spans are in memory, so that a flush
+//! that takes them at once gives back a pin that is there. The ledgers are those of the start: what is flushed from then on was
+//! read before, and is not read again.
 //!
 //! An earlier segment was fsynced before the next one was created, by the writer or by replay, so damage there is not a torn
 //! write.
-//! Replay is repeatable: until segments are released, doing it again gives the same records.
+//! Replay is repeatable: until segments are released, doing it again gives the same records. So a crash in its middle does no harm.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::files::{Disk, WalFiles};
+use super::files::WalFiles;
 use super::frame::Damage;
-use super::ledger::{self, Found, Ledger, LedgerSet};
-use super::registry::{HeldLedger, HeldSegment};
-use super::segment::{self, Buffers, Next, Opened, Record};
-use super::tail;
+use super::ledger::{Ledger, LedgerSet};
+use super::registry::{HeldLedger, HeldSegment, Registry};
+use super::segment::{self, Buffers, Next, Opened, SegmentReader};
+use super::writer::Start;
 use crate::model::{BlockId, TenantId, TraceId};
 
-/// Any error of the closures that [`replay`] calls.
+/// Any error of the closures that replay calls.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One record of the log.
@@ -73,6 +83,8 @@ pub enum Applied {
     Held,
     /// All its spans are in blocks; no pin.
     Covered,
+    /// Its contents make no sense, although their checksum is right; no pin, and the segment is kept.
+    Undecodable,
 }
 
 /// The end that was cut off the last segment.
@@ -126,9 +138,40 @@ pub struct ReplayReport {
     pub ledgers: Vec<HeldLedger>,
     /// Ledgers deleted because their block does not exist.
     pub ledgers_without_block: u64,
+    /// Segments that earlier starts have set aside and that lie there still. Acknowledged spans may be in them.
+    pub set_aside: u64,
 }
 
-/// Why replay gave up. Starting without it would lose acknowledged spans, so the server must not start.
+impl ReplayReport {
+    /// Segments that are set aside, by this start or earlier ones: acknowledged spans may be in them.
+    pub fn num_set_aside(&self) -> u64 {
+        self.set_aside + self.quarantined.iter().filter(|path| segment::is_set_aside(path)).count() as u64
+    }
+}
+
+/// What a part of a replay has done, for the counters.
+pub(super) struct Progress {
+    pub(super) records: u64,
+    pub(super) raw_bytes: u64,
+    pub(super) damaged_bytes: u64,
+    pub(super) damaged_segments: u64,
+}
+
+impl Progress {
+    /// From nothing to this report.
+    pub(super) fn of(report: &ReplayReport) -> Self {
+        let mut segments: Vec<u64> = report.damaged.iter().map(|damaged| damaged.segment).collect();
+        segments.dedup();
+        Progress {
+            records: report.records,
+            raw_bytes: report.raw_bytes,
+            damaged_bytes: report.damaged.iter().map(|damaged| damaged.lost_bytes).sum(),
+            damaged_segments: segments.len() as u64,
+        }
+    }
+}
+
+/// Why replay could not go on. At start that means that the server must not start: it would lose acknowledged spans.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// The file system refused.
@@ -169,176 +212,204 @@ pub enum ReplayError {
     },
 }
 
-/// Replays the log in `dir`, oldest record first. Blocking: to be called before [`super::Wal::open`], which takes
-/// [`ReplayReport::start`]; a missing directory is an empty log.
-///
-/// `block_exists` is asked once per ledger and must also answer true for a block that existed and was compacted away:
-/// its spans are in its successor. `apply` gets every good record.
-///
-/// # Errors
-/// [`ReplayError`]; the log is as it was, except that torn and foreign parts found so far are already set aside.
-pub fn replay(
-    dir: &Path,
-    block_exists: impl FnMut(&TenantId, &BlockId) -> Result<bool, BoxError>,
-    apply: impl FnMut(ReplayedRecord<'_>) -> Result<Applied, BoxError>,
-) -> Result<ReplayReport, ReplayError> {
-    replay_with(&Disk, dir, block_exists, apply)
+/// Gets every good record.
+pub(super) type Apply<'a> = dyn FnMut(ReplayedRecord<'_>) -> Result<Applied, BoxError> + 'a;
+
+/// A segment that is to be read, and how far that has come.
+pub(super) struct Pending {
+    held: HeldSegment,
+    /// Bytes that are read.
+    offset: u64,
+    last_sequence: u64,
+    length: u64,
+    /// Where bad records begin that no good one has followed yet.
+    bad: Option<(u64, Damage)>,
 }
 
-/// [`replay`] over any files.
-pub(super) fn replay_with(
-    files: &dyn WalFiles,
-    dir: &Path,
-    mut block_exists: impl FnMut(&TenantId, &BlockId) -> Result<bool, BoxError>,
-    mut apply: impl FnMut(ReplayedRecord<'_>) -> Result<Applied, BoxError>,
-) -> Result<ReplayReport, ReplayError> {
-    let names = files.list(dir).map_err(storage("list", dir))?;
-    if names.is_empty() {
-        return Ok(ReplayReport::default());
+impl Pending {
+    /// True if it is this segment.
+    pub(super) fn is_of(&self, number: u64) -> bool {
+        self.held.number == number
     }
-    let mut run = Replay { files, dir, ledgers: LedgerSet::default(), report: ReplayReport::default() };
-    run.load_ledgers(&names, &mut block_exists)?;
-    // Deleted ledgers must not come back behind the records that they would hide.
-    files.sync_dir(dir).map_err(storage("sync", dir))?;
-    let listing = segment::list(&names);
-    run.report.highest_segment = listing.highest;
-    let mut buffers = Buffers::default();
-    for number in &listing.segments {
-        let is_last = listing.segments.last() == Some(number);
-        run.replay_segment(*number, is_last, &mut buffers, &mut apply)?;
+
+    /// A segment of which nothing is read; `length` is that of its file, in bytes.
+    pub(super) fn new(number: u64, length: u64) -> Self {
+        let held = HeldSegment { number, first_sequence: None, pins: 0, damaged: false, is_loading: true };
+        Pending { held, offset: segment::FILE_HEADER_BYTES, last_sequence: 0, length, bad: None }
     }
-    files.sync_dir(dir).map_err(storage("sync", dir))?;
-    Ok(run.report)
 }
 
-struct Replay<'a> {
-    files: &'a dyn WalFiles,
-    dir: &'a Path,
-    ledgers: LedgerSet,
-    report: ReplayReport,
+/// The log as a start found it, and what of it is still to be read.
+pub struct Replay {
+    pub(super) files: Arc<dyn WalFiles>,
+    pub(super) dir: PathBuf,
+    pub(super) ledgers: LedgerSet,
+    pub(super) pending: VecDeque<Pending>,
+    pub(super) report: ReplayReport,
 }
 
-type Apply<'a> = dyn FnMut(ReplayedRecord<'_>) -> Result<Applied, BoxError> + 'a;
-
-impl Replay<'_> {
-    fn load_ledgers(
-        &mut self,
-        names: &[String],
-        block_exists: &mut dyn FnMut(&TenantId, &BlockId) -> Result<bool, BoxError>,
-    ) -> Result<(), ReplayError> {
-        let (paths, unfinished) = ledger::list(self.dir, names);
-        for path in unfinished {
-            self.remove(&path)?;
+impl Replay {
+    /// What [`super::Wal::open`] needs to know.
+    pub fn start(&self) -> Start {
+        let ReplayReport { highest_sequence, highest_segment, ledgers, .. } = &self.report;
+        Start {
+            next_sequence: highest_sequence + 1,
+            next_segment: highest_segment + 1,
+            segments: self.pending.iter().map(|pending| pending.held.clone()).collect(),
+            ledgers: ledgers.clone(),
         }
-        for path in paths {
-            let ledger = match ledger::read(self.files, &path).map_err(storage("read", &path))? {
-                Found::Intact(ledger) => ledger,
-                Found::Damaged => {
-                    self.quarantine(&path)?;
-                    continue;
+    }
+
+    /// What was found and done so far.
+    pub fn report(&self) -> &ReplayReport {
+        &self.report
+    }
+
+    /// Segments that are still to be read.
+    pub fn num_left(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Bytes of segments that are still to be read.
+    pub fn bytes_left(&self) -> u64 {
+        self.pending.iter().map(|pending| pending.length.saturating_sub(pending.offset)).sum()
+    }
+
+    /// Reads the next segment to its end; false if there is none left. `registry` learns of its pins.
+    ///
+    /// # Errors
+    /// [`ReplayError::Storage`]: calling this again goes on with the next segment, and with this one at the end.
+    /// [`ReplayError::UnknownVersion`]: the rest of the segment stays as it is. [`ReplayError::Apply`]: the closure gave up; the record
+    /// is handed to it again by the next call.
+    pub(super) fn next_segment(&mut self, registry: Option<&Registry>, apply: &mut Apply<'_>) -> Result<bool, ReplayError> {
+        let Some(mut pending) = self.pending.pop_front() else { return Ok(false) };
+        match self.read(&mut pending, registry, apply) {
+            Ok(()) => {
+                pending.held.is_loading = false;
+                if let Some(registry) = registry {
+                    registry.loaded(&pending.held);
                 }
-                Found::UnknownVersion(version) => return Err(ReplayError::UnknownVersion { path, version }),
-            };
-            // Also those without a block: no number that was ever given to a record is given again.
-            self.report.highest_sequence = self.report.highest_sequence.max(ledger.end_sequence().saturating_sub(1));
-            let block = *ledger.block();
-            if block_exists(ledger.tenant(), &block).map_err(|source| ReplayError::BlockLookup { block, source })? {
-                self.report.ledgers.push(HeldLedger { block, end_sequence: ledger.end_sequence() });
-                self.ledgers.add(ledger);
-            } else {
-                self.remove(&path)?;
-                self.report.ledgers_without_block += 1;
+                self.report.segments.push(pending.held);
+                Ok(true)
+            }
+            Err(error) => {
+                match &error {
+                    ReplayError::Apply { .. } => self.pending.push_front(pending),
+                    ReplayError::Storage { .. } => self.pending.push_back(pending),
+                    ReplayError::UnknownVersion { .. } | ReplayError::BlockLookup { .. } => {}
+                }
+                Err(error)
             }
         }
-        Ok(())
     }
 
-    fn replay_segment(&mut self, number: u64, is_last: bool, buffers: &mut Buffers, apply: &mut Apply<'_>) -> Result<(), ReplayError> {
-        let path = segment::path(self.dir, number);
-        let mut reader = match segment::open(self.files, self.dir, number).map_err(storage("read", &path))? {
-            Opened::Ready(reader) => reader,
-            Opened::HeaderTorn => return self.remove(&path),
-            Opened::Foreign => return self.quarantine(&path),
-            Opened::UnknownVersion(version) => return Err(ReplayError::UnknownVersion { path, version }),
-        };
-        let mut held = HeldSegment { number, first_sequence: None, pins: 0, damaged: false };
-        // Where the bad records begin that no good one has followed yet.
-        let mut bad: Option<(u64, Damage)> = None;
+    /// Reads all that is left, of a log that nobody writes.
+    ///
+    /// # Errors
+    /// The first that comes.
+    pub fn read_all(mut self, mut apply: impl FnMut(ReplayedRecord<'_>) -> Result<Applied, BoxError>) -> Result<ReplayReport, ReplayError> {
+        while self.next_segment(None, &mut apply)? {}
+        Ok(self.report)
+    }
+
+    fn read(&mut self, pending: &mut Pending, registry: Option<&Registry>, apply: &mut Apply<'_>) -> Result<(), ReplayError> {
+        let path = segment::path(&self.dir, pending.held.number);
+        let mut reader = self.reader(pending, &path)?;
+        let mut buffers = Buffers::default();
         loop {
-            let end = reader.offset();
-            match reader.next(buffers).map_err(storage("read", &path))? {
+            let start = reader.offset();
+            let next = reader.next(&mut buffers).map_err(storage("read", &path))?;
+            match next {
                 Next::Record(record) => {
-                    if let Some(start) = bad.take() {
-                        self.report_damage(&mut held, start, end);
+                    if let Some(bad) = pending.bad.take() {
+                        self.report_damage(pending, bad, start);
                     }
-                    self.apply_record(record, &mut held, apply)?;
+                    let covering: Vec<&Ledger> = self.ledgers.covering(record.tenant, record.sequence).collect();
+                    let segment::Record { sequence, tenant, payload } = record;
+                    let replayed = ReplayedRecord {
+                        tenant,
+                        sequence,
+                        segment: pending.held.number,
+                        payload,
+                        skip: SkipFilter { covering: &covering },
+                    };
+                    let raw_bytes = payload.len() as u64;
+                    let applied = apply_pinned(replayed, registry, apply)?;
+                    self.note(pending, (sequence, raw_bytes), applied);
+                    if applied == Applied::Undecodable {
+                        self.report_damage(pending, (start, Damage::Payload), reader.offset());
+                    }
                 }
-                Next::Skipped(start, damage) => drop(bad.get_or_insert((start, damage))),
+                Next::Skipped(start, damage) => drop(pending.bad.get_or_insert((start, damage))),
                 Next::Bad(Damage::UnknownVersion(version)) => {
                     return Err(ReplayError::UnknownVersion { path, version: version.into() });
                 }
                 Next::Bad(damage) => {
-                    bad.get_or_insert((end, damage));
+                    pending.bad.get_or_insert((start, damage));
                     break;
                 }
                 Next::End => break,
             }
+            (pending.offset, pending.last_sequence) = (reader.offset(), reader.last_sequence());
         }
-        match bad {
-            Some(start) if is_last => self.cut_tail(number, start, reader.length())?,
-            Some(start) => self.report_damage(&mut held, start, reader.length()),
-            None => self.sync_segment(&path)?,
+        match pending.bad.take() {
+            Some(bad) => self.report_damage(pending, bad, reader.length()),
+            None => sync_segment(self.files.as_ref(), &path)?,
         }
-        self.report.segments.push(held);
         Ok(())
     }
 
-    fn apply_record(&mut self, record: Record<'_>, held: &mut HeldSegment, apply: &mut Apply<'_>) -> Result<(), ReplayError> {
-        let Record { sequence, tenant, payload } = record;
-        let covering: Vec<&Ledger> = self.ledgers.covering(tenant, sequence).collect();
-        let skip = SkipFilter { covering: &covering };
-        let applied = apply(ReplayedRecord { tenant, sequence, segment: held.number, payload, skip });
-        let applied = applied.map_err(|source| ReplayError::Apply { sequence, segment: held.number, source })?;
-        held.first_sequence.get_or_insert(sequence);
-        held.pins += u64::from(applied == Applied::Held);
+    /// A reader that stands where the last one failed.
+    fn reader(&self, pending: &Pending, path: &Path) -> Result<SegmentReader, ReplayError> {
+        match segment::open(self.files.as_ref(), &self.dir, pending.held.number).map_err(storage("read", path))? {
+            Opened::Ready(mut reader) => {
+                reader.skip_to(pending.offset, pending.last_sequence).map_err(storage("read", path))?;
+                Ok(reader)
+            }
+            // It was one a moment ago.
+            Opened::HeaderTorn | Opened::Foreign | Opened::UnknownVersion(_) => {
+                Err(storage("read", path)(std::io::Error::other("its header has changed since the start")))
+            }
+        }
+    }
+
+    fn note(&mut self, pending: &mut Pending, (sequence, raw_bytes): (u64, u64), applied: Applied) {
+        pending.held.first_sequence.get_or_insert(sequence);
+        pending.held.pins += u64::from(applied == Applied::Held);
         self.report.records += 1;
-        self.report.raw_bytes += payload.len() as u64;
-        self.report.highest_sequence = self.report.highest_sequence.max(sequence);
-        Ok(())
+        self.report.raw_bytes += raw_bytes;
     }
 
-    fn cut_tail(&mut self, number: u64, (offset, damage): (u64, Damage), length: u64) -> Result<(), ReplayError> {
-        let kept = tail::cut(self.files, self.dir, number, offset).map_err(storage("cut", &segment::path(self.dir, number)))?;
-        self.report.cut = Some(Cut { segment: number, offset, bytes: length - offset, damage, kept });
-        Ok(())
-    }
-
-    /// After a kill, the end of the log may be in the page cache only. It is handed on now, and the segment gets a successor.
-    fn sync_segment(&self, path: &Path) -> Result<(), ReplayError> {
-        let synced = self.files.open(path).and_then(|mut file| file.sync_data());
-        synced.map_err(storage("sync", path))
-    }
-
-    fn report_damage(&mut self, held: &mut HeldSegment, (offset, damage): (u64, Damage), end: u64) {
-        held.damaged = true;
-        self.report.damaged.push(DamagedSegment { segment: held.number, offset, lost_bytes: end - offset, damage });
-    }
-
-    fn quarantine(&mut self, path: &Path) -> Result<(), ReplayError> {
-        let aside = segment::corrupt_path(path);
-        self.files.rename(path, &aside).map_err(storage("set aside", path))?;
-        self.report.quarantined.push(aside);
-        Ok(())
-    }
-
-    fn remove(&mut self, path: &Path) -> Result<(), ReplayError> {
-        self.files.remove(path).map_err(storage("remove", path))
+    fn report_damage(&mut self, pending: &mut Pending, (offset, damage): (u64, Damage), end: u64) {
+        pending.held.damaged = true;
+        self.report.damaged.push(DamagedSegment { segment: pending.held.number, offset, lost_bytes: end - offset, damage });
     }
 }
 
-fn storage(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ReplayError {
+/// Pins the record, then hands it on: its spans may be flushed before `apply` returns.
+fn apply_pinned(record: ReplayedRecord<'_>, registry: Option<&Registry>, apply: &mut Apply<'_>) -> Result<Applied, ReplayError> {
+    let (sequence, segment) = (record.sequence, record.segment);
+    if let Some(registry) = registry {
+        registry.pin(segment, sequence, 1);
+    }
+    let applied = apply(record);
+    if let Some(registry) = registry
+        && !matches!(applied, Ok(Applied::Held))
+    {
+        registry.unpin(&[(segment, 1)]);
+    }
+    applied.map_err(|source| ReplayError::Apply { sequence, segment, source })
+}
+
+/// After a kill, the end of a segment may be in the page cache only. It is handed on now.
+pub(super) fn sync_segment(files: &dyn WalFiles, path: &Path) -> Result<(), ReplayError> {
+    let synced = files.open(path).and_then(|mut file| file.sync_data());
+    synced.map_err(storage("sync", path))
+}
+
+pub(super) fn storage(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ReplayError {
     move |source| ReplayError::Storage { operation, path: path.to_path_buf(), source }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -65,6 +65,12 @@ pub(super) fn list(names: &[String]) -> Listing {
     listing
 }
 
+/// True of a segment that was set aside because of damage; not of a piece that was cut off a torn end.
+pub(super) fn is_set_aside(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.and_then(parse_name).is_some_and(|(_, rest)| rest == CORRUPT_SUFFIX)
+}
+
 /// The number in a name, and what follows `.wal`.
 fn parse_name(name: &str) -> Option<(u64, &str)> {
     let (digits, rest) = name.split_once(SUFFIX)?;
@@ -184,6 +190,18 @@ impl SegmentReader {
     /// Length of the file when it was opened, in bytes.
     pub(super) fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Number of the last record, read or skipped; 0 before the first.
+    pub(super) fn last_sequence(&self) -> u64 {
+        self.last_sequence
+    }
+
+    /// Goes on behind a record that an earlier reader has read: it ended at `offset` and had this number.
+    pub(super) fn skip_to(&mut self, offset: u64, last_sequence: u64) -> io::Result<()> {
+        let skipped = io::copy(&mut self.input.by_ref().take(offset.saturating_sub(self.offset)), &mut io::sink())?;
+        (self.offset, self.last_sequence) = (self.offset + skipped, last_sequence);
+        Ok(())
     }
 
     /// Reads one record. After `Bad` or `End` it must not be called again.

@@ -1,14 +1,14 @@
 //! The whole log over files that fail and lose power: what was acknowledged comes back, once, and nothing else does.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
 use super::files::faulty::FaultyFiles;
-use super::replay::replay_with;
-use super::{Applied, Frame, Ledger, Options, Receipt, ReplayReport, Wal};
+use super::prepare::prepare_with;
+use super::{Applied, Frame, Ledger, Options, Receipt, Replay, Wal};
 use crate::model::{BlockId, TenantId, TraceId};
 
 /// What the world knows of one record. A record holds one span of one trace, named by its number.
@@ -25,7 +25,9 @@ struct World {
     files: FaultyFiles,
     random: u64,
     known: BTreeMap<u32, Known>,
-    blocks: HashSet<BlockId>,
+    blocks: Vec<BlockId>,
+    /// Records that this life has replayed.
+    seen: HashSet<u32>,
     tenants: Vec<TenantId>,
 }
 
@@ -48,7 +50,7 @@ fn dir() -> PathBuf {
 impl World {
     fn new(seed: u64) -> Self {
         let tenants = ["a", "b"].map(|name| TenantId::parse(name).expect("a tenant name")).to_vec();
-        World { files: FaultyFiles::new(seed), random: seed | 1, known: BTreeMap::new(), blocks: HashSet::new(), tenants }
+        World { files: FaultyFiles::new(seed), random: seed | 1, known: BTreeMap::new(), blocks: Vec::new(), seen: HashSet::new(), tenants }
     }
 
     fn draw(&mut self, below: u32) -> u32 {
@@ -56,33 +58,45 @@ impl World {
         ((self.random >> 33) as u32) % below
     }
 
-    /// Replays and compares with what is known.
-    fn replay(&mut self) -> ReplayReport {
+    /// Looks at the log, as a start does before it serves.
+    fn prepare(&mut self) -> Replay {
         self.files.set_faults_per_mille(0);
-        let mut seen = HashMap::new();
-        let (blocks, known) = (&self.blocks, &self.known);
-        let exists = |_: &TenantId, block: &BlockId| Ok(blocks.contains(block));
-        let report = replay_with(&self.files, Path::new("/wal"), exists, |replayed| {
+        self.known.values_mut().for_each(|known| known.pinned = false);
+        self.seen.clear();
+        let blocks = &self.blocks;
+        let mut exists = |_: &TenantId, block: &BlockId| Ok(blocks.contains(block));
+        prepare_with(Arc::new(self.files.clone()), &dir(), &mut exists).expect("nothing fails at a start")
+    }
+
+    /// Replays one more segment and compares with what is known; true if it was the last.
+    fn replay(&mut self, wal: &Wal, replay: &mut Replay) -> bool {
+        let (known, tenants, seen) = (&mut self.known, &self.tenants, &mut self.seen);
+        let went_on = wal.replay_segment(replay, |replayed| {
             let (start, _) = replayed.payload.split_first_chunk().expect("every payload has a number");
             let record = u32::from_le_bytes(*start);
-            let expected = known.get(&record).expect("nothing is invented");
+            let expected = known.get_mut(&record).expect("nothing is invented");
             assert_eq!(replayed.payload, payload(record));
-            assert_eq!(*replayed.tenant, self.tenants[expected.tenant]);
+            assert_eq!(*replayed.tenant, tenants[expected.tenant]);
             let receipt = Receipt { sequence: replayed.sequence, segment: replayed.segment };
-            assert!(seen.insert(record, receipt).is_none(), "record {record} twice");
+            assert!(seen.insert(record), "record {record} twice");
             assert!(expected.receipt.is_none_or(|known| receipt == known));
             assert_eq!(replayed.skip.skips(&trace(record)), expected.in_block, "record {record} {receipt:?}");
             assert!(expected.in_block || !replayed.skip.skips_all());
+            (expected.receipt, expected.pinned) = (Some(receipt), !expected.in_block);
             Ok(if expected.in_block { Applied::Covered } else { Applied::Held })
         });
-        let report = report.expect("replay without faults");
-        for (record, known) in &mut self.known {
-            let found = seen.get(record).copied();
-            assert!(found.is_some() || !known.acknowledged || known.in_block, "record {record} lost: {:?}", known.receipt);
-            known.receipt = found;
-            known.pinned = found.is_some() && !known.in_block;
+        // Only reading may fail, and is tried again.
+        went_on.is_ok_and(|went_on| !went_on)
+    }
+
+    /// Replays what is left, and sees that nothing is missing.
+    fn replay_rest(&mut self, wal: &Wal, replay: &mut Replay, first_of_this_life: u32) {
+        while !self.replay(wal, replay) {}
+        for (record, known) in self.known.range_mut(..first_of_this_life) {
+            let found = self.seen.contains(record);
+            assert!(found || !known.acknowledged || known.in_block, "record {record} lost: {:?}", known.receipt);
+            known.receipt = known.receipt.filter(|_| found);
         }
-        report
     }
 
     fn append(&mut self, runtime: &Runtime, wal: &Arc<Wal>) {
@@ -126,7 +140,7 @@ impl World {
         if wal.write_ledger(&ledger).is_err() || self.draw(4) == 0 {
             return;
         }
-        self.blocks.insert(block);
+        self.blocks.push(block);
         let mut pins: BTreeMap<u64, u64> = BTreeMap::new();
         for record in covered {
             let known = self.known.get_mut(&record).expect("a candidate");
@@ -136,12 +150,33 @@ impl World {
         wal.release(&pins.into_iter().collect::<Vec<_>>());
     }
 
-    fn live(&mut self, runtime: &Runtime, report: &ReplayReport, faults_per_mille: u64) -> Arc<Wal> {
+    /// A block is deleted, as its ledger must be told before.
+    fn delete_a_block(&mut self, wal: &Wal) {
+        if self.blocks.is_empty() {
+            return;
+        }
+        let at = self.draw(self.blocks.len() as u32) as usize;
+        if wal.settle(&self.blocks[at]).is_ok() {
+            self.blocks.remove(at);
+        }
+    }
+
+    fn live(&mut self, runtime: &Runtime, replay: &mut Replay, faults_per_mille: u64) -> Arc<Wal> {
         let options = Options { segment_bytes: 3000, ..Options::default() };
-        let wal = Arc::new(Wal::open_with(Arc::new(self.files.clone()), dir(), options, report.start()).expect("no faults yet"));
+        let wal = Arc::new(Wal::open_with(Arc::new(self.files.clone()), dir(), options, replay.start()).expect("no faults yet"));
+        let first_of_this_life = self.known.len() as u32;
         self.files.set_faults_per_mille(faults_per_mille);
-        for _ in 0..self.draw(30) {
-            if self.draw(6) == 0 { self.flush(&wal) } else { self.append(runtime, &wal) }
+        for _ in 0..self.draw(40) {
+            match self.draw(8) {
+                0 => self.flush(&wal),
+                1 => self.delete_a_block(&wal),
+                2 | 3 => drop(self.replay(&wal, replay)),
+                _ => self.append(runtime, &wal),
+            }
+        }
+        // Some lives end before all is read.
+        if self.draw(3) > 0 {
+            self.replay_rest(&wal, replay, first_of_this_life);
         }
         wal
     }
@@ -164,11 +199,12 @@ impl World {
 fn simulate(seed: u64, faults_per_mille: u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let mut world = World::new(seed);
-    for life in 0..4 {
-        let report = world.replay();
-        assert!(faults_per_mille > 0 || report.damaged.is_empty(), "{report:?}");
-        let wal = world.live(&runtime, &report, faults_per_mille);
-        if life == 3 {
+    for life in 0..5 {
+        let mut replay = world.prepare();
+        let first_of_this_life = world.known.len() as u32;
+        let wal = world.live(&runtime, &mut replay, if life == 4 { 0 } else { faults_per_mille });
+        if life == 4 {
+            world.replay_rest(&wal, &mut replay, first_of_this_life);
             runtime.block_on(wal.close()).expect("nothing is left to be synced");
             world.check_that_all_can_go(&wal);
         } else if world.draw(2) == 0 {
@@ -176,6 +212,7 @@ fn simulate(seed: u64, faults_per_mille: u64) {
         } else {
             runtime.block_on(wal.close()).expect("nothing is left to be synced");
         }
+        assert!(faults_per_mille > 0 || replay.report().damaged.is_empty(), "{:?}", replay.report());
     }
 }
 

@@ -14,9 +14,11 @@ use super::error::WalError;
 use super::files::{Disk, WalFiles};
 use super::frame::{Frame, NUMBER_LIMIT};
 use super::instruments::WalInstruments;
+use super::ledger::Standing;
 use super::ledger::{self, Ledger};
 use super::registry::{HeldLedger, HeldSegment, Registry};
-use super::replay::ReplayReport;
+use super::replay::{Applied, BoxError, Progress, Replay, ReplayError, ReplayedRecord};
+use crate::model::BlockId;
 use crate::runtime::failpoints::Failpoints;
 
 /// What may wait for the writer thread, the round that it is writing included: four rounds of 4 MiB.
@@ -63,30 +65,15 @@ pub struct Start {
     pub next_sequence: u64,
     /// The next segment gets this number, or a higher one.
     pub next_segment: u64,
-    /// Segments that exist, with the pins that replay's caller holds. Those without pins are dropped by `open`.
+    /// Segments that exist, mostly still to be replayed. Those that are not and have no pins are dropped by `open`.
     pub segments: Vec<HeldSegment>,
     /// Ledgers that exist.
     pub ledgers: Vec<HeldLedger>,
-    /// For the instruments: records that were replayed, and their payload bytes.
-    pub replayed: (u64, u64),
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Start { next_sequence: 1, next_segment: 1, segments: Vec::new(), ledgers: Vec::new(), replayed: (0, 0) }
-    }
-}
-
-impl ReplayReport {
-    /// What [`Wal::open`] needs to know of this replay.
-    pub fn start(&self) -> Start {
-        Start {
-            next_sequence: self.highest_sequence + 1,
-            next_segment: self.highest_segment + 1,
-            segments: self.segments.clone(),
-            ledgers: self.ledgers.clone(),
-            replayed: (self.records, self.raw_bytes),
-        }
+        Start { next_sequence: 1, next_segment: 1, segments: Vec::new(), ledgers: Vec::new() }
     }
 }
 
@@ -131,8 +118,6 @@ impl Wal {
         }
         files.create_dir(&dir).map_err(WalError::storage("create its directory"))?;
         let instruments = Arc::new(WalInstruments::default());
-        instruments.replayed_records.add(start.replayed.0);
-        instruments.replayed_raw_bytes.add(start.replayed.1);
         let shared = (Arc::clone(&files), Arc::clone(&instruments));
         let registry =
             Arc::new(Registry::new(dir.clone(), shared.0, shared.1, &start.segments, &start.ledgers).with_failpoints(&options.failpoints));
@@ -185,8 +170,38 @@ impl Wal {
     pub fn write_ledger(&self, ledger: &Ledger) -> Result<(), WalError> {
         ledger::write(self.files.as_ref(), &self.dir, ledger)?;
         self.instruments.ledgers_written.add(1);
-        self.registry.add_ledger(HeldLedger { block: *ledger.block(), end_sequence: ledger.end_sequence() });
+        self.registry.add_ledger(HeldLedger { block: *ledger.block(), end_sequence: ledger.end_sequence(), standing: Standing::Depends });
         Ok(())
+    }
+
+    /// Before a block is deleted: its ledger, if there is one still, holds from now on without it. Blocking.
+    ///
+    /// # Errors
+    /// [`WalError::Storage`]: the block must not be deleted yet.
+    pub fn settle(&self, block: &BlockId) -> Result<(), WalError> {
+        self.registry.settle(block).map_err(WalError::storage("settle a flush ledger"))
+    }
+
+    /// Replays the next segment of what this log was opened behind, and drops it if nothing of it is needed; false if there is
+    /// none left. Blocking, while the log takes new records. `apply` gets every good record; what it answers with
+    /// [`Applied::Held`] is pinned, as if it had been appended.
+    ///
+    /// # Errors
+    /// As [`ReplayError`] says; it may be called again, and `apply` gets no record twice that it has answered.
+    pub fn replay_segment(
+        &self,
+        replay: &mut Replay,
+        mut apply: impl FnMut(ReplayedRecord<'_>) -> Result<Applied, BoxError>,
+    ) -> Result<bool, ReplayError> {
+        let before = Progress::of(replay.report());
+        let went_on = replay.next_segment(Some(&self.registry), &mut apply);
+        let after = Progress::of(replay.report());
+        self.instruments.replayed_records.add(after.records - before.records);
+        self.instruments.replayed_raw_bytes.add(after.raw_bytes - before.raw_bytes);
+        self.instruments.damaged_bytes.add(after.damaged_bytes - before.damaged_bytes);
+        self.instruments.damaged_segments.add(after.damaged_segments - before.damaged_segments);
+        self.registry.sweep();
+        went_on
     }
 
     /// Pins held now, as (segment, count), ascending, the active segment included.

@@ -1,6 +1,7 @@
 //! Blocks are merged and deleted, and nobody notices.
 
 mod crashes;
+mod long_trace;
 mod merging;
 mod read_back;
 

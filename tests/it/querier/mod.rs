@@ -3,8 +3,10 @@
 mod budget;
 mod concurrency;
 mod damage;
+mod damaged_files;
 mod late_spans;
 mod metrics;
 mod order;
 mod tags;
 mod times;
+mod unreadable;

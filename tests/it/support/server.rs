@@ -208,10 +208,17 @@ impl Server {
         Server::listening(data, data.spawn("conmoto", config, &[])).unwrap_or_else(has_ended)
     }
 
-    /// The server of a process, once it is ready; or the process, if it has ended before.
+    /// One that is ready and may still be loading what is in the log, started with these variables.
+    pub fn start_loading(data: &DataDir, config: &str, variables: &[(&str, &str)]) -> Self {
+        let server = Server::listening(data, data.spawn_with("conmoto", config, &[], variables)).unwrap_or_else(has_ended);
+        until("readiness", || (server.is_ready() || server.has_ended()).then_some(()));
+        server
+    }
+
+    /// The server of a process, once it is ready and has loaded what is in the log; or the process, if it has ended before.
     pub fn of(data: &DataDir, process: Process) -> Result<Self, Process> {
         let server = Server::listening(data, process)?;
-        until("readiness", || (server.is_ready() || server.has_ended()).then_some(()));
+        until("readiness", || (server.has_loaded() || server.has_ended()).then_some(()));
         Ok(server)
     }
 
@@ -247,6 +254,12 @@ impl Server {
     fn is_ready(&self) -> bool {
         let answer: std::io::Result<Response> = http::send(self.api, "GET", "/ready", &[], b"");
         answer.is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// Whether it is ready and answers are whole.
+    pub fn has_loaded(&self) -> bool {
+        let metrics = || http::send(self.api, "GET", "/metrics", &[], b"").map(|answer| answer.text()).unwrap_or_default();
+        self.is_ready() && metrics().lines().any(|line| line == "conmoto_wal_loading{} 0.0")
     }
 
     /// Warnings and errors with this text are what the test is about.

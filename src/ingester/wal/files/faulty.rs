@@ -21,6 +21,8 @@ pub(in crate::ingester::wal) enum Op {
     Sync,
     SetLen,
     SyncDir,
+    Rename,
+    Read,
 }
 
 #[derive(Clone, Default)]
@@ -221,6 +223,7 @@ impl WalFiles for FaultyFiles {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
         state.inode(from)?;
+        state.may_fail(Op::Rename)?;
         state.change(Change::Rename(from.to_path_buf(), to.to_path_buf()));
         Ok(())
     }
@@ -247,7 +250,8 @@ struct FaultyFile {
 
 impl Read for FaultyFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let state = self.files.0.lock();
+        let mut state = self.files.0.lock();
+        state.may_fail(Op::Read)?;
         let read = (&state.inodes[self.inode].data[self.read..]).read(buffer)?;
         self.read += read;
         Ok(read)

@@ -41,9 +41,9 @@ fn a_ledger_is_read_under_its_own_name_only() {
     write(&files, dir, &ledger).expect("no faults");
     write(&files, dir, &ledger).expect("twice is once");
     assert_eq!(files.names(), [format!("flush-{}.ledger", ledger.block)]);
-    let own = path(dir, &ledger.block);
+    let own = path(dir, &ledger.block, Standing::Depends);
     assert!(matches!(read(&files, &own), Ok(Found::Intact(found)) if found == ledger));
-    let other = path(dir, &BlockId::random());
+    let other = path(dir, &BlockId::random(), Standing::Depends);
     files.rename(&own, &other).expect("no faults");
     assert!(matches!(read(&files, &other), Ok(Found::Damaged)));
 }
@@ -53,9 +53,11 @@ fn names_are_strict() {
     let block = BlockId::random();
     let names = [format!("flush-{block}.ledger"), format!("flush-{block}.ledger.tmp"), format!("flush-{block}.ledger.corrupt")];
     let upper = format!("flush-{}.ledger", block.to_string().to_uppercase());
-    let all: Vec<String> = names.iter().cloned().chain([upper, "flush-1.ledger".to_string()]).collect();
+    let settled = format!("flush-{block}.settled");
+    let all: Vec<String> = names.iter().cloned().chain([upper, "flush-1.ledger".to_string(), settled.clone()]).collect();
     let (ledgers, unfinished) = list(Path::new(""), &all);
-    assert_eq!((ledgers, unfinished), (vec![PathBuf::from(&names[0])], vec![PathBuf::from(&names[1])]));
+    let expected = vec![(PathBuf::from(&names[0]), Standing::Depends), (PathBuf::from(&settled), Standing::Settled)];
+    assert_eq!((ledgers, unfinished), (expected, vec![PathBuf::from(&names[1])]));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::*;
 use crate::ingester::wal::files::faulty::{FaultyFiles, Op};
 
 fn held(number: u64, first_sequence: u64, pins: u64, damaged: bool) -> HeldSegment {
-    HeldSegment { number, first_sequence: Some(first_sequence), pins, damaged }
+    HeldSegment { number, first_sequence: Some(first_sequence), pins, damaged, is_loading: false }
 }
 
 fn registry(files: &FaultyFiles, segments: &[HeldSegment], ledgers: &[HeldLedger]) -> Registry {
@@ -13,7 +13,7 @@ fn registry(files: &FaultyFiles, segments: &[HeldSegment], ledgers: &[HeldLedger
         files.put(&segment::path(Path::new("/wal"), segment.number), Vec::new());
     }
     for ledger in ledgers {
-        files.put(&ledger::path(Path::new("/wal"), &ledger.block), Vec::new());
+        files.put(&ledger::path(Path::new("/wal"), &ledger.block, ledger.standing), Vec::new());
     }
     Registry::new("/wal".into(), Arc::new(files.clone()), Arc::default(), segments, ledgers)
 }
@@ -42,7 +42,7 @@ fn a_segment_goes_with_its_last_pin_and_not_before_it_is_closed() {
 #[test]
 fn ledgers_go_after_segments_are_durably_gone() {
     let files = FaultyFiles::new(1);
-    let ledger = |end_sequence| HeldLedger { block: BlockId::random(), end_sequence };
+    let ledger = |end_sequence| HeldLedger { block: BlockId::random(), end_sequence, standing: Standing::Depends };
     let ledgers = [ledger(10), ledger(11), ledger(20)];
     let registry = registry(&files, &[held(1, 1, 1, false), held(2, 10, 1, false)], &ledgers);
     registry.sweep();

@@ -4,9 +4,31 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ingester::wal::files::faulty::{FaultyFiles, Op};
-use crate::ingester::wal::{Frame, Options, SyncMode, Wal};
+use crate::ingester::wal::ledger::{self, Standing};
+use crate::ingester::wal::prepare::prepare_with;
+use crate::ingester::wal::{Frame, Options, SyncMode, Wal, prepare};
 
 const DIR: &str = "/wal";
+
+/// Reads a whole log, as a start does before and while it serves.
+pub(in crate::ingester::wal) fn replay_with(
+    files: &FaultyFiles,
+    dir: &Path,
+    mut block_exists: impl FnMut(&TenantId, &BlockId) -> Result<bool, BoxError>,
+    apply: impl FnMut(ReplayedRecord<'_>) -> Result<Applied, BoxError>,
+) -> Result<ReplayReport, ReplayError> {
+    prepare_with(Arc::new(files.clone()), dir, &mut block_exists)?.read_all(apply)
+}
+
+/// Where a log goes on that was read whole.
+pub(in crate::ingester::wal) fn start_behind(report: &ReplayReport) -> Start {
+    Start {
+        next_sequence: report.highest_sequence + 1,
+        next_segment: report.highest_segment + 1,
+        segments: report.segments.clone(),
+        ledgers: report.ledgers.clone(),
+    }
+}
 
 /// A record as replay gave it.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +51,7 @@ fn payload(number: u32) -> Vec<u8> {
 
 fn open(files: &FaultyFiles, report: &ReplayReport) -> Wal {
     let options = Options { segment_bytes: 800, ..Options::default() };
-    Wal::open_with(Arc::new(files.clone()), DIR.into(), options, report.start()).expect("no faults")
+    Wal::open_with(Arc::new(files.clone()), DIR.into(), options, start_behind(report)).expect("no faults")
 }
 
 /// A directory with `num_records` records in a few segments.
@@ -78,8 +100,9 @@ fn edit(files: &FaultyFiles, segment: u64, change: impl FnOnce(&mut Vec<u8>)) {
 #[test]
 fn an_empty_directory_is_an_empty_log() {
     assert_eq!(replay_all(&FaultyFiles::new(1)), (ReplayReport::default(), Vec::new()));
-    let missing = replay(Path::new("/nonexistent/wal"), |_, _| Ok(true), |_| Ok(Applied::Held));
-    assert_eq!(missing.expect("an empty log"), ReplayReport::default());
+    let missing = prepare(Path::new("/nonexistent/wal"), |_, _| Ok(true)).expect("an empty log");
+    assert_eq!(missing.start(), Start::default());
+    assert_eq!(missing.read_all(|_| Ok(Applied::Held)).expect("an empty log"), ReplayReport::default());
 }
 
 #[test]
@@ -122,7 +145,7 @@ fn a_torn_tail_is_cut_and_the_log_goes_on() {
 fn what_a_kill_left_in_the_page_cache_is_durable_after_replay() {
     let files = FaultyFiles::new(1);
     let options = Options { segment_bytes: 1 << 20, sync: SyncMode::None, ..Options::default() };
-    let wal = Wal::open_with(Arc::new(files.clone()), DIR.into(), options, ReplayReport::default().start()).expect("no faults");
+    let wal = Wal::open_with(Arc::new(files.clone()), DIR.into(), options, Start::default()).expect("no faults");
     block_on(wal.append(Frame::encode(&TenantId::single(), b"unsynced").expect("small"))).expect("no faults");
     assert_eq!(replay_all(&files).1.len(), 1);
     let (report, got) = replay_all(&files.power_loss());
@@ -235,14 +258,13 @@ fn ledgers_decide_what_is_skipped() {
         |tenant: &str| records.iter().filter(|record| record.tenant == tenant).map(|record| record.sequence).collect::<Vec<_>>();
     let carried = TraceId([7; 16]);
     let blocks = [BlockId::random(), BlockId::random(), BlockId::random()];
-    let wal_files: &dyn WalFiles = &files;
-    let put = |ledger: Ledger| ledger::write(wal_files, Path::new(DIR), &ledger).expect("no faults");
+    let put = |ledger: Ledger| ledger::write(&files, Path::new(DIR), &ledger).expect("no faults");
     put(Ledger::new(blocks[0], of("a"), sequences("a"), [carried]));
     put(Ledger::new(blocks[1], of("a"), sequences("a").into_iter().take(1), []));
     put(Ledger::new(blocks[2], of("bcd"), sequences("bcd").into_iter().chain([500]), []));
     let mut skipped = Vec::new();
     let report = replay_with(
-        wal_files,
+        &files,
         Path::new(DIR),
         |_, block| Ok(*block != blocks[2]),
         |record| {
@@ -257,7 +279,7 @@ fn ledgers_decide_what_is_skipped() {
     assert_eq!(report.segments.iter().map(|held| held.pins).sum::<u64>(), 8);
     assert_eq!((report.ledgers.len(), report.ledgers_without_block), (2, 1));
     assert_eq!(report.highest_sequence, 500, "numbers of a void ledger are not used again");
-    assert!(files.contents(&ledger::path(Path::new(DIR), &blocks[2])).is_none());
+    assert!(files.contents(&ledger::path(Path::new(DIR), &blocks[2], Standing::Depends)).is_none());
 }
 
 #[test]
@@ -265,7 +287,7 @@ fn damaged_ledgers_hide_nothing() {
     let (files, records) = good_directory(3);
     let ledger = Ledger::new(BlockId::random(), TenantId::parse("a").expect("a name"), [1, 2, 3], []);
     ledger::write(&files, Path::new(DIR), &ledger).expect("no faults");
-    let path = ledger::path(Path::new(DIR), ledger.block());
+    let path = ledger::path(Path::new(DIR), ledger.block(), Standing::Depends);
     let mut bytes = files.contents(&path).expect("there");
     bytes[70] ^= 1;
     files.put(&path, bytes);
@@ -393,4 +415,79 @@ proptest! {
         prop_assert_eq!(report.records, got.len() as u64);
         prop_assert_eq!(replay_all(&files).1, got);
     }
+}
+
+#[test]
+fn a_read_error_at_start_refuses_and_a_later_one_is_tried_again() {
+    let (files, records) = good_directory(60);
+    let prepare = |files: &FaultyFiles| prepare_with(Arc::new(files.clone()), Path::new(DIR), &mut |_, _| Ok(true));
+    files.fail([(Op::Read, std::io::ErrorKind::Other)]);
+    assert!(matches!(prepare(&files), Err(ReplayError::Storage { operation: "read", .. })));
+
+    let mut replay = prepare(&files).expect("no faults");
+    let wal = Wal::open_with(Arc::new(files.clone()), DIR.into(), Options::default(), replay.start()).expect("no faults");
+    let num_segments = replay.pending.len();
+    assert!(num_segments > 2, "the test needs some");
+    // The first read of a reader is its header, the second the records.
+    files.fail([(Op::Read, std::io::ErrorKind::Other)]);
+    let (mut got, mut failures) = (Vec::new(), 0);
+    loop {
+        let went_on = wal.replay_segment(&mut replay, |record| {
+            got.push((record.segment, record.sequence));
+            Ok(Applied::Held)
+        });
+        match went_on {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                assert!(matches!(error, ReplayError::Storage { .. }));
+                failures += 1;
+            }
+        }
+        let pins = wal.pins().iter().map(|(_, pins)| pins).sum::<u64>();
+        assert_eq!(pins, got.len() as u64, "each record is pinned once");
+    }
+    assert_eq!((failures, replay.report().damaged.len()), (1, 0), "an error of the disk is no damage");
+    assert_eq!(got.first().map(|(segment, _)| *segment), Some(2), "the others go on meanwhile");
+    got.sort_unstable();
+    assert_eq!(got, records.iter().map(|record| (record.segment, record.sequence)).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_cannot_be_decoded_is_kept_and_reported() {
+    let (files, records) = good_directory(6);
+    let mut replay = prepare_with(Arc::new(files.clone()), Path::new(DIR), &mut |_, _| Ok(true)).expect("no faults");
+    let wal = Wal::open_with(Arc::new(files.clone()), DIR.into(), Options::default(), replay.start()).expect("no faults");
+    let bad = records[1].sequence;
+    let mut apply = |record: ReplayedRecord<'_>| Ok(if record.sequence == bad { Applied::Undecodable } else { Applied::Held });
+    while wal.replay_segment(&mut replay, &mut apply).expect("no faults") {}
+    let damage: Vec<Damage> = replay.report().damaged.iter().map(|damaged| damaged.damage).collect();
+    assert_eq!(damage, [Damage::Payload]);
+    let counts = wal.instruments();
+    assert_eq!((counts.damaged_segments.get(), counts.damaged_bytes.get()), (1, replay.report().damaged[0].lost_bytes));
+    wal.release(&wal.pins());
+    assert!(files.names().contains(&"0000000000000001.wal.corrupt".to_string()), "{:?}", files.names());
+}
+
+#[test]
+fn while_a_segment_is_read_neither_it_nor_a_ledger_goes() {
+    let (files, _) = good_directory(60);
+    let block = BlockId::random();
+    let tenant = TenantId::parse("a").expect("a name");
+    ledger::write(&files, Path::new(DIR), &Ledger::new(block, tenant, [1], [])).expect("no faults");
+    let mut replay = prepare_with(Arc::new(files.clone()), Path::new(DIR), &mut |_, _| Ok(true)).expect("no faults");
+    let wal = Wal::open_with(Arc::new(files.clone()), DIR.into(), Options::default(), replay.start()).expect("no faults");
+    let before = files.names();
+    let ledger_name = format!("flush-{block}.settled");
+    assert!(before.contains(&ledger_name), "its block is there, so it holds: {before:?}");
+    // Everything is released as soon as it is read, as by a flush.
+    let mut num_read = 0;
+    while wal.replay_segment(&mut replay, |_| Ok(Applied::Held)).expect("no faults") {
+        let pins = wal.pins();
+        wal.release(&pins);
+        num_read += 1;
+        assert_eq!(files.names().contains(&ledger_name), !replay.pending.is_empty());
+        assert_eq!(files.names().iter().filter(|name| name.ends_with(".wal")).count(), replay.pending.len() + 1);
+    }
+    assert!(num_read > 2, "the test needs some");
 }

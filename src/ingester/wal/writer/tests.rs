@@ -6,7 +6,9 @@ use tokio::runtime::Runtime;
 
 use super::*;
 use crate::ingester::wal::files::faulty::{FaultyFiles, Op};
-use crate::ingester::wal::replay::{Applied, replay, replay_with};
+use crate::ingester::wal::prepare;
+use crate::ingester::wal::replay::Applied;
+use crate::ingester::wal::replay::tests::{replay_with, start_behind};
 use crate::ingester::wal::segment;
 use crate::model::{BlockId, TenantId};
 
@@ -57,18 +59,15 @@ fn real_files_survive_close_replay_and_release() {
     assert!(Wal::open(&path, options.clone(), Start::default()).is_err(), "segments exist that it does not know of");
 
     let mut got = Vec::new();
-    let report = replay(
-        &path,
-        |_, _| Ok(true),
-        |record| {
-            got.push(record.payload.to_vec());
-            Ok(if record.skip.skips_all() { Applied::Covered } else { Applied::Held })
-        },
-    );
+    let replay = prepare(&path, |_, _| Ok(true)).expect("intact");
+    let report = replay.read_all(|record| {
+        got.push(record.payload.to_vec());
+        Ok(if record.skip.skips_all() { Applied::Covered } else { Applied::Held })
+    });
     let report = report.expect("intact");
     assert!(got.iter().zip(&big).all(|(got, text)| got == text.as_bytes()) && got[20] == noise);
     assert_eq!((report.records, report.segments.iter().map(|held| held.pins).sum::<u64>()), (21, 1));
-    let wal = Wal::open(&path, options, report.start()).expect("replayed");
+    let wal = Wal::open(&path, options, start_behind(&report)).expect("replayed");
     let held: Vec<(u64, u64)> = wal.pins().into_iter().filter(|(_, count)| *count > 0).collect();
     wal.release(&held);
     let names: Vec<String> = Disk.list(&path).expect("there");
