@@ -270,8 +270,9 @@ impl<'a> RowReader<'a> {
         while let Some((element, rest)) = split_varint(order) {
             order = rest;
             if element == 0 {
+                let cell = rare.next_if(|cell| cell.position == position);
                 position += 1;
-                if let Some(cell) = rare.next_if(|cell| cell.position + 1 == position) {
+                if let Some(cell) = cell {
                     let value = self.rare.value(cell).zip(self.rare_keys.get(cell.entry as usize));
                     let (value, key) = value.ok_or_else(|| self.table.mistyped(ORDER))?;
                     to.add_value(new_row, key.as_bytes(), value);
@@ -290,7 +291,7 @@ impl<'a> RowReader<'a> {
                 }
             }
         }
-        Ok(())
+        if rare.next().is_none() { Ok(()) } else { Err(self.table.mistyped(ORDER)) }
     }
 
     fn attribute(&self, ordinal: usize, row: u32) -> Option<ValueRef<'_>> {

@@ -31,8 +31,9 @@ impl Table {
         let attributes = serde_json::from_str(listed).map_err(|error| damaged(file, error))?;
         let listed = metadata_entry(&metadata, RESIDUAL_KEYS_METADATA).unwrap_or("[]");
         let residual_keys = serde_json::from_str(listed).map_err(|error| damaged(file, error))?;
-        let listed = metadata_entry(&metadata, RARE_METADATA).unwrap_or(r#"{"entries":[],"counts":[]}"#);
-        let rare = serde_json::from_str(listed).map_err(|error| damaged(file, error))?;
+        let num_rows: Vec<usize> = metadata.row_groups().iter().map(|group| group.num_rows().max(0) as usize).collect();
+        let rare = metadata_entry(&metadata, RARE_METADATA).map(|listed| RareList::parse(listed, &num_rows));
+        let rare = rare.transpose().map_err(|error| damaged(file, error))?.unwrap_or_default();
         Ok(Table { file: file.to_string(), metadata, leaves, attributes, residual_keys, rare, damage: Arc::clone(damage) })
     }
 

@@ -21,11 +21,13 @@ pub(super) struct GroupColumns<'a> {
     pub(super) group: usize,
     /// Attributes that neither a column nor the table of rare ones holds, read when one is asked for.
     residual: OnceLock<AttributeTable>,
+    /// Those in the table of rare ones, opened when one is asked for.
+    rare: OnceLock<Option<RareColumns<'a>>>,
 }
 
 impl<'a> GroupColumns<'a> {
     pub(super) fn new(block: &'a Block, table: &'a Table, group: usize) -> Self {
-        GroupColumns { block, table, group, residual: OnceLock::new() }
+        GroupColumns { block, table, group, residual: OnceLock::new(), rare: OnceLock::new() }
     }
 
     pub(super) fn num_rows(&self) -> usize {
@@ -104,9 +106,18 @@ impl<'a> GroupColumns<'a> {
         entries.iter().find(|entry| entry.key == key && entry.kind == kind.name()).map(|entry| entry.leaf.as_str())
     }
 
+    /// The attributes in the table of rare ones, if there are any.
+    fn rare(&self) -> Result<Option<&RareColumns<'a>>, BlockError> {
+        if let Some(rare) = self.rare.get() {
+            return Ok(rare.as_ref());
+        }
+        let opened = RareColumns::open(self.block, self.table, self.group)?;
+        Ok(self.rare.get_or_init(|| opened).as_ref())
+    }
+
     /// A rare attribute of one kind, as if it had a column.
     fn rare_attribute(&self, key: &str, kind: ValueKind) -> Result<Option<Column<'static>>, BlockError> {
-        let Some(rare) = RareColumns::open(self.block, self.table, self.group)? else { return Ok(None) };
+        let Some(rare) = self.rare()? else { return Ok(None) };
         let Some(entry) = rare.find(key, kind) else { return Ok(None) };
         decoded_column(rare.decode(entry)?, kind).map(Some).ok_or_else(|| self.table.mistyped(key))
     }
@@ -121,7 +132,7 @@ impl<'a> GroupColumns<'a> {
 
     /// The keys of rare attributes.
     fn rare_keys(&self) -> Result<impl Iterator<Item = String>, BlockError> {
-        let rare = RareColumns::open(self.block, self.table, self.group)?;
+        let rare = self.rare()?;
         Ok(rare.into_iter().flat_map(|rare| rare.keys().map(str::to_string).collect::<Vec<_>>()))
     }
 
@@ -164,7 +175,7 @@ impl<'a> GroupColumns<'a> {
         let kinds = [ValueKind::Str, ValueKind::Int, ValueKind::Double, ValueKind::Bool, ValueKind::Any];
         let has = |kind: &ValueKind| {
             // A residual that cannot be read fails the query when the column is asked for.
-            let is_rare = || match RareColumns::open(self.block, self.table, self.group) {
+            let is_rare = || match self.rare() {
                 Ok(rare) => rare.is_some_and(|rare| rare.find(key, *kind).is_some()),
                 Err(_) => true,
             };

@@ -6,10 +6,7 @@ pub use super::footer::Table;
 use super::index::TraceIndex;
 use super::meta::{BlockMeta, FileMeta, RowGroupMeta};
 use super::parts::{PartCache, PartKind, Weighed};
-use super::schema::{
-    CATALOGUE_FILE, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, RARE_EVENT_FILE, RARE_FILE, RARE_LINK_FILE, RESOURCES_FILE,
-    SCOPES_FILE, TRACES_FILE, bloom_file,
-};
+use super::schema::{CATALOGUE_FILE, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, TABLE_FILES, bloom_file};
 use super::trace_table::{GroupTraces, TraceTable, load_origins};
 use crate::columns::resources::{OriginKind, OriginTable};
 use crate::model::{BlockId, TraceId};
@@ -114,10 +111,7 @@ impl Weighed for CataloguePart {
 }
 
 /// Number of Parquet files of a block.
-pub(super) const NUM_TABLES: usize = 9;
-
-const TABLE_FILES: [&str; NUM_TABLES] =
-    [DATA_FILE, EVENTS_FILE, LINKS_FILE, TRACES_FILE, RESOURCES_FILE, SCOPES_FILE, RARE_FILE, RARE_EVENT_FILE, RARE_LINK_FILE];
+pub(super) const NUM_TABLES: usize = TABLE_FILES.len();
 
 /// Tables, each with that of its rare attributes: both may be absent, but for the first.
 const RARE_OF: [(&str, usize); 3] = [(DATA_FILE, 6), (EVENTS_FILE, 7), (LINKS_FILE, 8)];
@@ -287,8 +281,7 @@ impl Block {
             return Ok(None);
         }
         let rare = self.table(at)?;
-        let num_rows: Vec<usize> = (0..rare.num_row_groups()).map(|group| rare.num_rows(group)).collect();
-        if rare.rare_list().fits(&num_rows) { Ok(Some(rare)) } else { Err(rare.mistyped("row")) }
+        if rare.rare_list().num_groups() == table.num_row_groups() { Ok(Some(rare)) } else { Err(rare.mistyped("row")) }
     }
 
     /// The keys of the attributes of the table of spans, of events or of links, those without a column included; some several

@@ -25,6 +25,9 @@ pub const RARE_LINK_FILE: &str = "link-attributes.parquet";
 pub const RESOURCES_FILE: &str = "resources.parquet";
 /// Instrumentation scopes, one row each; a row's position is its number.
 pub const SCOPES_FILE: &str = "scopes.parquet";
+/// All Parquet files.
+pub const TABLE_FILES: [&str; 9] =
+    [DATA_FILE, EVENTS_FILE, LINKS_FILE, TRACES_FILE, RESOURCES_FILE, SCOPES_FILE, RARE_FILE, RARE_EVENT_FILE, RARE_LINK_FILE];
 /// Trace ids, sorted, with their ordinals.
 pub const INDEX_FILE: &str = "index";
 /// Which columns and values there are; blocks of earlier versions lack it.

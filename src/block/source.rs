@@ -168,8 +168,8 @@ impl<'a> RowGroupSource<'a> {
         }
     }
 
-    fn open_details(&self, of: Detail) -> Result<Option<DetailSource<'_>>, BlockError> {
-        let GroupColumns { block, group, .. } = self.columns;
+    fn open_details(&self, of: Detail) -> Result<Option<DetailSource<'_, 'a>>, BlockError> {
+        let (block, group): (&Block, usize) = (self.columns.block, self.columns.group);
         let table = match of {
             Detail::Event => block.events()?,
             Detail::Link => block.links()?,
@@ -322,16 +322,16 @@ impl SpanSource for RowGroupSource<'_> {
 }
 
 /// The events or links of a row group of spans.
-struct DetailSource<'a> {
-    spans: &'a RowGroupSource<'a>,
+struct DetailSource<'s, 'a> {
+    spans: &'s RowGroupSource<'a>,
     columns: GroupColumns<'a>,
     of: Detail,
     /// The row of each one's span, counted from the first of the row group of spans.
     span_rows: Vec<u32>,
 }
 
-impl<'a> DetailSource<'a> {
-    fn open(spans: &'a RowGroupSource<'a>, columns: GroupColumns<'a>, of: Detail) -> Result<Self, BlockError> {
+impl<'s, 'a> DetailSource<'s, 'a> {
+    fn open(spans: &'s RowGroupSource<'a>, columns: GroupColumns<'a>, of: Detail) -> Result<Self, BlockError> {
         let mistyped = || columns.table.mistyped(detail::SPAN_ROW);
         let decoded = columns.table.decode_dense(columns.block.files(), columns.group, detail::SPAN_ROW)?;
         let mut span_rows = decoded.into_u32().ok_or_else(mistyped)?;
@@ -359,7 +359,7 @@ impl<'a> DetailSource<'a> {
     }
 }
 
-impl SpanSource for DetailSource<'_> {
+impl SpanSource for DetailSource<'_, '_> {
     fn num_rows(&self) -> usize {
         self.span_rows.len()
     }

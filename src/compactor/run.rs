@@ -6,6 +6,7 @@ use super::policy::Candidate;
 use super::retention::is_expired;
 use super::{Compactor, Failed};
 use crate::block::merge::MergeError;
+use crate::block::meta::VERSION;
 use crate::block::reader::Block;
 use crate::model::{BlockId, TenantId, UnixNanos};
 use std::collections::HashSet;
@@ -104,7 +105,8 @@ impl Compactor {
         let blocks = self.blocks.of(tenant).snapshot();
         let (is_free, mut waiting) = self.free_blocks(&blocks);
         let free: Vec<&Arc<Block>> = blocks.iter().filter(|block| is_free.contains(&block.id())).collect();
-        let candidates: Vec<Candidate> = free.iter().map(|block| Candidate::of(block.id(), block.meta())).collect();
+        let candidates: Vec<Candidate> =
+            free.iter().filter(|block| block.meta().version == VERSION).map(|block| Candidate::of(block.id(), block.meta())).collect();
         let choice = self.policy.choose(&candidates, UnixNanos::now(), (self.surroundings.is_quiet)(tenant));
         waiting.blocks += choice.waiting.blocks;
         waiting.bytes += choice.waiting.bytes;

@@ -1,8 +1,6 @@
 //! Every object key: `<tenant>/<block id>/<file>`, under the store's prefix.
 
-use crate::block::schema::{
-    CATALOGUE_FILE, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, META_FILE, RESOURCES_FILE, SCOPES_FILE, TRACES_FILE, bloom_file,
-};
+use crate::block::schema::{CATALOGUE_FILE, INDEX_FILE, META_FILE, TABLE_FILES, bloom_file};
 use crate::model::{BlockId, TenantId};
 use object_store::path::Path;
 
@@ -34,10 +32,9 @@ pub fn meta(tenant: &TenantId, id: &BlockId) -> Path {
 
 /// Whether a file of this name may be part of a block of ours. Tempo's have other files beside those with our names.
 pub fn is_file_of_block(name: &str) -> bool {
-    const FILES: [&str; 9] =
-        [DATA_FILE, TRACES_FILE, EVENTS_FILE, LINKS_FILE, RESOURCES_FILE, SCOPES_FILE, INDEX_FILE, CATALOGUE_FILE, META_FILE];
+    const FILES: [&str; 3] = [INDEX_FILE, CATALOGUE_FILE, META_FILE];
     let is_shard = || name.strip_prefix("bloom-").and_then(|number| number.parse().ok()).is_some_and(|shard| bloom_file(shard) == name);
-    FILES.contains(&name) || is_shard()
+    FILES.contains(&name) || TABLE_FILES.contains(&name) || is_shard()
 }
 
 #[cfg(test)]
@@ -46,7 +43,11 @@ mod tests {
 
     #[test]
     fn files_of_others_are_told_apart() {
-        assert!(["data.parquet", "index", "bloom-0", "bloom-12"].into_iter().all(is_file_of_block));
+        assert!(
+            ["data.parquet", "attributes.parquet", "link-attributes.parquet", "index", "bloom-0", "bloom-12"]
+                .into_iter()
+                .all(is_file_of_block)
+        );
         assert!(!["meta.compacted.json", "bloom-", "bloom-x", "bloom-+1", "index.json.gz"].into_iter().any(is_file_of_block));
     }
 }

@@ -101,6 +101,21 @@ impl ColumnCollector {
         ColumnCollector { wants_trigrams: is_text, ..self }
     }
 
+    /// Bytes of an attribute's key.
+    pub(super) fn key_bytes(&self) -> usize {
+        if let ColumnName::Attribute { key, .. } = &self.name { key.len() } else { 0 }
+    }
+
+    /// Bytes of the values that are listed so far.
+    pub fn listed_bytes(&self) -> usize {
+        if self.values.is_some() { self.value_bytes } else { 0 }
+    }
+
+    /// Lists no values from now on and makes neither filter nor trigrams, so that it takes no memory.
+    pub fn stop_collecting(&mut self) {
+        (self.values, self.filter, self.wants_trigrams, self.trigrams) = (None, Filter::Never, false, None);
+    }
+
     fn is_text(&self) -> bool {
         matches!(self.name, ColumnName::Name | ColumnName::StatusMessage | ColumnName::Attribute { kind: ValueKind::Str, .. })
     }

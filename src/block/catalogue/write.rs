@@ -13,6 +13,7 @@ use crate::columns::resources::Origin;
 use crate::columns::{Value, ValueKind};
 use bytes::Bytes;
 use prost::Message;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Most bytes of listed values of a block: this many, or a share of [`VALUE_BYTES_PER_SPAN`] in a large block.
@@ -32,6 +33,9 @@ const MAX_BARE_KEY_BYTES: usize = 64 << 10;
 
 /// Keys longer than this are left out.
 const MAX_KEY_BYTES: usize = 1 << 10;
+/// Most columns that are told of a holder, those with most values first, and most bytes of their keys.
+const MAX_COLUMNS: usize = 4096;
+const MAX_COLUMN_KEY_BYTES: usize = 512 << 10;
 /// Most columns that resources, or scopes, have.
 const MAX_ORIGIN_COLUMNS: usize = 1000;
 
@@ -113,6 +117,7 @@ impl CatalogueWriter {
         });
         let filter_bytes = (self.num_spans / SPANS_PER_FILTER_BYTE).clamp(MIN_FILTER_BYTES, MAX_FILTER_BYTES);
         keep_smallest(&mut columns, filter_bytes, |column| column.filter.len(), |column| column.filter.clear());
+        // Columns come with most values first, and this keeps the first of equal sizes.
         keep_smallest(&mut columns, filter_bytes, |column| column.trigrams.len(), |column| column.trigrams.clear());
         let encoded = |columns: Vec<ColumnMessage>| columns.iter().map(|column| column.encode_to_vec().into()).collect();
         let holders = holders.into_iter().zip(columns).map(|(holder, columns)| HolderMessage { columns: encoded(columns), ..holder });
@@ -171,7 +176,7 @@ fn messages((holder, collected): (Holder, Collected)) -> (HolderMessage, Vec<Col
     let num_bytes: usize = collected.bare_keys.iter().map(String::len).sum();
     let has_all_bare_keys = num_bytes <= MAX_BARE_KEY_BYTES;
     let num_columns = collected.columns.len();
-    let columns: Vec<_> = collected.columns.into_iter().map(column_message).filter(|column| column.key.len() <= MAX_KEY_BYTES).collect();
+    let columns: Vec<_> = most_filled(collected.columns).into_iter().map(column_message).collect();
     let message = HolderMessage {
         holder: holder_number(holder),
         is_open: collected.is_open || !has_all_bare_keys || columns.len() < num_columns,
@@ -179,6 +184,19 @@ fn messages((holder, collected): (Holder, Collected)) -> (HolderMessage, Vec<Col
         bare_keys: if has_all_bare_keys { collected.bare_keys.into_iter().collect() } else { Vec::new() },
     };
     (message, columns)
+}
+
+/// Those with most values of the columns whose keys are not too long, as many as may be.
+fn most_filled(mut columns: Vec<ColumnCollector>) -> Vec<ColumnCollector> {
+    columns.retain(|column| column.key_bytes() <= MAX_KEY_BYTES);
+    columns.sort_by_key(|column| Reverse(column.num_values));
+    columns.truncate(MAX_COLUMNS);
+    let mut key_bytes = 0;
+    columns.retain(|column| {
+        key_bytes += column.key_bytes();
+        key_bytes <= MAX_COLUMN_KEY_BYTES
+    });
+    columns
 }
 
 fn column_message(mut column: ColumnCollector) -> ColumnMessage {

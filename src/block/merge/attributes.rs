@@ -14,7 +14,7 @@ use crate::block::choice::{AttributeChoice, AttributeCounts, Place};
 use crate::block::meta::FileMeta;
 use crate::block::output::BlockSink;
 use crate::block::parquet::{Decoded, DecodedValues};
-use crate::block::rare::{RareRows, RareWriter};
+use crate::block::rare::{RareEntry, RareRows, RareWriter};
 use crate::block::reader::{Block, BlockError, Table};
 use crate::block::schema::{AttributeEntry, ORDER, RESIDUAL};
 use crate::block::spans::write_coded;
@@ -115,6 +115,11 @@ impl PartAttributes {
             places.push(place);
         }
         let (codes, strings) = stored_orders(part)?;
+        let is_both = |entry: &RareEntry| part.table.attributes().iter().any(|column| column.key == entry.key && column.kind == entry.kind);
+        let listed = part.block.rare_of(part.table).map_err(|error| part.failed(error))?;
+        if listed.is_some_and(|table| table.rare_list().entries.iter().any(is_both)) {
+            return Err(part.mistyped(ORDER));
+        }
         let rare = RareRows::read(part.block, part.table, part.group, &part.rows).map_err(|error| part.failed(error))?;
         if rare.cells.is_empty() && places.iter().all(|place| matches!(place, Place::Column(_))) {
             return Ok(PartAttributes { columns, orders: renumbered(part, codes, &strings, &places, orders)?, moved: None });

@@ -39,7 +39,7 @@ impl MovedAttributes {
     pub fn of(
         part: &PartBytes<'_>,
         choice: &AttributeChoice,
-        rare: RareRows,
+        mut rare: RareRows,
         places: &[Place],
         stored: (&[u32], &(Vec<u32>, Vec<u8>)),
         orders: &mut Dictionary,
@@ -65,6 +65,8 @@ impl MovedAttributes {
             moved.walk_row(&mut walk, row as u32, stored, here, &mut order).ok_or_else(|| part.mistyped(ORDER))?;
             codes.push(orders.intern(&order));
         }
+        // Only its values are needed from now on.
+        rare.cells = Vec::new();
         moved.rare = rare;
         Ok((codes, moved))
     }
@@ -100,7 +102,7 @@ impl MovedAttributes {
             new_position += u32::from(element == 0);
             put_varint(order, element);
         }
-        stored.is_empty().then_some(())
+        (stored.is_empty() && cells.next().is_none()).then_some(())
     }
 
     /// What goes to a column of the output, if anything does.

@@ -1,5 +1,6 @@
 //! What the metadata of a table of rare attributes says: which there are, and where their rows begin.
 
+use crate::block::parquet::MAX_ROWS;
 use crate::columns::ValueKind;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -34,44 +35,83 @@ pub struct RareList {
     /// For each row group of the table that the attributes are of, the number of rows of each attribute. A row group
     /// without any has no row group here.
     pub counts: Vec<Vec<u32>>,
+    /// For each row group of the table that the attributes are of, where the rows of each attribute begin, and where the last end.
+    #[serde(skip)]
+    starts: Vec<Vec<u32>>,
+    /// For each such row group, the one here.
+    #[serde(skip)]
+    own_groups: Vec<Option<usize>>,
 }
 
 impl RareList {
+    /// For a table under construction.
+    pub fn new(entries: Vec<RareEntry>) -> Self {
+        RareList { entries, ..RareList::default() }
+    }
+
+    /// Reads the metadata entry of a table whose row groups have so many rows; an error says what does not fit.
+    pub fn parse(json: &str, num_rows: &[usize]) -> Result<Self, String> {
+        let mut list: RareList = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let kinds = list.entries.iter().map(|entry| Some((&entry.key, entry.kind()?))).collect::<Option<Vec<_>>>();
+        if !kinds.ok_or("a rare attribute is of no kind")?.is_sorted_by(|a, b| a < b) {
+            return Err("rare attributes are not in order".to_string());
+        }
+        let mut next_group = 0;
+        for counts in &list.counts {
+            let starts = starts(counts).filter(|_| counts.len() == list.entries.len()).ok_or("rare attributes are not counted")?;
+            let is_there = starts.last().is_some_and(|total| *total > 0);
+            list.own_groups.push(is_there.then_some(next_group));
+            if is_there && num_rows.get(next_group).copied() != starts.last().map(|total| *total as usize) {
+                return Err("rare attributes are counted in another way".to_string());
+            }
+            next_group += usize::from(is_there);
+            list.starts.push(starts);
+        }
+        if next_group == num_rows.len() { Ok(list) } else { Err("row groups of rare attributes are not counted".to_string()) }
+    }
+
+    /// Number of row groups of the table that the attributes are of.
+    pub fn num_groups(&self) -> usize {
+        self.counts.len()
+    }
+
     /// The number of an attribute that the row group has.
     pub fn find(&self, group: usize, key: &str, kind: ValueKind) -> Option<usize> {
-        self.entries_of(group).find(|&entry| self.entries[entry].key == key && self.entries[entry].kind == kind.name())
+        let entry = self.entries.binary_search_by(|entry| (entry.key.as_str(), entry.kind()).cmp(&(key, Some(kind)))).ok()?;
+        (!self.rows(group, entry).is_empty()).then_some(entry)
     }
 
     /// The numbers of the attributes that the row group has.
     pub fn entries_of(&self, group: usize) -> impl Iterator<Item = usize> {
         let counts = self.counts.get(group).map_or(&[][..], Vec::as_slice);
-        counts.iter().zip(0..self.entries.len()).filter(|(count, _)| **count > 0).map(|(_, entry)| entry)
+        counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(entry, _)| entry)
     }
 
     /// The rows of an attribute in the row group that has those of `group`.
     pub fn rows(&self, group: usize, entry: usize) -> Range<usize> {
-        let counts = self.counts.get(group).map_or(&[][..], Vec::as_slice);
-        let sum = |counts: &[u32]| counts.iter().map(|count| *count as usize).sum();
-        let first: usize = sum(&counts[..entry.min(counts.len())]);
-        first..first + counts.get(entry).map_or(0, |count| *count as usize)
+        match self.starts.get(group).and_then(|starts| starts.get(entry..entry + 2)) {
+            Some([start, end]) => *start as usize..*end as usize,
+            _ => 0..0,
+        }
     }
 
     /// The row group here that has the attributes of `group`; `None` if there are none.
     pub fn own_group(&self, group: usize) -> Option<usize> {
-        let has_any = |counts: &Vec<u32>| counts.iter().any(|count| *count > 0);
-        has_any(self.counts.get(group)?).then(|| self.counts[..group].iter().filter(|counts| has_any(counts)).count())
+        self.own_groups.get(group).copied().flatten()
     }
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
         let entries: usize = self.entries.iter().map(|entry| size_of_val(entry) + entry.key.len() + entry.kind.len()).sum();
-        entries + self.counts.iter().map(|counts| 24 + 4 * counts.len()).sum::<usize>()
+        entries + self.counts.iter().map(|counts| 64 + 8 * counts.len()).sum::<usize>()
     }
+}
 
-    /// Whether the counts are those of row groups with so many rows.
-    pub fn fits(&self, num_rows: &[usize]) -> bool {
-        let is_complete = self.counts.iter().all(|counts| counts.len() == self.entries.len());
-        let totals = self.counts.iter().map(|counts| counts.iter().map(|count| *count as usize).sum::<usize>());
-        is_complete && totals.filter(|total| *total > 0).eq(num_rows.iter().copied())
+/// Where the rows of each attribute begin, and where the last end; `None` if they are more than a row group can have.
+fn starts(counts: &[u32]) -> Option<Vec<u32>> {
+    let mut starts = vec![0u32];
+    for count in counts {
+        starts.push(starts[starts.len() - 1].checked_add(*count).filter(|end| *end as usize <= MAX_ROWS)?);
     }
+    Some(starts)
 }

@@ -65,6 +65,9 @@ enum ValueLeaf {
     UniqueAny,
 }
 
+/// Number of such columns.
+const NUM_LEAVES: usize = 7;
+
 impl ValueLeaf {
     fn of(kind: ValueKind, mostly_unique: bool) -> Self {
         match (kind, mostly_unique) {

@@ -1,12 +1,13 @@
 //! Reading rare attributes: one of a row group, or all of some of its rows.
 
-use super::{POSITION, ROW, RareList, ValueLeaf};
+use super::{NUM_LEAVES, POSITION, ROW, RareList, ValueLeaf};
 use crate::block::parquet::{ColumnReader, Decoded, DecodedValues, FetchedRanges};
 use crate::block::reader::{Block, BlockError, Table};
 use crate::columns::ValueKind;
 use crate::columns::value::ValueRef;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// The rare attributes of a row group of a table of spans, events or links.
 pub struct RareColumns<'a> {
@@ -16,7 +17,9 @@ pub struct RareColumns<'a> {
     list: &'a RareList,
     /// The row group of the table that the attributes are of, and its first row.
     group: usize,
-    first_row: usize,
+    rows: Range<usize>,
+    /// Columns that were asked for, by leaf: their dictionaries are decoded once.
+    columns: [OnceLock<ColumnReader>; NUM_LEAVES],
 }
 
 impl<'a> RareColumns<'a> {
@@ -24,7 +27,8 @@ impl<'a> RareColumns<'a> {
     pub fn open(block: &'a Block, table: &Table, group: usize) -> Result<Option<Self>, BlockError> {
         let Some(rare) = block.rare_of(table)? else { return Ok(None) };
         let first_row = (0..group).map(|group| table.num_rows(group)).sum();
-        Ok(Some(RareColumns { block, table: rare, list: rare.rare_list(), group, first_row }))
+        let rows = first_row..first_row + table.num_rows(group);
+        Ok(Some(RareColumns { block, table: rare, list: rare.rare_list(), group, rows, columns: Default::default() }))
     }
 
     /// The number of an attribute that the row group has.
@@ -47,13 +51,13 @@ impl<'a> RareColumns<'a> {
         let wanted = self.list.rows(self.group, entry);
         let own = self.own_group()?;
         let leaf = self.leaf_of(entry)?;
-        let (rows, values) = (self.column(own, ROW)?, self.column(own, leaf.name())?);
-        let ranges = [&rows, &values].into_iter().flat_map(|column| column.bytes_of_rows(wanted.clone()));
+        let (rows, values) = (self.column(own, ROW)?, self.kept_column(own, leaf)?);
+        let ranges = [&rows, values].into_iter().flat_map(|column| column.bytes_of_rows(wanted.clone()));
         let fetched = self.fetch(ranges.collect())?;
         let decode = |column: &ColumnReader| column.decode_rows(&fetched, wanted.clone()).map_err(|error| self.table.damage(&error));
         let rows = self.rows_of(decode(&rows)?)?;
-        let Decoded { rows: present, values } = decode(&values)?;
-        if present.is_some_and(|present| present.len() != rows.len()) || !rows.is_sorted() {
+        let Decoded { rows: present, values } = decode(values)?;
+        if present.is_some_and(|present| present.len() != rows.len()) {
             return Err(self.table.mistyped(leaf.name()));
         }
         Ok(Decoded { rows: Some(rows), values })
@@ -72,16 +76,33 @@ impl<'a> RareColumns<'a> {
         self.table.column(own, leaf)?.ok_or_else(|| self.table.mistyped(leaf))
     }
 
+    fn kept_column(&self, own: usize, leaf: ValueLeaf) -> Result<&ColumnReader, BlockError> {
+        let kept = &self.columns[leaf as usize];
+        match kept.get() {
+            Some(column) => Ok(column),
+            None => {
+                let column = self.column(own, leaf.name())?;
+                Ok(kept.get_or_init(|| column))
+            }
+        }
+    }
+
     fn fetch(&self, mut ranges: Vec<Range<u64>>) -> Result<FetchedRanges, BlockError> {
         ranges.sort_unstable_by_key(|range| range.start);
         self.table.fetch(self.block.files(), ranges)
     }
 
-    /// Row numbers counted from the row group's first.
+    /// Row numbers of one attribute, counted from the row group's first.
     fn rows_of(&self, decoded: Decoded) -> Result<Vec<u32>, BlockError> {
         let Decoded { rows: None, values: DecodedValues::Int32(rows) } = decoded else { return Err(self.table.mistyped(ROW)) };
-        let first = self.first_row as u32;
-        Ok(rows.into_iter().map(|row| (row as u32).wrapping_sub(first)).collect())
+        let rows: Vec<u32> = rows.into_iter().map(|row| (row as u32).wrapping_sub(self.rows.start as u32)).collect();
+        self.check_rows(&rows).map(|()| rows)
+    }
+
+    /// The rows of an attribute ascend, and are the row group's.
+    fn check_rows(&self, rows: &[u32]) -> Result<(), BlockError> {
+        let is_within = rows.last().is_none_or(|last| (*last as usize) < self.rows.len());
+        if is_within && rows.is_sorted_by(|a, b| a < b) { Ok(()) } else { Err(self.table.mistyped(ROW)) }
     }
 }
 
@@ -131,11 +152,15 @@ impl RareRows {
         let own = columns.own_group()?;
         let column = columns.column(own, ROW)?;
         let fetched = columns.fetch(column.bytes_of_all())?;
-        let all = columns.rows_of(column.decode_all(&fetched).map_err(|error| columns.table.damage(&error))?)?;
+        let decoded = column.decode_all(&fetched).map_err(|error| columns.table.damage(&error))?;
+        let Decoded { rows: None, values: DecodedValues::Int32(all) } = decoded else { return Err(columns.table.mistyped(ROW)) };
+        let first_row = columns.rows.start as u32;
+        let all: Vec<u32> = all.into_iter().map(|row| (row as u32).wrapping_sub(first_row)).collect();
         let mut wanted = Vec::new();
         for entry in columns.list.entries_of(columns.group) {
             let of_entry = columns.list.rows(columns.group, entry);
             let values = all.get(of_entry.clone()).ok_or_else(|| columns.table.mistyped(ROW))?;
+            columns.check_rows(values)?;
             let first = values.partition_point(|&row| (row as usize) < rows.start);
             for (at, row) in values.iter().enumerate().skip(first).take_while(|(_, row)| (**row as usize) < rows.end) {
                 let row = row.checked_sub(rows.start as u32).ok_or_else(|| columns.table.mistyped(ROW))?;
@@ -171,7 +196,9 @@ impl RareRows {
             if is_complete { Ok(decoded.values) } else { Err(columns.table.mistyped(leaf)) }
         };
         let DecodedValues::Int32(positions) = decode(&position, wanted, POSITION)? else { return Err(columns.table.mistyped(POSITION)) };
-        self.cells.iter_mut().zip(positions).for_each(|(cell, position)| cell.position = position as u32);
+        for (cell, position) in self.cells.iter_mut().zip(positions) {
+            cell.position = u32::try_from(position).map_err(|_| columns.table.mistyped(POSITION))?;
+        }
         for (leaf, rows, column) in leaves {
             self.values.insert(leaf, decode(&column, rows, leaf.name())?);
         }

@@ -7,6 +7,7 @@ use crate::block::choice::Chosen;
 use crate::block::dictionary_chunk::Entries;
 use crate::block::meta::FileMeta;
 use crate::block::output::BlockSink;
+use crate::block::parquet::MAX_ROWS;
 use crate::block::recode::{CodeSpace, Recoder, i32_codes};
 use crate::block::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
 use crate::columns::value::ValueRef;
@@ -14,6 +15,9 @@ use bytes::Bytes;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use std::ops::Range;
+
+/// Most bytes of values that are listed for the catalogue, which has room for fewer: there may be many attributes.
+const MAX_LISTED_BYTES: usize = 4 << 20;
 
 /// A table of rare attributes under construction.
 pub struct RareWriter {
@@ -51,7 +55,7 @@ impl RareWriter {
         let name = |attribute: &Chosen| ColumnName::Attribute { key: attribute.key.clone(), kind: attribute.kind };
         Ok(Some(RareWriter {
             table: TableWriter::new(sink, file, &columns, Vec::new())?,
-            list: RareList { entries: rare.iter().map(entry).collect(), counts: Vec::new() },
+            list: RareList::new(rare.iter().map(entry).collect()),
             leaf_of,
             leaves,
             collectors: rare.iter().map(|attribute| ColumnCollector::new(name(attribute), num_spans)).collect(),
@@ -67,6 +71,9 @@ impl RareWriter {
     /// Writes the attributes of the next row group, whose first row has this number.
     pub fn write(&mut self, group: RareGroup<'_>, first_row: usize) -> Result<(), ParquetError> {
         let RareGroup { mut cells, streams, space } = group;
+        if cells.len() > MAX_ROWS {
+            return Err(ParquetError::General("a row group has more rare attributes than a reader takes".into()));
+        }
         cells.sort_unstable_by_key(|cell| u64::from(cell.entry) << 32 | u64::from(cell.row));
         let ranges = self.count(&cells);
         if cells.is_empty() {
@@ -108,6 +115,13 @@ impl RareWriter {
             let had_filter = collector.has_filter();
             collector.add_values(cells[range.clone()].iter().map(|cell| values.value(cell)), num_filters < MAX_FILTERS);
             num_filters += usize::from(collector.has_filter() && !had_filter);
+        }
+        let mut listed_bytes = 0;
+        for collector in &mut self.collectors {
+            listed_bytes += collector.listed_bytes();
+            if listed_bytes > MAX_LISTED_BYTES {
+                collector.stop_collecting();
+            }
         }
     }
 

@@ -41,7 +41,7 @@ fn foreign_newer_and_damaged_meta_is_refused() {
     assert!(
         matches!(refusal(br#"{"blockID":"00000000-0000-0000-0000-000000000000","tenantID":"a"}"#), MetaError::Format(format) if format.is_empty())
     );
-    assert!(matches!(refusal(&changed("version", 2.into())), MetaError::Version(2)));
+    assert!(matches!(refusal(&changed("version", 3.into())), MetaError::Version(3)));
     // A later version need not have the members of this one.
     assert!(matches!(refusal(br#"{"format":"conmoto","version":7,"what":"ever"}"#), MetaError::Version(7)));
     assert!(matches!(refusal(&changed("block_id", "no id".into())), MetaError::Member("block_id")));

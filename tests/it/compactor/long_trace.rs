@@ -45,7 +45,7 @@ fn check(server: &Server, num_spans: u64, place: &str) {
 fn run(num_spans: u64, num_pieces: u64) -> usize {
     let data = DataDir::new();
     // A trace that is given out whole counts about a kilobyte for each span.
-    let unbounded = "overrides:\n  defaults:\n    global:\n      max_bytes_per_trace: 0\nmemory_limit_bytes: 4294967296\nquery_memory_limit_bytes: 3221225472\n";
+    let unbounded = "overrides:\n  defaults:\n    global:\n      max_bytes_per_trace: 0\nmemory_limit_bytes: 4294967296\nquery_memory_limit_bytes: 3221225472\nquerier:\n  trace_by_id:\n    query_timeout: 2m\n";
     let server = Server::start_with(&data, &format!("{}{unbounded}compactor:\n  disabled: true\n", data.config()), &[]);
     for number in 0..num_spans / SPANS_OF_A_REQUEST {
         server.push(&request(number * SPANS_OF_A_REQUEST + 1));
