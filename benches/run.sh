@@ -1,8 +1,8 @@
 #!/bin/sh
-# Runs all benches and prints their medians as a table. Takes about ten minutes; --quick takes two.
+# Runs all benches and prints their medians as a table. Takes some minutes, and with --quick half a minute, after the build.
 set -eu
 cd "$(dirname "$0")/.."
-cargo bench -- "$@" > target/bench.log 2>&1 || { tail -20 target/bench.log; exit 1; }
+cargo bench --bench ingest --bench compaction --bench queries --bench receivers -- "$@" > target/bench.log 2>&1 || { tail -20 target/bench.log; exit 1; }
 find target/criterion -path '*/new/estimates.json' -newer Cargo.toml | sort | while read -r file; do
     dir=$(dirname "$file")
     awk -v name="$(sed 's/.*"full_id":"\([^"]*\)".*/\1/' "$dir/benchmark.json")" \
