@@ -5,7 +5,7 @@ use super::rows::{PartBytes, TableRows};
 use crate::block::choice::{AttributeChoice, Place};
 use crate::block::gather::NOT_TAKEN;
 use crate::block::parquet::{Decoded, DecodedValues, MAX_ROWS, StringTable};
-use crate::block::rare::{RareCell, RareGroup, RareRead, RareRows, RareWriter, Stream};
+use crate::block::rare::{RareCell, RareGroup, RareRows, RareWriter, Stream};
 use crate::block::recode::CodeSpace;
 use crate::block::schema::ORDER;
 use crate::columns::Dictionary;
@@ -13,24 +13,14 @@ use crate::columns::wire::{put_varint, split_varint};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Where a value is.
-#[derive(Clone, Copy)]
-enum Source {
-    /// Among the rare attributes of the part.
-    Rare(RareRead),
-    /// In a column of the part that the output has not: the column's number, and the value's position.
-    Column(usize, u32),
-}
-
-/// Such attributes of one part.
+/// Such attributes of one part. Rows are counted from its first.
 pub(super) struct MovedAttributes {
-    rare: RareRows,
-    /// Columns of the input that the output has not.
-    left_columns: BTreeMap<usize, Decoded>,
-    /// For the rare attributes of the output: number, row within the part, position in the row.
-    to_rare: Vec<(u32, u32, u32, Source)>,
-    /// For columns of the output, by ordinal: rows within the part, ascending, and values.
-    to_columns: BTreeMap<u32, Vec<(u32, RareRead)>>,
+    /// Values: those of rare attributes of the part, then those of columns that the output has not.
+    streams: Vec<DecodedValues>,
+    /// For the rare attributes of the output.
+    to_rare: Vec<RareCell>,
+    /// For columns of the output, by ordinal, in the order of rows.
+    to_columns: BTreeMap<u32, Vec<RareCell>>,
 }
 
 impl MovedAttributes {
@@ -39,21 +29,23 @@ impl MovedAttributes {
     pub fn of(
         part: &PartBytes<'_>,
         choice: &AttributeChoice,
-        mut rare: RareRows,
+        rare: RareRows,
         places: &[Place],
         stored: (&[u32], &(Vec<u32>, Vec<u8>)),
         orders: &mut Dictionary,
     ) -> Result<(Vec<u32>, Self), MergeError> {
         let rare_places = rare_places(part, choice)?;
-        let mut left_columns = BTreeMap::new();
+        let RareRows { cells, mut streams, .. } = rare;
+        let mut column_streams = vec![0; places.len()];
         for (at, _) in places.iter().enumerate().filter(|(_, place)| matches!(place, Place::Rare(_))) {
             let leaf = &part.table.attributes()[at].leaf;
-            left_columns.insert(at, part.decode(leaf)?.ok_or_else(|| part.mistyped(leaf))?);
+            column_streams[at] = streams.len() as u32;
+            streams.push(part.decode(leaf)?.ok_or_else(|| part.mistyped(leaf))?.values);
         }
-        let mut moved = MovedAttributes { rare: RareRows::default(), left_columns, to_rare: Vec::new(), to_columns: BTreeMap::new() };
-        let mut walk = Walk { places, rare_places: &rare_places, next_values: vec![0; places.len()] };
+        let mut moved = MovedAttributes { streams, to_rare: Vec::new(), to_columns: BTreeMap::new() };
+        let mut walk = Walk { places, rare_places: &rare_places, column_streams, next_values: vec![0; places.len()] };
         let mut codes = Vec::with_capacity(stored.0.len());
-        let (mut cells, mut order) = (rare.cells.as_slice(), Vec::new());
+        let (mut cells, mut order) = (cells.as_slice(), Vec::new());
         let (ends, bytes) = stored.1;
         for (row, &code) in stored.0.iter().enumerate() {
             let of_row = cells.iter().take_while(|cell| cell.row == row as u32).count();
@@ -65,37 +57,35 @@ impl MovedAttributes {
             moved.walk_row(&mut walk, row as u32, stored, here, &mut order).ok_or_else(|| part.mistyped(ORDER))?;
             codes.push(orders.intern(&order));
         }
-        // Only its values are needed from now on.
-        rare.cells = Vec::new();
-        moved.rare = rare;
         Ok((codes, moved))
     }
 
     /// Sends each attribute of a row where it goes; `None` if the order names what is not there.
-    fn walk_row(&mut self, walk: &mut Walk<'_>, row: u32, mut stored: &[u8], cells: &[RareRead], order: &mut Vec<u8>) -> Option<()> {
+    fn walk_row(&mut self, walk: &mut Walk<'_>, row: u32, mut stored: &[u8], cells: &[RareCell], order: &mut Vec<u8>) -> Option<()> {
         let mut cells = cells.iter().peekable();
         let (mut position, mut new_position) = (0, 0);
         while let Some((element, rest)) = split_varint(stored) {
             stored = rest;
-            let (place, source) = match usize::try_from(element).ok()?.checked_sub(1) {
+            let (place, cell) = match usize::try_from(element).ok()?.checked_sub(1) {
                 Some(column) => {
                     let value = walk.next_values.get_mut(column)?;
                     *value += 1;
-                    (Some(walk.places[column]), Some(Source::Column(column, *value - 1)))
+                    let cell = RareCell { entry: 0, row, position, stream: walk.column_streams[column], value: *value - 1 };
+                    (Some(walk.places[column]), Some(cell))
                 }
                 None => {
                     let cell = cells.next_if(|cell| cell.position == position).copied();
                     position += 1;
                     match cell {
-                        Some(cell) => (Some((*walk.rare_places.get(cell.entry as usize)?)?), Some(Source::Rare(cell))),
+                        Some(cell) => (Some((*walk.rare_places.get(cell.entry as usize)?)?), Some(cell)),
                         // A residual one.
                         None => (None, None),
                     }
                 }
             };
-            match (place, source) {
-                (Some(Place::Column(ordinal)), Some(Source::Rare(cell))) => self.to_columns.entry(ordinal).or_default().push((row, cell)),
-                (Some(Place::Rare(entry)), Some(source)) => self.to_rare.push((entry, row, new_position, source)),
+            match (place, cell) {
+                (Some(Place::Column(ordinal)), Some(cell)) if element == 0 => self.to_columns.entry(ordinal).or_default().push(cell),
+                (Some(Place::Rare(entry)), Some(cell)) => self.to_rare.push(RareCell { entry, position: new_position, ..cell }),
                 _ => {}
             }
             let element = place.map_or(0, Place::in_order);
@@ -108,25 +98,16 @@ impl MovedAttributes {
     /// What goes to a column of the output, if anything does.
     pub fn column(&self, ordinal: usize) -> Option<Decoded> {
         let cells = self.to_columns.get(&(ordinal as u32))?;
-        let (values, _) = self.rare.values_of(&cells.first()?.1)?;
-        let at = |cell: &RareRead| self.rare.values_of(cell).map(|(_, at)| at);
-        let taken = cells.iter().filter_map(|(_, cell)| at(cell));
-        let values = match values {
+        let taken = cells.iter().map(|cell| cell.value as usize);
+        // All of one attribute, so of one stream, in which each has a value.
+        let values = match self.streams.get(cells.first()?.stream as usize)? {
             DecodedValues::Int64(values) => DecodedValues::Int64(taken.map(|at| values[at]).collect()),
             DecodedValues::Double(values) => DecodedValues::Double(taken.map(|at| values[at]).collect()),
             DecodedValues::Bool(values) => DecodedValues::Bool(taken.map(|at| values[at]).collect()),
             DecodedValues::Codes(codes, strings) => DecodedValues::Codes(taken.map(|at| codes[at]).collect(), Arc::clone(strings)),
             _ => return None,
         };
-        Some(Decoded { rows: Some(cells.iter().map(|(row, _)| *row).collect()), values })
-    }
-
-    /// The values that a source is among, and its position there.
-    fn values_of(&self, source: &Source) -> Option<(&DecodedValues, usize)> {
-        match source {
-            Source::Rare(cell) => self.rare.values_of(cell),
-            Source::Column(column, at) => Some((&self.left_columns.get(column)?.values, *at as usize)),
-        }
+        Some(Decoded { rows: Some(cells.iter().map(|cell| cell.row).collect()), values })
     }
 }
 
@@ -134,6 +115,8 @@ impl MovedAttributes {
 struct Walk<'p> {
     places: &'p [Place],
     rare_places: &'p [Option<Place>],
+    /// For each column that the output has not, its stream.
+    column_streams: Vec<u32>,
     /// For each column, the number of its values so far.
     next_values: Vec<u32>,
 }
@@ -156,30 +139,18 @@ impl<'a> RareMerge<'a> {
     /// Puts those of all parts together.
     pub fn of(rows: &TableRows, parts: &[PartBytes<'_>], moved: &[Option<&'a MovedAttributes>]) -> Result<Self, MergeError> {
         let mut merge = RareMerge { cells: Vec::new(), streams: Vec::new(), strings: Vec::new() };
-        let maps = row_maps(rows);
-        // Streams by the address of their values, which live as long as the parts.
-        let mut known: BTreeMap<*const DecodedValues, u32> = BTreeMap::new();
         let mut num_strings = 0;
-        for ((part, moved), map) in parts.iter().zip(moved).zip(&maps) {
+        for ((part, moved), map) in parts.iter().zip(moved).zip(row_maps(rows)) {
             let Some(moved) = moved else { continue };
-            for (entry, row, position, source) in &moved.to_rare {
-                let new_row = map[*row as usize];
-                if new_row == NOT_TAKEN {
-                    continue;
-                }
-                let (values, value) = moved.values_of(source).ok_or_else(|| part.mistyped(ORDER))?;
-                if value >= values.len() {
+            let first_stream = merge.streams.len() as u32;
+            for values in &moved.streams {
+                merge.add_stream(values, &mut num_strings).ok_or_else(|| part.mistyped(ORDER))?;
+            }
+            for cell in moved.to_rare.iter().filter(|cell| map[cell.row as usize] != NOT_TAKEN) {
+                if cell.value as usize >= moved.streams[cell.stream as usize].len() {
                     return Err(part.mistyped(ORDER));
                 }
-                let stream = match known.get(&std::ptr::from_ref(values)) {
-                    Some(stream) => *stream,
-                    None => {
-                        let stream = merge.add_stream(values, &mut num_strings).ok_or_else(|| part.mistyped(ORDER))?;
-                        known.insert(std::ptr::from_ref(values), stream);
-                        stream
-                    }
-                };
-                merge.cells.push(RareCell { entry: *entry, row: new_row, position: *position, stream, value: value as u32 });
+                merge.cells.push(RareCell { row: map[cell.row as usize], stream: first_stream + cell.stream, ..*cell });
             }
         }
         if merge.cells.len() > MAX_ROWS {
@@ -188,7 +159,7 @@ impl<'a> RareMerge<'a> {
         Ok(merge)
     }
 
-    fn add_stream(&mut self, values: &'a DecodedValues, num_strings: &mut u32) -> Option<u32> {
+    fn add_stream(&mut self, values: &'a DecodedValues, num_strings: &mut u32) -> Option<()> {
         self.streams.push(match values {
             DecodedValues::Int64(values) => Stream::Int(values),
             DecodedValues::Double(values) => Stream::Double(values),
@@ -201,7 +172,7 @@ impl<'a> RareMerge<'a> {
             }
             _ => return None,
         });
-        Some(self.streams.len() as u32 - 1)
+        Some(())
     }
 
     /// Writes them; `first_row` is the row group's first.

@@ -13,7 +13,7 @@ mod write;
 
 pub use listed::{RARE_METADATA, RareEntry, RareList};
 pub(super) use of_chunks::RareOfChunks;
-pub(super) use read::{RareColumns, RareRead, RareRows};
+pub(super) use read::{RareColumns, RareRows};
 pub(super) use write::RareWriter;
 
 use super::recode::CodeSpace;

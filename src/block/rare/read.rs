@@ -1,11 +1,10 @@
 //! Reading rare attributes: one of a row group, or all of some of its rows.
 
-use super::{NUM_LEAVES, POSITION, ROW, RareList, ValueLeaf};
+use super::{NUM_LEAVES, POSITION, ROW, RareCell, RareList, ValueLeaf};
 use crate::block::parquet::{ColumnReader, Decoded, DecodedValues, FetchedRanges};
 use crate::block::reader::{Block, BlockError, Table};
 use crate::columns::ValueKind;
 use crate::columns::value::ValueRef;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -56,6 +55,7 @@ impl<'a> RareColumns<'a> {
         let fetched = self.fetch(ranges.collect())?;
         let decode = |column: &ColumnReader| column.decode_rows(&fetched, wanted.clone()).map_err(|error| self.table.damage(&error));
         let rows = self.rows_of(decode(&rows)?)?;
+        self.check_rows(&rows)?;
         let Decoded { rows: present, values } = decode(values)?;
         if present.is_some_and(|present| present.len() != rows.len()) {
             return Err(self.table.mistyped(leaf.name()));
@@ -92,11 +92,10 @@ impl<'a> RareColumns<'a> {
         self.table.fetch(self.block.files(), ranges)
     }
 
-    /// Row numbers of one attribute, counted from the row group's first.
+    /// Row numbers, counted from the row group's first.
     fn rows_of(&self, decoded: Decoded) -> Result<Vec<u32>, BlockError> {
         let Decoded { rows: None, values: DecodedValues::Int32(rows) } = decoded else { return Err(self.table.mistyped(ROW)) };
-        let rows: Vec<u32> = rows.into_iter().map(|row| (row as u32).wrapping_sub(self.rows.start as u32)).collect();
-        self.check_rows(&rows).map(|()| rows)
+        Ok(rows.into_iter().map(|row| (row as u32).wrapping_sub(self.rows.start as u32)).collect())
     }
 
     /// The rows of an attribute ascend, and are the row group's.
@@ -106,26 +105,15 @@ impl<'a> RareColumns<'a> {
     }
 }
 
-/// A rare attribute of one of some rows.
-#[derive(Clone, Copy)]
-pub struct RareRead {
-    /// The number of the attribute.
-    pub entry: u32,
-    /// The row, counted from the first of the range.
-    pub row: u32,
-    /// Which of the row's attributes without a column it is, from 0.
-    pub position: u32,
-    /// The position of its value among those of its leaf.
-    value: u32,
-}
-
-/// All rare attributes of a range of rows.
+/// All rare attributes of a range of rows, counted from its first.
 #[derive(Default)]
 pub struct RareRows {
     /// By row and position.
-    pub cells: Vec<RareRead>,
-    leaf_of: Vec<Option<ValueLeaf>>,
-    values: BTreeMap<ValueLeaf, DecodedValues>,
+    pub cells: Vec<RareCell>,
+    /// The values that cells refer to.
+    pub streams: Vec<DecodedValues>,
+    /// The leaf of each stream.
+    leaves: Vec<ValueLeaf>,
 }
 
 impl RareRows {
@@ -152,10 +140,7 @@ impl RareRows {
         let own = columns.own_group()?;
         let column = columns.column(own, ROW)?;
         let fetched = columns.fetch(column.bytes_of_all())?;
-        let decoded = column.decode_all(&fetched).map_err(|error| columns.table.damage(&error))?;
-        let Decoded { rows: None, values: DecodedValues::Int32(all) } = decoded else { return Err(columns.table.mistyped(ROW)) };
-        let first_row = columns.rows.start as u32;
-        let all: Vec<u32> = all.into_iter().map(|row| (row as u32).wrapping_sub(first_row)).collect();
+        let all = columns.rows_of(column.decode_all(&fetched).map_err(|error| columns.table.damage(&error))?)?;
         let mut wanted = Vec::new();
         for entry in columns.list.entries_of(columns.group) {
             let of_entry = columns.list.rows(columns.group, entry);
@@ -164,7 +149,7 @@ impl RareRows {
             let first = values.partition_point(|&row| (row as usize) < rows.start);
             for (at, row) in values.iter().enumerate().skip(first).take_while(|(_, row)| (**row as usize) < rows.end) {
                 let row = row.checked_sub(rows.start as u32).ok_or_else(|| columns.table.mistyped(ROW))?;
-                self.cells.push(RareRead { entry: entry as u32, row, position: 0, value: 0 });
+                self.cells.push(RareCell { entry: entry as u32, row, position: 0, stream: 0, value: 0 });
                 wanted.push((of_entry.start + at) as u32);
             }
         }
@@ -172,21 +157,23 @@ impl RareRows {
     }
 
     fn read_values(&mut self, columns: &RareColumns<'_>, wanted: &[u32]) -> Result<(), BlockError> {
-        self.leaf_of = vec![None; columns.list.entries.len()];
-        for entry in columns.list.entries_of(columns.group) {
-            self.leaf_of[entry] = Some(columns.leaf_of(entry)?);
-        }
-        // The rows of each leaf's values.
-        let mut by_leaf: BTreeMap<ValueLeaf, Vec<u32>> = BTreeMap::new();
-        for (cell, row) in self.cells.iter_mut().zip(wanted) {
-            let Some(leaf) = self.leaf_of[cell.entry as usize] else { continue };
-            let rows = by_leaf.entry(leaf).or_default();
-            cell.value = rows.len() as u32;
-            rows.push(*row);
+        // The rows of each stream's values; cells of an attribute follow each other.
+        let mut rows_of: Vec<Vec<u32>> = Vec::new();
+        for (cells, rows) in self.cells.chunk_by_mut(|a, b| a.entry == b.entry).scan(wanted, split_like) {
+            let leaf = columns.leaf_of(cells[0].entry as usize)?;
+            let stream = self.leaves.iter().position(|other| *other == leaf).unwrap_or(self.leaves.len());
+            if stream == self.leaves.len() {
+                self.leaves.push(leaf);
+                rows_of.push(Vec::new());
+            }
+            for (cell, value) in cells.iter_mut().zip(rows_of[stream].len() as u32..) {
+                (cell.stream, cell.value) = (stream as u32, value);
+            }
+            rows_of[stream].extend_from_slice(rows);
         }
         let own = columns.own_group()?;
         let position = columns.column(own, POSITION)?;
-        let leaves = by_leaf.iter().map(|(leaf, rows)| Ok((*leaf, rows, columns.column(own, leaf.name())?)));
+        let leaves = self.leaves.iter().zip(&rows_of).map(|(leaf, rows)| Ok((*leaf, rows, columns.column(own, leaf.name())?)));
         let leaves = leaves.collect::<Result<Vec<_>, BlockError>>()?;
         let ranges = leaves.iter().flat_map(|(_, rows, column)| column.bytes_of_some(rows)).chain(position.bytes_of_some(wanted));
         let fetched = columns.fetch(ranges.collect())?;
@@ -200,29 +187,22 @@ impl RareRows {
             cell.position = u32::try_from(position).map_err(|_| columns.table.mistyped(POSITION))?;
         }
         for (leaf, rows, column) in leaves {
-            self.values.insert(leaf, decode(&column, rows, leaf.name())?);
+            self.streams.push(decode(&column, rows, leaf.name())?);
         }
         Ok(())
     }
 
     /// The attributes of a row, by their positions.
-    pub fn of_row(&self, row: u32) -> &[RareRead] {
+    pub fn of_row(&self, row: u32) -> &[RareCell] {
         let first = self.cells.partition_point(|cell| cell.row < row);
         let len = self.cells[first..].iter().take_while(|cell| cell.row == row).count();
         &self.cells[first..first + len]
     }
 
-    /// The values that the cell's value is among, with its position there.
-    pub fn values_of(&self, cell: &RareRead) -> Option<(&DecodedValues, usize)> {
-        let leaf = (*self.leaf_of.get(cell.entry as usize)?)?;
-        Some((self.values.get(&leaf)?, cell.value as usize))
-    }
-
     /// The value of a cell; `None` if the file holds one of another kind.
-    pub fn value(&self, cell: &RareRead) -> Option<ValueRef<'_>> {
-        let leaf = (*self.leaf_of.get(cell.entry as usize)?)?;
-        let (values, at) = self.values_of(cell)?;
-        match values {
+    pub fn value(&self, cell: &RareCell) -> Option<ValueRef<'_>> {
+        let (leaf, at) = (self.leaves.get(cell.stream as usize)?, cell.value as usize);
+        match self.streams.get(cell.stream as usize)? {
             DecodedValues::Int64(values) => values.get(at).map(|value| ValueRef::Int(*value)),
             DecodedValues::Double(values) => values.get(at).map(|value| ValueRef::Double(*value)),
             DecodedValues::Bool(values) => values.get(at).map(|value| ValueRef::Bool(*value)),
@@ -235,4 +215,11 @@ impl RareRows {
             _ => None,
         }
     }
+}
+
+/// The front of `rest` that belongs to `cells`, with these.
+fn split_like<'r, 'c>(rest: &mut &'r [u32], cells: &'c mut [RareCell]) -> Option<(&'c mut [RareCell], &'r [u32])> {
+    let (rows, after) = rest.split_at_checked(cells.len())?;
+    *rest = after;
+    Some((cells, rows))
 }
