@@ -27,8 +27,8 @@ pub(super) struct Details {
 
 /// Writes the files that have rows.
 pub(super) fn write_details(plan: &Plan<'_>, sink: &dyn BlockSink, catalogue: &mut CatalogueWriter) -> Result<Details, ParquetError> {
-    let events = Placement::of(plan, |chunk, row| chunk.events.rows_of(row), |chunk| chunk.events.span.len());
-    let links = Placement::of(plan, |chunk, row| chunk.links.rows_of(row), |chunk| chunk.links.span.len());
+    let events = Placement::of(plan, |chunk| &chunk.events.span);
+    let links = Placement::of(plan, |chunk| &chunk.links.span);
     let counts = events.per_trace.iter().copied().zip(links.per_trace.iter().copied()).collect();
     let mut files = Vec::new();
     if !events.rows.is_empty() {
@@ -58,43 +58,40 @@ struct Placement {
 }
 
 impl Placement {
-    fn of(plan: &Plan<'_>, of_span: fn(&Chunk, u32) -> Range<u32>, len: fn(&Chunk) -> usize) -> Self {
-        let mut placement = Placement {
-            rows: Vec::new(),
-            map: plan.sources.iter().map(|chunk| vec![NOT_TAKEN; len(chunk)]).collect(),
-            groups: Vec::new(),
-            per_trace: Vec::new(),
-        };
-        let is_empty: Vec<bool> = plan.sources.iter().map(|chunk| len(chunk) == 0).collect();
-        for traces in &plan.arrangement.row_groups {
-            let first = placement.rows.len();
-            for trace in &plan.arrangement.traces[traces.clone()] {
-                let before = placement.rows.len();
-                for span in trace.first_row..trace.first_row + trace.num_rows {
-                    let origin = plan.arrangement.rows[span as usize];
-                    if !is_empty[origin.source as usize] {
-                        let rows = of_span(plan.sources[origin.source as usize], origin.row);
-                        placement.add(origin.source, rows, span);
-                    }
-                }
-                placement.per_trace.push((placement.rows.len() - before) as u32);
-            }
-            placement.groups.push(first..placement.rows.len());
+    /// The place of each detail row, given the span of each in a source.
+    fn of(plan: &Plan<'_>, spans_of: fn(&Chunk) -> &[u32]) -> Self {
+        let mut rows = Vec::new();
+        for ((source, chunk), map) in plan.sources.iter().enumerate().zip(plan.row_map) {
+            let placed = spans_of(chunk).iter().enumerate().map(|(row, &span)| (row as u32, map[span as usize]));
+            rows.extend(placed.filter(|(_, span)| *span != NOT_TAKEN).map(|(row, span)| DetailRow { source: source as u32, row, span }));
         }
-        placement
-    }
-
-    fn add(&mut self, source: u32, rows: Range<u32>, span: u32) {
-        for row in rows {
-            self.map[source as usize][row as usize] = self.rows.len() as u32;
-            self.rows.push(DetailRow { source, row, span });
+        // A span is a row of one source, whose details follow each other there.
+        rows.sort_unstable_by_key(|at| (at.span, at.row));
+        let mut map: RowMap = plan.sources.iter().map(|chunk| vec![NOT_TAKEN; spans_of(chunk).len()]).collect();
+        for (placed, at) in rows.iter().enumerate() {
+            map[at.source as usize][at.row as usize] = placed as u32;
         }
+        let up_to = |row: usize| rows.partition_point(|at| (at.span as usize) < row);
+        let groups = (0..plan.num_groups()).map(|group| up_to(plan.rows_of(group).start)..up_to(plan.rows_of(group).end)).collect();
+        let per_trace = per_trace(plan, &rows);
+        Placement { rows, map, groups, per_trace }
     }
 
     /// Row groups that have rows.
     fn filled_groups(&self) -> impl Iterator<Item = &Range<usize>> {
         self.groups.iter().filter(|rows| !rows.is_empty())
     }
+}
+
+/// The number of detail rows of each trace of the block.
+fn per_trace(plan: &Plan<'_>, rows: &[DetailRow]) -> Vec<u32> {
+    let mut rest = rows;
+    let mut next = |end: u32| {
+        let number = rest.iter().take_while(|at| at.span < end).count();
+        rest = &rest[number..];
+        number as u32
+    };
+    plan.arrangement.traces.iter().map(|trace| next(trace.first_row + trace.num_rows)).collect()
 }
 
 /// What both tables share: span rows, counts of dropped attributes, attributes.

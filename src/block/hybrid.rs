@@ -17,23 +17,35 @@ pub fn bit_width(max: u32) -> u8 {
 pub fn encode(values: &[u32], width: u8, out: &mut Vec<u8>) {
     let min_run = min_run(width);
     let (mut packed_from, mut at) = (0, 0);
-    while at < values.len() {
-        let run = run_length(&values[at..]);
+    while let Some((start, end)) = next_run(values, at, min_run) {
         // A packed stretch has a multiple of eight values, so it takes what it lacks from the run.
-        let borrowed = (at - packed_from).next_multiple_of(8) - (at - packed_from);
-        if run >= min_run + borrowed {
-            pack(&values[packed_from..at + borrowed], width, out);
-            put_run(values[at], run - borrowed, width, out);
-            packed_from = at + run;
+        let borrowed = (start - packed_from).next_multiple_of(8) - (start - packed_from);
+        if end - start >= min_run + borrowed {
+            pack(&values[packed_from..start + borrowed], width, out);
+            put_run(values[start], end - start - borrowed, width, out);
+            packed_from = end;
         }
-        at += run;
+        at = end;
     }
     pack(&values[packed_from..], width, out);
 }
 
-fn run_length(values: &[u32]) -> usize {
-    let Some((first, rest)) = values.split_first() else { return 0 };
-    1 + rest.iter().take_while(|value| *value == first).count()
+/// The first run of at least `min_run` equal values that begins at `from` or later. Where there is none, one value in
+/// `min_run` is looked at, and those before it that are equal.
+fn next_run(values: &[u32], from: usize, min_run: usize) -> Option<(usize, usize)> {
+    let mut start = from;
+    while let Some(window) = values.get(start..start + min_run) {
+        let last = window[min_run - 1];
+        match window.iter().rposition(|value| *value != last) {
+            Some(other) => start += other + 1,
+            None => {
+                let rest = &values[start + min_run..];
+                let more = rest.iter().position(|value| *value != last).unwrap_or(rest.len());
+                return Some((start, start + min_run + more));
+            }
+        }
+    }
+    None
 }
 
 fn put_varint(out: &mut Vec<u8>, mut value: usize) {

@@ -6,6 +6,7 @@
 //! without a value) goes to the residual as the bytes of its `KeyValue` message.
 
 use super::dictionary::Dictionary;
+use super::same::same;
 use super::sparse::{Sparse, SparseText};
 use super::value::{KeyValueRef, ValueKind, ValueRef, read_plain};
 use super::wire::{Malformed, put_varint, split_varint};
@@ -87,7 +88,7 @@ impl AttributeColumn {
             (ColumnValues::Str(codes, dictionary), ValueRef::Str(text)) => {
                 // Neighbouring spans often carry the same value: one comparison saves the hash.
                 let code = match codes.last() {
-                    Some(&last) if dictionary.get(last) == text => last,
+                    Some(&last) if same(dictionary.get(last), text) => last,
                     _ => dictionary.intern_text(text),
                 };
                 codes.push(code);
@@ -184,7 +185,7 @@ impl AttributeTable {
     #[inline]
     pub fn end_row(&mut self) {
         let shape = match self.shape.last() {
-            Some(&last) if self.shapes.get(last) == self.current => last,
+            Some(&last) if same(self.shapes.get(last), &self.current) => last,
             _ => self.shapes.intern(&self.current),
         };
         self.shape.push(shape);
@@ -196,7 +197,7 @@ impl AttributeTable {
     fn column_for(&mut self, key: &[u8], kind: ValueKind) -> usize {
         if let Some(&guess) = self.follows.get(self.previous) {
             let column = &self.columns[guess as usize];
-            if column.key.as_bytes() == key && column.kind() == kind {
+            if same(column.key.as_bytes(), key) && column.kind() == kind {
                 return guess as usize;
             }
         }
@@ -206,7 +207,7 @@ impl AttributeTable {
     fn look_up(&mut self, key: &[u8], kind: ValueKind) -> usize {
         let hash = hash_of(key, kind);
         let columns = &self.columns;
-        let same = |&at: &u32| columns[at as usize].key.as_bytes() == key && columns[at as usize].kind() == kind;
+        let same = |&at: &u32| same(columns[at as usize].key.as_bytes(), key) && columns[at as usize].kind() == kind;
         let ordinal = match self.by_key.find(hash, same) {
             Some(&at) => at as usize,
             None => {

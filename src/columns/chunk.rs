@@ -4,6 +4,7 @@ use super::attributes::AttributeTable;
 use super::dictionary::Dictionary;
 use super::repeats::Repeats;
 use super::resources::{OriginKind, OriginTable};
+use super::same::same;
 use super::sparse::{Sparse, SparseText};
 use crate::model::TraceId;
 use foldhash::fast::FixedState;
@@ -120,7 +121,9 @@ pub struct TraceSummary {
     pub root_row: u32,
     /// Number of rows.
     pub num_spans: u32,
-    /// When the last span arrived; milliseconds on the caller's clock.
+    /// When the first span arrived; milliseconds on the caller's clock.
+    pub arrived_millis: u64,
+    /// When the last span arrived.
     pub touched_millis: u64,
 }
 
@@ -161,6 +164,7 @@ impl TraceTable {
             last_row: NO_ROW,
             root_row: NO_ROW,
             num_spans: 0,
+            arrived_millis: u64::MAX,
             touched_millis: 0,
         });
         let summaries = &self.summaries;
@@ -267,6 +271,7 @@ impl Chunk {
         summary.num_spans += 1;
         summary.start = summary.start.min(span.start);
         summary.end = summary.end.max(span.end);
+        summary.arrived_millis = summary.arrived_millis.min(now_millis);
         summary.touched_millis = summary.touched_millis.max(now_millis);
         if span.parent_id == 0 && !self.links.say_child_of(row, &span.trace_id) {
             summary.root_row = row;
@@ -278,7 +283,7 @@ impl Chunk {
         self.start.push(span.start);
         self.duration.push(span.end.wrapping_sub(span.start));
         let name = match self.name.last() {
-            Some(&last) if self.names.get(last) == span.name => last,
+            Some(&last) if same(self.names.get(last), span.name) => last,
             _ => self.names.intern_text(span.name),
         };
         self.name.push(name);

@@ -1,6 +1,7 @@
 //! Byte strings stored once and named by a small number.
 
 use super::mend::{Shape, mend};
+use super::same::same;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::borrow::Cow;
@@ -29,7 +30,7 @@ impl Dictionary {
     pub fn intern(&mut self, value: &[u8]) -> u32 {
         let hash = hash_of(value);
         let (ends, bytes) = (&self.ends, &self.bytes);
-        if let Some(code) = self.table.find(hash, |&code| slice(ends, bytes, code) == value) {
+        if let Some(code) = self.table.find(hash, |&code| same(slice(ends, bytes, code), value)) {
             return *code;
         }
         self.push(hash, value)
@@ -56,7 +57,7 @@ impl Dictionary {
     fn intern_checked(&mut self, value: &[u8], shape: Shape) -> u32 {
         let hash = hash_of(value);
         let (ends, bytes) = (&self.ends, &self.bytes);
-        if let Some(code) = self.table.find(hash, |&code| slice(ends, bytes, code) == value) {
+        if let Some(code) = self.table.find(hash, |&code| same(slice(ends, bytes, code), value)) {
             return *code;
         }
         match mend(shape, value) {
@@ -77,7 +78,7 @@ impl Dictionary {
     /// The code of `value`, if it is there.
     pub fn find(&self, value: &[u8]) -> Option<u32> {
         let (ends, bytes) = (&self.ends, &self.bytes);
-        self.table.find(hash_of(value), |&code| slice(ends, bytes, code) == value).copied()
+        self.table.find(hash_of(value), |&code| same(slice(ends, bytes, code), value)).copied()
     }
 
     /// The string of a code that this dictionary gave out.

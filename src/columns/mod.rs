@@ -24,6 +24,7 @@ pub mod known;
 pub mod mend;
 mod repeats;
 pub mod resources;
+mod same;
 pub mod source;
 pub mod sparse;
 pub mod validate;

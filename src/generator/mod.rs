@@ -70,7 +70,7 @@ const ROUND: Duration = Duration::from_millis(200);
 /// New rows of a chunk that are young enough.
 struct Batch<'a> {
     chunk: &'a Chunk,
-    /// All new rows.
+    /// From the first of `rows` to the last.
     range: Range<u32>,
     /// Those that count, ascending.
     rows: &'a [u32],
