@@ -4,8 +4,8 @@
 //! covers it. The log is read only at start, and a part of it is deleted as soon as all its spans are in durable blocks.
 //!
 //! ```text
-//! caller:  Frame::encode (lz4, CRC) ─ append ─┐                       ┌─ Receipt { sequence, segment }
-//! thread:                       bounded queue └─ round: writev, fdatasync, pin ─┘       one thread, all tenants
+//! caller:  Frame::encode (snappy, CRC) ─ append ─┐                       ┌─ Receipt { sequence, segment }
+//! thread:                          bounded queue └─ round: writev, fdatasync, pin ─┘       one thread, all tenants
 //! flush:   block's data files ─ ledger (fsync) ─ block's meta.json ─ release(pins) ─ segments, then ledgers deleted
 //! start:   ledgers without block deleted ─ torn tail cut ─ new segment opened, requests served ─ old segments replayed meanwhile
 //! ```

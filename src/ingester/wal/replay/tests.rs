@@ -233,7 +233,7 @@ fn later_versions_are_refused_and_left_alone() {
     let (files, _) = good_directory(3);
     let (later_record, later_file) = (files.copy(), files.copy());
     edit(&later_record, 1, |bytes| {
-        bytes[16 + 24] = 2;
+        bytes[16 + 24] = 3;
         let checksum = crc32c::crc32c(&bytes[20..44]);
         bytes[16..20].copy_from_slice(&checksum.to_le_bytes());
     });
@@ -242,7 +242,7 @@ fn later_versions_are_refused_and_left_alone() {
         let checksum = crc32c::crc32c(&bytes[..12]);
         bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
     });
-    for (files, expected) in [(later_record, 2), (later_file, 9)] {
+    for (files, expected) in [(later_record, 3), (later_file, 9)] {
         let before = files.contents(&segment::path(Path::new(DIR), 1));
         let error = try_replay(&files).0.expect_err("refused");
         assert!(matches!(error, ReplayError::UnknownVersion { version, .. } if version == expected));
