@@ -102,14 +102,15 @@ impl Scatter {
 
     /// Fills levels from the positions and returns the values in row order.
     fn in_row_order<T: Clone>(&mut self, staged: &[T], out: &mut Vec<T>) {
-        self.levels.clear();
+        self.fill_levels();
         out.clear();
-        for &position in &self.positions {
-            self.levels.push(i16::from(position != NO_VALUE));
-            if position != NO_VALUE {
-                out.push(staged[position as usize].clone());
-            }
-        }
+        out.extend(self.positions.iter().filter(|position| **position != NO_VALUE).map(|&position| staged[position as usize].clone()));
+    }
+
+    /// A loop of its own, as the compiler makes vector instructions of it.
+    fn fill_levels(&mut self) {
+        self.levels.clear();
+        self.levels.extend(self.positions.iter().map(|&position| i16::from(position != NO_VALUE)));
     }
 
     /// Notes the values of one source that fall into the window; `stage` is told which value and says its position.
@@ -212,16 +213,12 @@ fn scattered_codes(
         let base = space.base(at);
         scratch.note(&column.rows, &map[*source], window, |value| base + codes[value]);
     }
+    scratch.fill_levels();
     scratch.recoder.start(&space);
-    scratch.levels.clear();
     scratch.codes.clear();
-    for &position in &scratch.positions {
-        scratch.levels.push(i16::from(position != NO_VALUE));
-        if position != NO_VALUE {
-            scratch.codes.push(scratch.recoder.code(&space, position));
-        }
-    }
-    scratch.recoder.entries()
+    let Scatter { positions, codes, recoder, .. } = scratch;
+    codes.extend(positions.iter().filter(|position| **position != NO_VALUE).map(|&position| recoder.code(&space, position)));
+    recoder.entries()
 }
 
 fn string_values(column: &AttributeColumn) -> Option<(&[u32], &Dictionary)> {
