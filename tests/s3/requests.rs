@@ -1,16 +1,21 @@
 //! How many requests answers cost.
 
 use crate::bucket::{S3, wait_for_uploads};
-use crate::support::data::{MILLISECOND, With, int, request, service, span, text};
+use crate::support::data::{MILLISECOND, T0, With, int, request, service, span, text};
+use crate::support::http::with_query;
 use crate::support::rng::Rng;
 use crate::support::server::{DataDir, Server};
 use std::path::PathBuf;
 
-const GETS: &str = "conmoto_bucket_requests_total";
+const REQUESTS: &str = "conmoto_bucket_requests_total";
 
 fn gets(server: &Server) -> u64 {
-    let text = server.get("/metrics").text();
-    let line = text.lines().find(|line| line.starts_with(GETS) && line.contains("method=\"GET\"")).expect("counted");
+    requests(server, "GET")
+}
+
+fn requests(server: &Server, method: &str) -> u64 {
+    let (text, method) = (server.get("/metrics").text(), format!("method=\"{method}\""));
+    let line = text.lines().find(|line| line.starts_with(REQUESTS) && line.contains(&method)).expect("counted");
     line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number") as u64
 }
 
@@ -91,4 +96,46 @@ fn a_lookup_in_large_blocks_costs_few_requests() {
     assert!(cold <= 2 + 2, "{cold}");
     assert!(warm <= 1 + 1, "{warm}");
     assert_eq!(again, 0);
+}
+
+#[test]
+fn each_kind_of_query_costs_few_requests() {
+    let (s3, data) = (S3::start(), DataDir::new());
+    let server = s3.serve(&data);
+    push_large_block(&server, 1);
+    wait_for_uploads(&data, &s3, 1);
+    let first = requests(&server, "PUT");
+    push_large_block(&server, 2);
+    wait_for_uploads(&data, &s3, 2);
+    let per_block = requests(&server, "PUT") - first;
+    println!("{per_block} writes for a flushed block of {} files", std::fs::read_dir(&s3.blocks()[0]).expect("there").count());
+    assert!(per_block <= 10, "{per_block}");
+    drop(server);
+
+    let times = [("start", T0.to_string()), ("end", (T0 + 60).to_string()), ("step", "60s".to_string())];
+    let search = |query: &'static str| ("/api/search", vec![("q", query.to_string()), ("limit", "20".to_string())]);
+    let metrics = |query: &'static str| ("/api/metrics/query_range", [("q", query.to_string())].into_iter().chain(times.clone()).collect());
+    let asked: [(&str, (&str, Vec<(&str, String)>), u64); 9] = [
+        ("search by service", search(r#"{ resource.service.name = "shop" }"#), 4),
+        ("search by a value that is not there", search(r#"{ span.noise = "none" }"#), 4),
+        ("search by an attribute that is not there", search(r#"{ span.unknown = "none" }"#), 0),
+        ("search by regex", search(r#"{ span.noise =~ "00.*" }"#), 4),
+        ("search by duration", search("{ duration > 1m }"), 4),
+        ("search by structure", search("{ } > { }"), 4),
+        ("rate by service", metrics("{ } | rate() by (resource.service.name)"), 4),
+        ("names of tags", ("/api/v2/search/tags", Vec::new()), 0),
+        ("values of a tag", ("/api/v2/search/tag/resource.service.name/values", Vec::new()), 0),
+    ];
+    for (kind, (path, params), most) in asked {
+        let server = without_polls(&s3, &DataDir::new());
+        let params: Vec<(&str, &str)> = params.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let cost = || {
+            let before = gets(&server);
+            server.get_json(&with_query(path, &params));
+            gets(&server) - before
+        };
+        let (cold, again) = (cost(), cost());
+        println!("GETs over 2 blocks: {cold}, again {again}: {kind}");
+        assert!(cold <= most && again <= cold, "{kind}: {cold}, {again}");
+    }
 }
