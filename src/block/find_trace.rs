@@ -5,6 +5,7 @@ use super::group_columns::{decoded_column, decoded_rows};
 use super::parquet::{ColumnReader, Decoded, DecodedValues};
 use super::rare::{RareColumns, RareRows};
 use super::reader::{Block, BlockError, Table};
+use super::row_source::{Dictionaries, RowSource};
 use super::schema::{ORDER, RESIDUAL, detail, span};
 use crate::columns::chunk::SpanFields;
 use crate::columns::resources::OriginTable;
@@ -33,18 +34,30 @@ impl Block {
         let place =
             TracePlace { id: self.trace_id(trace)?, rows: traces.rows(trace), events: traces.events(trace), links: traces.links(trace) };
         let mut chunk = Chunk::default();
-        self.append_traces(group, traces.first_row_of(group), &[place], &mut chunk)?;
+        self.append_places(group, traces.first_row_of(group), &[place], &mut chunk, Dictionaries::Kept)?;
         Ok(chunk)
     }
 
     /// Appends the spans of traces of one row group, given in the order of their rows. What lies between the first and the
     /// last is decoded, too, so they should be near each other. `first_row` is the row group's.
     pub(super) fn append_traces(&self, group: usize, first_row: u32, places: &[TracePlace], chunk: &mut Chunk) -> Result<(), BlockError> {
+        self.append_places(group, first_row, places, chunk, Dictionaries::Dropped)
+    }
+
+    fn append_places(
+        &self,
+        group: usize,
+        first_row: u32,
+        places: &[TracePlace],
+        chunk: &mut Chunk,
+        dictionaries: Dictionaries,
+    ) -> Result<(), BlockError> {
         let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(()) };
         let rows = first.rows.start..last.rows.end;
         let (mut resources, mut scopes) = (UsedOrigins::of(self.resources()?), UsedOrigins::of(self.scopes()?));
-        let spans = RowReader::open(self, self.data()?, group, within(&rows, first_row))?;
-        let mut details = Details::read(self, rows.start, first.events.start..last.events.end, first.links.start..last.links.end)?;
+        let source = |table, group| RowSource { block: self, table, group, dictionaries };
+        let spans = RowReader::read(source(self.data()?, group), within(&rows, first_row), &SPAN_LEAVES)?;
+        let mut details = Details::read(&source, self, rows.start, first.events.start..last.events.end, first.links.start..last.links.end)?;
         for place in places {
             details.skip_to(place);
             for row in place.rows.start - rows.start..place.rows.end - rows.start {
@@ -163,12 +176,9 @@ const DETAIL_LEAVES: [&str; 8] = [
 ];
 
 impl<'a> RowReader<'a> {
-    fn open(block: &'a Block, table: &'a Table, group: usize, rows: Range<usize>) -> Result<Self, BlockError> {
-        Self::read(block, table, group, rows, &SPAN_LEAVES)
-    }
-
     /// Reads these leaves, and the attributes.
-    pub fn read(block: &'a Block, table: &'a Table, group: usize, rows: Range<usize>, leaves: &[&'a str]) -> Result<Self, BlockError> {
+    pub fn read(source: RowSource<'a>, rows: Range<usize>, leaves: &[&'a str]) -> Result<Self, BlockError> {
+        let table = source.table;
         let mut reader = RowReader {
             table,
             num_rows: rows.len(),
@@ -180,33 +190,33 @@ impl<'a> RowReader<'a> {
         let wanted = std::iter::once(&ORDER).chain(leaves);
         let mut columns = Vec::new();
         for leaf in wanted {
-            if let Some(column) = table.column(group, leaf)? {
+            if let Some(column) = source.column(leaf)? {
                 columns.push((*leaf, column));
             }
         }
-        let decoded = decode_together(block, table, columns.iter().map(|(_, column)| column), &rows)?;
+        let decoded = source.decode(columns.iter().map(|(_, column)| column), &rows)?;
         for ((leaf, _), decoded) in columns.iter().zip(decoded) {
             let column = plain_column(decoded).ok_or_else(|| table.mistyped(leaf))?;
             reader.columns.insert(leaf, column);
         }
-        if reader.read_attributes(block, group, &rows)? {
-            reader.read_rare(block, group, &rows)?;
+        if reader.read_attributes(source, &rows)? {
+            reader.read_rare(source, &rows)?;
         }
         Ok(reader)
     }
 
     /// Reads the columns that the rows fill; whether some attribute has none.
-    fn read_attributes(&mut self, block: &Block, group: usize, rows: &Range<usize>) -> Result<bool, BlockError> {
+    fn read_attributes(&mut self, source: RowSource<'_>, rows: &Range<usize>) -> Result<bool, BlockError> {
         let entries = self.table.attributes();
         self.attributes.resize_with(entries.len(), || None);
         let mut filled: Vec<(usize, ColumnReader)> = Vec::new();
         let (ordinals, has_bare) = self.filled_ordinals()?;
         for ordinal in ordinals {
             let entry = entries.get(ordinal).ok_or_else(|| self.table.mistyped(ORDER))?;
-            let column = self.table.column(group, &entry.leaf)?.ok_or_else(|| self.table.mistyped(ORDER))?;
+            let column = source.column(&entry.leaf)?.ok_or_else(|| self.table.mistyped(ORDER))?;
             filled.push((ordinal, column));
         }
-        let decoded = decode_together(block, self.table, filled.iter().map(|(_, column)| column), rows)?;
+        let decoded = source.decode(filled.iter().map(|(_, column)| column), rows)?;
         for ((ordinal, _), decoded) in filled.iter().zip(decoded) {
             let kind = ValueKind::from_name(&entries[*ordinal].kind);
             let column = kind.and_then(|kind| decoded_column(decoded, kind));
@@ -215,9 +225,9 @@ impl<'a> RowReader<'a> {
         Ok(has_bare)
     }
 
-    fn read_rare(&mut self, block: &'a Block, group: usize, rows: &Range<usize>) -> Result<(), BlockError> {
-        self.rare = RareRows::read(block, self.table, group, rows)?;
-        self.rare_keys = RareColumns::open(block, self.table, group)?.map(|rare| rare.all_keys().collect()).unwrap_or_default();
+    fn read_rare(&mut self, source: RowSource<'a>, rows: &Range<usize>) -> Result<(), BlockError> {
+        self.rare = RareRows::read(source, rows)?;
+        self.rare_keys = RareColumns::open(source.block, self.table, source.group)?.map(|rare| rare.all_keys().collect()).unwrap_or_default();
         Ok(())
     }
 
@@ -321,19 +331,6 @@ impl<'a> RowReader<'a> {
     }
 }
 
-/// Fetches what all columns need with one request, and decodes them.
-fn decode_together<'c>(
-    block: &Block,
-    table: &Table,
-    columns: impl Iterator<Item = &'c ColumnReader> + Clone,
-    rows: &Range<usize>,
-) -> Result<Vec<Decoded>, BlockError> {
-    let mut ranges: Vec<Range<u64>> = columns.clone().flat_map(|column| column.bytes_of_rows(rows.clone())).collect();
-    ranges.sort_unstable_by_key(|range| range.start);
-    let fetched = table.fetch(block.files(), ranges)?;
-    columns.map(|column| column.decode_rows(&fetched, rows.clone()).map_err(|error| table.damage(&error))).collect()
-}
-
 /// A decoded column that is no attribute: text, or numbers as they are.
 fn plain_column(decoded: Decoded) -> Option<Column<'static>> {
     let values = match decoded.values {
@@ -358,7 +355,13 @@ struct Details<'a> {
 }
 
 impl<'a> Details<'a> {
-    fn read(block: &'a Block, first_span: u32, event_rows: Range<u32>, link_rows: Range<u32>) -> Result<Self, BlockError> {
+    fn read(
+        source: &impl Fn(&'a Table, usize) -> RowSource<'a>,
+        block: &'a Block,
+        first_span: u32,
+        event_rows: Range<u32>,
+        link_rows: Range<u32>,
+    ) -> Result<Self, BlockError> {
         let mut details = Details {
             events: None,
             links: None,
@@ -371,12 +374,12 @@ impl<'a> Details<'a> {
         };
         if let (Some(table), false) = (block.events()?, event_rows.is_empty()) {
             let (group, rows) = locate(table, &event_rows)?;
-            details.events = Some(RowReader::read(block, table, group, rows, &DETAIL_LEAVES)?);
+            details.events = Some(RowReader::read(source(table, group), rows, &DETAIL_LEAVES)?);
         }
         if let (Some(table), false) = (block.links()?, link_rows.is_empty()) {
             let (group, rows) = locate(table, &link_rows)?;
-            details.linked_traces = linked_traces(block, table, group, &rows)?;
-            details.links = Some(RowReader::read(block, table, group, rows, &DETAIL_LEAVES)?);
+            details.linked_traces = linked_traces(source(table, group), &rows)?;
+            details.links = Some(RowReader::read(source(table, group), rows, &DETAIL_LEAVES)?);
         }
         Ok(details)
     }
@@ -440,9 +443,10 @@ fn add_link(links: &RowReader<'_>, row: u32, span: u32, linked: TraceId, chunk: 
     Ok(())
 }
 
-fn linked_traces(block: &Block, table: &Table, group: usize, rows: &Range<usize>) -> Result<Vec<TraceId>, BlockError> {
-    let column = table.column(group, detail::TRACE_ID)?.ok_or_else(|| table.mistyped(detail::TRACE_ID))?;
-    let mut decoded = decode_together(block, table, std::iter::once(&column), rows)?;
+fn linked_traces(source: RowSource<'_>, rows: &Range<usize>) -> Result<Vec<TraceId>, BlockError> {
+    let table = source.table;
+    let column = source.column(detail::TRACE_ID)?.ok_or_else(|| table.mistyped(detail::TRACE_ID))?;
+    let mut decoded = source.decode(std::iter::once(&column), rows)?;
     match decoded.pop().map(|decoded| decoded.values) {
         Some(DecodedValues::Fixed(bytes, 16)) => Ok(bytes.chunks_exact(16).filter_map(TraceId::from_slice).collect()),
         _ => Err(table.mistyped(detail::TRACE_ID)),

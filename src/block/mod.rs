@@ -27,6 +27,7 @@ mod plan;
 mod rare;
 pub mod reader;
 mod recode;
+mod row_source;
 pub mod schema;
 pub mod source;
 mod spans;

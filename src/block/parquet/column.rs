@@ -27,7 +27,7 @@ pub struct ColumnReader {
     pub(super) is_optional: bool,
     pub(super) layout: ChunkLayout,
     /// Decoded once, since a query first looks for its values there and then decodes the rows.
-    dictionary: OnceLock<Dictionary>,
+    dictionary: OnceLock<Arc<Dictionary>>,
 }
 
 impl ColumnReader {
@@ -46,6 +46,21 @@ impl ColumnReader {
         Ok(Self { physical, is_optional, layout, row_group, leaf, dictionary: OnceLock::new(), metadata })
     }
 
+    /// The same with the dictionary that another reader of the chunk has decoded.
+    pub fn with_dictionary(self, dictionary: Arc<Dictionary>) -> Self {
+        Self { dictionary: OnceLock::from(dictionary), ..self }
+    }
+
+    /// The dictionary for other readers of the chunk; `None` if it has none, or if it was not decoded so far.
+    pub fn decoded_dictionary(&self) -> Option<&Arc<Dictionary>> {
+        self.dictionary.get()
+    }
+
+    /// The row group, and the ordinal of the leaf.
+    pub fn place(&self) -> (usize, usize) {
+        (self.row_group, self.leaf)
+    }
+
     /// Number of rows of the row group.
     pub fn num_rows(&self) -> usize {
         self.layout.num_rows
@@ -61,8 +76,8 @@ impl ColumnReader {
         self.layout.dictionary.clone().into_iter().collect()
     }
 
-    /// Bytes of the file that decoding a range of rows needs: dictionary page and the data pages that hold any of the rows. Ascending,
-    /// neighbours joined.
+    /// Bytes of the file that decoding a range of rows needs: dictionary page, unless it is decoded already, and the data pages that
+    /// hold any of the rows. Ascending, neighbours joined.
     pub fn bytes_of_rows(&self, rows: Range<usize>) -> Vec<Range<u64>> {
         self.bytes_of_pages(rows, |_| true)
     }
@@ -83,7 +98,8 @@ impl ColumnReader {
                 _ => ranges.push(range),
             }
         }
-        match (&self.layout.dictionary, ranges.first_mut()) {
+        let dictionary = self.layout.dictionary.as_ref().filter(|_| self.dictionary.get().is_none());
+        match (dictionary, ranges.first_mut()) {
             (Some(dictionary), Some(first)) if dictionary.end == first.start => first.start = dictionary.start,
             (Some(dictionary), Some(_)) => ranges.insert(0, dictionary.clone()),
             _ => {}
@@ -103,7 +119,7 @@ impl ColumnReader {
             let payload = workspace.payload(self.layout.codec, &body, header.uncompressed_len)?;
             decode_dictionary(&header, payload, self.physical)
         })?;
-        Ok(Some(self.dictionary.get_or_init(|| decoded)))
+        Ok(Some(self.dictionary.get_or_init(|| Arc::new(decoded))))
     }
 
     /// Decodes every row. Needs [`Self::bytes_of_all`].
