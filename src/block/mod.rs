@@ -11,6 +11,7 @@ mod choice;
 pub mod depth_first;
 mod details;
 mod dictionary_chunk;
+mod find_details;
 mod find_trace;
 mod footer;
 pub mod gather;

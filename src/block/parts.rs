@@ -3,7 +3,7 @@
 //! What a query needs of a block before it reads columns (footers, index, filters, summaries, resources) costs 150 KiB and more
 //! per block. It stays as long as there is room, and is read again, and verified again, when it is needed after it had to
 //! go. Filters have a quarter of the budget for themselves: every lookup of a trace asks those of every block, and one search
-//! over many blocks must not push them out. So has an eighth what lookups decode of row groups, of which there is much. Which
+//! over many blocks must not push them out. So has another quarter what lookups decode of row groups, of which there is much. Which
 //! parts stay is quick_cache's business.
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -37,6 +37,8 @@ pub(super) enum PartKind {
     Catalogue,
     /// The dictionary of a column chunk, by table, row group and leaf.
     Dictionary(u8, u32, u32),
+    /// A decompressed page, by table, row group, leaf and number in its chunk.
+    Page(u8, u32, u32, u32),
     /// Which rows have rare attributes, by table of these and row group.
     RareRows(u8, u32),
 }
@@ -73,7 +75,7 @@ const ENTRY_BYTES: usize = 128;
 impl PartCache {
     /// At most so many bytes. What is larger than that is not kept.
     pub fn new(max_bytes: u64) -> Self {
-        let (filters, of_groups) = (max_bytes / 4, max_bytes / 8);
+        let (filters, of_groups) = (max_bytes / 4, max_bytes / 4);
         let others = bounded(max_bytes - filters - of_groups);
         PartCache { filters: bounded(filters), of_groups: bounded(of_groups), others, num_blocks: AtomicU64::new(0) }
     }
@@ -110,7 +112,7 @@ impl PartCache {
     fn of(&self, kind: PartKind) -> &Cache<Key, Held, Bytewise> {
         match kind {
             PartKind::Bloom => &self.filters,
-            PartKind::Dictionary(..) | PartKind::RareRows(..) => &self.of_groups,
+            PartKind::Dictionary(..) | PartKind::Page(..) | PartKind::RareRows(..) => &self.of_groups,
             _ => &self.others,
         }
     }
@@ -152,7 +154,7 @@ mod tests {
             cache.insert(2, PartKind::Dictionary(0, group, 7), &Arc::new(vec![0u8; 10_000]));
         }
         let kept = |block| (0..100).filter(|group| cache.get::<Vec<u8>>(block, PartKind::Dictionary(0, *group, 7)).is_some()).count();
-        assert!((1..=13).contains(&kept(2)) && kept(1) == 0, "{}", kept(2));
+        assert!((1..=26).contains(&kept(2)) && kept(1) == 0, "{}", kept(2));
         cache.remove(2);
         assert_eq!(kept(2), 0);
         // More than all others together may have.

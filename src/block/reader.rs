@@ -5,9 +5,7 @@ use super::catalogue::{Catalogue, SpanCounts};
 pub use super::footer::Table;
 use super::index::TraceIndex;
 use super::meta::{BlockMeta, FileMeta, RowGroupMeta};
-use super::parquet::{ColumnReader, Dictionary};
 use super::parts::{PartCache, PartKind, Weighed};
-use super::rare::RareIndex;
 use super::schema::{CATALOGUE_FILE, DATA_FILE, EVENTS_FILE, INDEX_FILE, LINKS_FILE, TABLE_FILES, bloom_file};
 use super::trace_table::{GroupTraces, TraceTable, load_origins};
 use crate::columns::resources::{OriginKind, OriginTable};
@@ -286,38 +284,9 @@ impl Block {
         if rare.rare_list().num_groups() == table.num_row_groups() { Ok(Some(rare)) } else { Err(rare.mistyped("row")) }
     }
 
-    /// The dictionary of a column chunk, if another reader has decoded and kept it.
-    pub(super) fn kept_dictionary(&self, table: &Table, column: &ColumnReader) -> Option<Arc<Dictionary>> {
-        let (cache, number) = self.opened.cache.as_ref()?;
-        cache.get(*number, dictionary_kind(table, column)?)
-    }
-
-    /// Keeps the dictionary of a column chunk for other readers, if it was decoded.
-    pub(super) fn keep_dictionary(&self, table: &Table, column: &ColumnReader) {
-        let Some((cache, number)) = &self.opened.cache else { return };
-        let Some(kind) = dictionary_kind(table, column) else { return };
-        match column.decoded_dictionary() {
-            // Nobody else has it, so it is not in the cache.
-            Some(dictionary) if Arc::strong_count(dictionary) == 1 => cache.insert(*number, kind, dictionary),
-            _ => {}
-        }
-    }
-
-    /// Which rows of a row group have rare attributes: kept by another reader, or loaded.
-    pub(super) fn rare_index(
-        &self,
-        rare: &Table,
-        group: usize,
-        load: impl FnOnce() -> Result<RareIndex, BlockError>,
-    ) -> Result<Arc<RareIndex>, BlockError> {
-        let kind = position_of(rare).map(|table| PartKind::RareRows(table, group as u32));
-        let Some(((cache, number), kind)) = self.opened.cache.as_ref().zip(kind) else { return load().map(Arc::new) };
-        if let Some(index) = cache.get(*number, kind) {
-            return Ok(index);
-        }
-        let index = Arc::new(load()?);
-        cache.insert(*number, kind, &index);
-        Ok(index)
+    /// Where parts are kept for other readers, and the block's number there.
+    pub(super) fn cache(&self) -> Option<(&Arc<PartCache>, u64)> {
+        self.opened.cache.as_ref().map(|(cache, number)| (cache, *number))
     }
 
     /// The keys of the attributes of the table of spans, of events or of links, those without a column included; some several
@@ -393,16 +362,6 @@ impl Block {
     }
 }
 
-/// The position of a table in [`TABLE_FILES`].
-fn position_of(table: &Table) -> Option<u8> {
-    TABLE_FILES.iter().position(|file| *file == table.file()).map(|at| at as u8)
-}
-
-fn dictionary_kind(table: &Table, column: &ColumnReader) -> Option<PartKind> {
-    let (group, leaf) = column.place();
-    Some(PartKind::Dictionary(position_of(table)?, group as u32, leaf as u32))
-}
-
 pub(super) fn listed<'m>(meta: &'m BlockMeta, name: &str) -> Result<&'m FileMeta, BlockError> {
     let listed = meta.files.iter().find(|file| file.name == name);
     listed.ok_or_else(|| damaged(super::schema::META_FILE, format!("{name} is not listed")))
@@ -434,18 +393,6 @@ fn check_traces(meta: &BlockMeta, index: &TraceIndex) -> Result<(), BlockError> 
         return Ok(());
     }
     Err(damaged(INDEX_FILE, format!("it has {} traces, meta.json {} and {num_traces} in row groups", index.len(), meta.num_traces)))
-}
-
-impl Weighed for TraceIndex {
-    fn memory(&self) -> usize {
-        24 * self.len()
-    }
-}
-
-impl Weighed for Dictionary {
-    fn memory(&self) -> usize {
-        Dictionary::memory(self)
-    }
 }
 
 impl Weighed for OriginTable {

@@ -3,7 +3,7 @@
 use super::{NUM_LEAVES, POSITION, ROW, RareCell, RareIndex, RareList, ValueLeaf};
 use crate::block::parquet::{ColumnReader, Decoded, DecodedValues, FetchedRanges};
 use crate::block::reader::{Block, BlockError, Table};
-use crate::block::row_source::{Dictionaries, RowSource};
+use crate::block::row_source::RowSource;
 use crate::columns::ValueKind;
 use crate::columns::value::ValueRef;
 use std::ops::Range;
@@ -132,24 +132,21 @@ pub struct RareRows {
 }
 
 impl RareRows {
-    /// Those of a range of rows, counted from the row group's first. A source whose dictionaries are kept is one of lookups, which
-    /// share what they find out about the row group besides.
+    /// Those of a range of rows, counted from the row group's first.
     pub fn read(source: RowSource<'_>, rows: &Range<usize>) -> Result<Self, BlockError> {
-        let RowSource { block, table, group, dictionaries } = source;
+        let RowSource { block, table, group, reuse } = source;
         let mut read = RareRows::default();
         let Some(columns) = RareColumns::open(block, table, group)? else { return Ok(read) };
         let Some(own_group) = columns.list.own_group(group) else { return Ok(read) };
-        let index = match dictionaries {
-            Dictionaries::Kept => block.rare_index(columns.table, own_group, || columns.index())?,
-            Dictionaries::Dropped => columns.index()?.into(),
-        };
+        let own = RowSource { block, table: columns.table, group: own_group, reuse };
+        let index = own.rare_index(|| columns.index())?;
         let mut wanted = Vec::new();
         index.visit(rows.start as u32..rows.end as u32, |entry, row, position| {
             read.cells.push(RareCell { entry, row: row - rows.start as u32, position: 0, stream: 0, value: 0 });
             wanted.push(position);
         });
         if !wanted.is_empty() {
-            read.read_values(&columns, RowSource { block, table: columns.table, group: own_group, dictionaries }, &wanted)?;
+            read.read_values(&columns, own, &wanted)?;
             read.cells.sort_unstable_by_key(|cell| u64::from(cell.row) << 32 | u64::from(cell.position));
         }
         Ok(read)

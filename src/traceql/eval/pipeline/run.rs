@@ -5,6 +5,7 @@ use super::{Aggregate, Operand, Pipeline, SpanSet, Stage, TraceRows};
 use crate::traceql::ast::{BinaryOp, Relation, SpansetOp};
 use crate::traceql::eval::relations::{inverse, related};
 use crate::traceql::eval::{Bitmap, EvalError, Scalar, scalar};
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -308,7 +309,7 @@ fn group_by(key: &str, expression: usize, rows: &dyn TraceRows, sets: Vec<SpanSe
     let all: Vec<u32> = sets.iter().flat_map(|set| &set.rows).copied().collect();
     let mut values = values_of(rows, expression, &all)?.into_iter();
     let mut grouped: Vec<SpanSet> = Vec::new();
-    let mut groups: HashMap<GroupKey, usize> = HashMap::new();
+    let mut groups: HashMap<GroupKey, usize, RandomState> = HashMap::default();
     for set in sets {
         groups.clear();
         for (row, value) in set.rows.iter().zip(values.by_ref()) {
