@@ -15,6 +15,7 @@ use crate::columns::view::{Column, Values};
 use crate::columns::wire::{Reader, split_varint};
 use crate::columns::{AttributeTable, Chunk, ValueKind};
 use crate::model::TraceId;
+use foldhash::fast::RandomState;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -136,7 +137,7 @@ fn span_fields(spans: &RowReader<'_>, row: u32) -> Result<SpanFields<'static>, B
 pub(super) struct RowReader<'a> {
     table: &'a Table,
     num_rows: usize,
-    columns: HashMap<&'a str, Column<'static>>,
+    columns: HashMap<&'a str, Column<'static>, RandomState>,
     /// Attribute columns by ordinal; those that no row of the range fills are not read.
     attributes: Vec<Option<Column<'static>>>,
     rare: RareRows,
@@ -171,7 +172,7 @@ impl<'a> RowReader<'a> {
         let mut reader = RowReader {
             table,
             num_rows: rows.len(),
-            columns: HashMap::new(),
+            columns: HashMap::default(),
             attributes: Vec::new(),
             rare: RareRows::default(),
             rare_keys: Vec::new(),
