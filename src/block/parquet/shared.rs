@@ -31,15 +31,16 @@ pub trait SharedPages: Send + Sync {
 }
 
 /// The shared pages of a reader, and those that it relies on: what it has once found stays until it goes.
-#[derive(Clone)]
 pub(super) struct Sharing {
     pages: Arc<dyn SharedPages>,
-    found: Arc<Mutex<Vec<(usize, Arc<SharedPage>)>>>,
+    found: Mutex<Vec<NumberedPage>>,
 }
+
+type NumberedPage = (usize, Arc<SharedPage>);
 
 impl Sharing {
     pub(super) fn new(pages: Arc<dyn SharedPages>) -> Self {
-        Sharing { pages, found: Arc::default() }
+        Sharing { pages, found: Mutex::default() }
     }
 
     /// A page that is in memory, from now on until this goes.
