@@ -1,11 +1,13 @@
 //! The spans of traces, read back into a chunk: only the pages that hold their rows, and only the attribute columns that
 //! they fill.
 
+use super::find_details::Details;
 use super::group_columns::{decoded_column, decoded_rows};
 use super::parquet::{ColumnReader, Decoded, DecodedValues};
 use super::rare::{RareColumns, RareRows};
 use super::reader::{Block, BlockError, Table};
-use super::schema::{ORDER, RESIDUAL, detail, span};
+use super::row_source::{Reuse, RowSource};
+use super::schema::{ORDER, RESIDUAL, span};
 use crate::columns::chunk::SpanFields;
 use crate::columns::resources::OriginTable;
 use crate::columns::value::ValueRef;
@@ -13,6 +15,7 @@ use crate::columns::view::{Column, Values};
 use crate::columns::wire::{Reader, split_varint};
 use crate::columns::{AttributeTable, Chunk, ValueKind};
 use crate::model::TraceId;
+use foldhash::fast::RandomState;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -33,18 +36,30 @@ impl Block {
         let place =
             TracePlace { id: self.trace_id(trace)?, rows: traces.rows(trace), events: traces.events(trace), links: traces.links(trace) };
         let mut chunk = Chunk::default();
-        self.append_traces(group, traces.first_row_of(group), &[place], &mut chunk)?;
+        self.append_places(group, traces.first_row_of(group), &[place], &mut chunk, Reuse::Likely)?;
         Ok(chunk)
     }
 
     /// Appends the spans of traces of one row group, given in the order of their rows. What lies between the first and the
     /// last is decoded, too, so they should be near each other. `first_row` is the row group's.
     pub(super) fn append_traces(&self, group: usize, first_row: u32, places: &[TracePlace], chunk: &mut Chunk) -> Result<(), BlockError> {
+        self.append_places(group, first_row, places, chunk, Reuse::Unlikely)
+    }
+
+    fn append_places(
+        &self,
+        group: usize,
+        first_row: u32,
+        places: &[TracePlace],
+        chunk: &mut Chunk,
+        reuse: Reuse,
+    ) -> Result<(), BlockError> {
         let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(()) };
         let rows = first.rows.start..last.rows.end;
         let (mut resources, mut scopes) = (UsedOrigins::of(self.resources()?), UsedOrigins::of(self.scopes()?));
-        let spans = RowReader::open(self, self.data()?, group, within(&rows, first_row))?;
-        let mut details = Details::read(self, rows.start, first.events.start..last.events.end, first.links.start..last.links.end)?;
+        let source = |table, group| RowSource { block: self, table, group, reuse };
+        let spans = RowReader::read(source(self.data()?, group), within(&rows, first_row), &SPAN_LEAVES)?;
+        let mut details = Details::read(&source, self, rows.start, first.events.start..last.events.end, first.links.start..last.links.end)?;
         for place in places {
             details.skip_to(place);
             for row in place.rows.start - rows.start..place.rows.end - rows.start {
@@ -92,8 +107,7 @@ impl<'a> UsedOrigins<'a> {
         if entry as usize >= self.all.len() {
             return Err(spans.table.mistyped(leaf));
         }
-        let (message, schema_url) = self.all.message(entry);
-        let id = to.intern(message, schema_url).map_err(|_| spans.table.mistyped(leaf))?;
+        let id = to.intern_from(self.all, entry);
         self.copied.insert(entry, id);
         Ok(id)
     }
@@ -123,7 +137,7 @@ fn span_fields(spans: &RowReader<'_>, row: u32) -> Result<SpanFields<'static>, B
 pub(super) struct RowReader<'a> {
     table: &'a Table,
     num_rows: usize,
-    columns: HashMap<&'a str, Column<'static>>,
+    columns: HashMap<&'a str, Column<'static>, RandomState>,
     /// Attribute columns by ordinal; those that no row of the range fills are not read.
     attributes: Vec<Option<Column<'static>>>,
     rare: RareRows,
@@ -151,28 +165,14 @@ const SPAN_LEAVES: [&str; 17] = [
     RESIDUAL,
 ];
 
-const DETAIL_LEAVES: [&str; 8] = [
-    detail::SPAN_ROW,
-    detail::TIME,
-    detail::NAME,
-    detail::SPAN_ID,
-    detail::TRACE_STATE,
-    detail::FLAGS,
-    detail::DROPPED_ATTRIBUTES,
-    RESIDUAL,
-];
-
 impl<'a> RowReader<'a> {
-    fn open(block: &'a Block, table: &'a Table, group: usize, rows: Range<usize>) -> Result<Self, BlockError> {
-        Self::read(block, table, group, rows, &SPAN_LEAVES)
-    }
-
     /// Reads these leaves, and the attributes.
-    pub fn read(block: &'a Block, table: &'a Table, group: usize, rows: Range<usize>, leaves: &[&'a str]) -> Result<Self, BlockError> {
+    pub fn read(source: RowSource<'a>, rows: Range<usize>, leaves: &[&'a str]) -> Result<Self, BlockError> {
+        let table = source.table;
         let mut reader = RowReader {
             table,
             num_rows: rows.len(),
-            columns: HashMap::new(),
+            columns: HashMap::default(),
             attributes: Vec::new(),
             rare: RareRows::default(),
             rare_keys: Vec::new(),
@@ -180,33 +180,33 @@ impl<'a> RowReader<'a> {
         let wanted = std::iter::once(&ORDER).chain(leaves);
         let mut columns = Vec::new();
         for leaf in wanted {
-            if let Some(column) = table.column(group, leaf)? {
+            if let Some(column) = source.column(leaf)? {
                 columns.push((*leaf, column));
             }
         }
-        let decoded = decode_together(block, table, columns.iter().map(|(_, column)| column), &rows)?;
+        let decoded = source.decode(columns.iter().map(|(_, column)| column), &rows)?;
         for ((leaf, _), decoded) in columns.iter().zip(decoded) {
             let column = plain_column(decoded).ok_or_else(|| table.mistyped(leaf))?;
             reader.columns.insert(leaf, column);
         }
-        if reader.read_attributes(block, group, &rows)? {
-            reader.read_rare(block, group, &rows)?;
+        if reader.read_attributes(source, &rows)? {
+            reader.read_rare(source, &rows)?;
         }
         Ok(reader)
     }
 
     /// Reads the columns that the rows fill; whether some attribute has none.
-    fn read_attributes(&mut self, block: &Block, group: usize, rows: &Range<usize>) -> Result<bool, BlockError> {
+    fn read_attributes(&mut self, source: RowSource<'_>, rows: &Range<usize>) -> Result<bool, BlockError> {
         let entries = self.table.attributes();
         self.attributes.resize_with(entries.len(), || None);
         let mut filled: Vec<(usize, ColumnReader)> = Vec::new();
         let (ordinals, has_bare) = self.filled_ordinals()?;
         for ordinal in ordinals {
             let entry = entries.get(ordinal).ok_or_else(|| self.table.mistyped(ORDER))?;
-            let column = self.table.column(group, &entry.leaf)?.ok_or_else(|| self.table.mistyped(ORDER))?;
+            let column = source.column(&entry.leaf)?.ok_or_else(|| self.table.mistyped(ORDER))?;
             filled.push((ordinal, column));
         }
-        let decoded = decode_together(block, self.table, filled.iter().map(|(_, column)| column), rows)?;
+        let decoded = source.decode(filled.iter().map(|(_, column)| column), rows)?;
         for ((ordinal, _), decoded) in filled.iter().zip(decoded) {
             let kind = ValueKind::from_name(&entries[*ordinal].kind);
             let column = kind.and_then(|kind| decoded_column(decoded, kind));
@@ -215,9 +215,10 @@ impl<'a> RowReader<'a> {
         Ok(has_bare)
     }
 
-    fn read_rare(&mut self, block: &'a Block, group: usize, rows: &Range<usize>) -> Result<(), BlockError> {
-        self.rare = RareRows::read(block, self.table, group, rows)?;
-        self.rare_keys = RareColumns::open(block, self.table, group)?.map(|rare| rare.all_keys().collect()).unwrap_or_default();
+    fn read_rare(&mut self, source: RowSource<'a>, rows: &Range<usize>) -> Result<(), BlockError> {
+        self.rare = RareRows::read(source, rows)?;
+        self.rare_keys =
+            RareColumns::open(source.block, self.table, source.group)?.map(|rare| rare.all_keys().collect()).unwrap_or_default();
         Ok(())
     }
 
@@ -241,7 +242,7 @@ impl<'a> RowReader<'a> {
     }
 
     /// A number of a row; 0 where there is none.
-    fn number(&self, leaf: &str, row: u32) -> Result<u64, BlockError> {
+    pub fn number(&self, leaf: &str, row: u32) -> Result<u64, BlockError> {
         let Some(column) = self.columns.get(leaf) else { return Ok(0) };
         let Some(at) = column.position(row) else { return Ok(0) };
         match &column.values {
@@ -252,7 +253,7 @@ impl<'a> RowReader<'a> {
     }
 
     /// A text of a row, if it has one.
-    fn text(&self, leaf: &str, row: u32) -> Result<Option<&[u8]>, BlockError> {
+    pub fn text(&self, leaf: &str, row: u32) -> Result<Option<&[u8]>, BlockError> {
         let Some(column) = self.columns.get(leaf) else { return Ok(None) };
         match (column.position(row), &column.values) {
             (None, _) => Ok(None),
@@ -321,19 +322,6 @@ impl<'a> RowReader<'a> {
     }
 }
 
-/// Fetches what all columns need with one request, and decodes them.
-fn decode_together<'c>(
-    block: &Block,
-    table: &Table,
-    columns: impl Iterator<Item = &'c ColumnReader> + Clone,
-    rows: &Range<usize>,
-) -> Result<Vec<Decoded>, BlockError> {
-    let mut ranges: Vec<Range<u64>> = columns.clone().flat_map(|column| column.bytes_of_rows(rows.clone())).collect();
-    ranges.sort_unstable_by_key(|range| range.start);
-    let fetched = table.fetch(block.files(), ranges)?;
-    columns.map(|column| column.decode_rows(&fetched, rows.clone()).map_err(|error| table.damage(&error))).collect()
-}
-
 /// A decoded column that is no attribute: text, or numbers as they are.
 fn plain_column(decoded: Decoded) -> Option<Column<'static>> {
     let values = match decoded.values {
@@ -342,123 +330,4 @@ fn plain_column(decoded: Decoded) -> Option<Column<'static>> {
         values => return decoded_column(Decoded { rows: decoded.rows, values }, ValueKind::Str),
     };
     Some(Column { rows: decoded_rows(decoded.rows), values })
-}
-
-/// The events and links of a range of rows, with the next ones to be taken.
-struct Details<'a> {
-    events: Option<RowReader<'a>>,
-    links: Option<RowReader<'a>>,
-    /// The linked traces, by row of `links`.
-    linked_traces: Vec<TraceId>,
-    first_span: u32,
-    first_event: u32,
-    first_link: u32,
-    next_event: u32,
-    next_link: u32,
-}
-
-impl<'a> Details<'a> {
-    fn read(block: &'a Block, first_span: u32, event_rows: Range<u32>, link_rows: Range<u32>) -> Result<Self, BlockError> {
-        let mut details = Details {
-            events: None,
-            links: None,
-            linked_traces: Vec::new(),
-            first_span,
-            first_event: event_rows.start,
-            first_link: link_rows.start,
-            next_event: 0,
-            next_link: 0,
-        };
-        if let (Some(table), false) = (block.events()?, event_rows.is_empty()) {
-            let (group, rows) = locate(table, &event_rows)?;
-            details.events = Some(RowReader::read(block, table, group, rows, &DETAIL_LEAVES)?);
-        }
-        if let (Some(table), false) = (block.links()?, link_rows.is_empty()) {
-            let (group, rows) = locate(table, &link_rows)?;
-            details.linked_traces = linked_traces(block, table, group, &rows)?;
-            details.links = Some(RowReader::read(block, table, group, rows, &DETAIL_LEAVES)?);
-        }
-        Ok(details)
-    }
-
-    /// Passes over the events and links of traces before this one.
-    fn skip_to(&mut self, place: &TracePlace) {
-        self.next_event = place.events.start - self.first_event;
-        self.next_link = place.links.start - self.first_link;
-    }
-
-    /// Moves the events and links of a span of the range to the chunk, where it will have `new_row`.
-    fn add_to(&mut self, chunk: &mut Chunk, row: u32, new_row: u32) -> Result<(), BlockError> {
-        if let Some(events) = &self.events {
-            while is_of(events, self.next_event, self.first_span, row)? {
-                add_event(events, self.next_event, new_row, chunk)?;
-                self.next_event += 1;
-            }
-        }
-        if let Some(links) = &self.links {
-            while is_of(links, self.next_link, self.first_span, row)? {
-                let linked = self.linked_traces.get(self.next_link as usize).copied().unwrap_or_default();
-                add_link(links, self.next_link, new_row, linked, chunk)?;
-                self.next_link += 1;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether the next detail row exists and belongs to this span of the trace.
-fn is_of(details: &RowReader<'_>, next: u32, first_span: u32, row: u32) -> Result<bool, BlockError> {
-    Ok((next as usize) < details.num_rows() && details.number(detail::SPAN_ROW, next)? as u32 == first_span + row)
-}
-
-fn add_event(events: &RowReader<'_>, row: u32, span: u32, chunk: &mut Chunk) -> Result<(), BlockError> {
-    let new_row = chunk.events.span.len() as u32;
-    events.add_attributes(row, new_row, &mut chunk.events.attributes)?;
-    match events.number(detail::DROPPED_ATTRIBUTES, row)? {
-        0 => {}
-        count => chunk.events.dropped_attributes.push(new_row, count as u32),
-    }
-    let name = chunk.events.names.intern(events.text(detail::NAME, row)?.unwrap_or_default());
-    chunk.events.push(span, events.number(detail::TIME, row)?, name);
-    Ok(())
-}
-
-fn add_link(links: &RowReader<'_>, row: u32, span: u32, linked: TraceId, chunk: &mut Chunk) -> Result<(), BlockError> {
-    let new_row = chunk.links.span.len() as u32;
-    links.add_attributes(row, new_row, &mut chunk.links.attributes)?;
-    if let Some(state) = links.text(detail::TRACE_STATE, row)? {
-        chunk.links.trace_state.push_bytes(new_row, state);
-    }
-    let numbers = [(detail::FLAGS, &mut chunk.links.flags), (detail::DROPPED_ATTRIBUTES, &mut chunk.links.dropped_attributes)];
-    for (leaf, column) in numbers {
-        match links.number(leaf, row)? {
-            0 => {}
-            number => column.push(new_row, number as u32),
-        }
-    }
-    chunk.links.push(span, linked, links.number(detail::SPAN_ID, row)?);
-    Ok(())
-}
-
-fn linked_traces(block: &Block, table: &Table, group: usize, rows: &Range<usize>) -> Result<Vec<TraceId>, BlockError> {
-    let column = table.column(group, detail::TRACE_ID)?.ok_or_else(|| table.mistyped(detail::TRACE_ID))?;
-    let mut decoded = decode_together(block, table, std::iter::once(&column), rows)?;
-    match decoded.pop().map(|decoded| decoded.values) {
-        Some(DecodedValues::Fixed(bytes, 16)) => Ok(bytes.chunks_exact(16).filter_map(TraceId::from_slice).collect()),
-        _ => Err(table.mistyped(detail::TRACE_ID)),
-    }
-}
-
-/// The row group of a range of detail rows, and the range within it.
-fn locate(table: &Table, rows: &Range<u32>) -> Result<(usize, Range<usize>), BlockError> {
-    let mut first = 0;
-    for group in 0..table.num_row_groups() {
-        let next = first + table.num_rows(group);
-        if (rows.start as usize) < next {
-            let range = rows.start as usize - first..rows.end as usize - first;
-            return if rows.end as usize <= next { Ok((group, range)) } else { Err(table.mistyped(detail::SPAN_ROW)) };
-        }
-        first = next;
-    }
-    Err(table.mistyped(detail::SPAN_ROW))
 }

@@ -6,6 +6,7 @@ use super::parts::Weighed;
 use super::rare::{RARE_METADATA, RareList};
 use super::reader::{BlockError, Damage, MAX_PART_BYTES, RangeRead, damaged, listed};
 use super::schema::{ATTRIBUTES_METADATA, AttributeEntry, META_FILE, RESIDUAL_KEYS_METADATA};
+use foldhash::fast::RandomState;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 pub struct Table {
     file: String,
     metadata: Arc<ParquetMetaData>,
-    leaves: HashMap<String, usize>,
+    leaves: HashMap<String, usize, RandomState>,
     attributes: Vec<AttributeEntry>,
     residual_keys: Vec<String>,
     rare: RareList,

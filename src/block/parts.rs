@@ -3,7 +3,8 @@
 //! What a query needs of a block before it reads columns (footers, index, filters, summaries, resources) costs 150 KiB and more
 //! per block. It stays as long as there is room, and is read again, and verified again, when it is needed after it had to
 //! go. Filters have a quarter of the budget for themselves: every lookup of a trace asks those of every block, and one search
-//! over many blocks must not push them out. Which parts stay is quick_cache's business.
+//! over many blocks must not push them out. So has another quarter what lookups decode of row groups, of which there is much. Which
+//! parts stay is quick_cache's business.
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
@@ -34,6 +35,12 @@ pub(super) enum PartKind {
     Scopes,
     /// `catalogue`.
     Catalogue,
+    /// The dictionary of a column chunk, by table, row group and leaf.
+    Dictionary(u8, u32, u32),
+    /// A decompressed page, by table, row group, leaf and number in its chunk.
+    Page(u8, u32, u32, u32),
+    /// Which rows have rare attributes, by table of these and row group.
+    RareRows(u8, u32),
 }
 
 /// An opened block (not its id: what a block was taken out for must not come back with it), and which part.
@@ -57,6 +64,7 @@ impl Weighter<Key, Held> for Bytewise {
 /// Parts of blocks, bounded by their bytes.
 pub struct PartCache {
     filters: Cache<Key, Held, Bytewise>,
+    of_groups: Cache<Key, Held, Bytewise>,
     others: Cache<Key, Held, Bytewise>,
     num_blocks: AtomicU64,
 }
@@ -67,7 +75,9 @@ const ENTRY_BYTES: usize = 128;
 impl PartCache {
     /// At most so many bytes. What is larger than that is not kept.
     pub fn new(max_bytes: u64) -> Self {
-        PartCache { filters: bounded(max_bytes / 4), others: bounded(max_bytes - max_bytes / 4), num_blocks: AtomicU64::new(0) }
+        let (filters, of_groups) = (max_bytes / 4, max_bytes / 4);
+        let others = bounded(max_bytes - filters - of_groups);
+        PartCache { filters: bounded(filters), of_groups: bounded(of_groups), others, num_blocks: AtomicU64::new(0) }
     }
 
     /// A number for a block whose parts will be here.
@@ -91,15 +101,20 @@ impl PartCache {
         for kind in [Bloom, Index, Traces, Resources, Scopes, Catalogue].into_iter().chain(tables) {
             self.of(kind).remove(&(block, kind));
         }
+        self.of_groups.retain(|(of, _), _| *of != block);
     }
 
     /// Bytes held now.
     pub fn bytes(&self) -> u64 {
-        self.filters.weight() + self.others.weight()
+        self.filters.weight() + self.of_groups.weight() + self.others.weight()
     }
 
     fn of(&self, kind: PartKind) -> &Cache<Key, Held, Bytewise> {
-        if kind == PartKind::Bloom { &self.filters } else { &self.others }
+        match kind {
+            PartKind::Bloom => &self.filters,
+            PartKind::Dictionary(..) | PartKind::Page(..) | PartKind::RareRows(..) => &self.of_groups,
+            _ => &self.others,
+        }
     }
 }
 
@@ -134,6 +149,14 @@ mod tests {
         assert!(kept.len() > 50, "{}", kept.len());
         kept.iter().for_each(|block| cache.remove(*block));
         assert!(kept.iter().all(|block| cache.get::<Vec<u8>>(*block, PartKind::Table(0)).is_none()));
+        // What belongs to row groups is bounded by itself, and goes with its block.
+        for group in 0..100 {
+            cache.insert(2, PartKind::Dictionary(0, group, 7), &Arc::new(vec![0u8; 10_000]));
+        }
+        let kept = |block| (0..100).filter(|group| cache.get::<Vec<u8>>(block, PartKind::Dictionary(0, *group, 7)).is_some()).count();
+        assert!((1..=26).contains(&kept(2)) && kept(1) == 0, "{}", kept(2));
+        cache.remove(2);
+        assert_eq!(kept(2), 0);
         // More than all others together may have.
         cache.insert(1, PartKind::Traces, &Arc::new(vec![0u8; 2 << 20]));
         assert!(cache.bytes() <= 1 << 20, "{}", cache.bytes());

@@ -284,6 +284,11 @@ impl Block {
         if rare.rare_list().num_groups() == table.num_row_groups() { Ok(Some(rare)) } else { Err(rare.mistyped("row")) }
     }
 
+    /// Where parts are kept for other readers, and the block's number there.
+    pub(super) fn cache(&self) -> Option<(&Arc<PartCache>, u64)> {
+        self.opened.cache.as_ref().map(|(cache, number)| (cache, *number))
+    }
+
     /// The keys of the attributes of the table of spans, of events or of links, those without a column included; some several
     /// times.
     pub fn attribute_keys(&self, table: &Table) -> Result<impl Iterator<Item = String>, BlockError> {
@@ -388,12 +393,6 @@ fn check_traces(meta: &BlockMeta, index: &TraceIndex) -> Result<(), BlockError> 
         return Ok(());
     }
     Err(damaged(INDEX_FILE, format!("it has {} traces, meta.json {} and {num_traces} in row groups", index.len(), meta.num_traces)))
-}
-
-impl Weighed for TraceIndex {
-    fn memory(&self) -> usize {
-        24 * self.len()
-    }
 }
 
 impl Weighed for OriginTable {

@@ -74,6 +74,15 @@ impl OriginTable {
         Ok(self.keys.intern(&self.scratch))
     }
 
+    /// The number of an entry of another table of the same kind, which is added if it is new.
+    pub fn intern_from(&mut self, other: &OriginTable, entry: u32) -> u32 {
+        let key = other.keys.get(entry);
+        self.keys.find(key).unwrap_or_else(|| {
+            self.entries.push(other.entries[entry as usize].clone());
+            self.keys.intern(key)
+        })
+    }
+
     /// Looks an entry up and leaves its key in `scratch`.
     fn find(&mut self, message: &[u8], schema_url: &[u8]) -> Option<u32> {
         self.scratch.clear();

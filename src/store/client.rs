@@ -74,6 +74,8 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     /// Of a local store: its directory.
     root: Option<PathBuf>,
+    /// Whether the objects are the files below `root`, and nothing stands between.
+    are_files: bool,
     /// Of a bucket: what belongs to it.
     remote: Option<Arc<Remote>>,
     /// Parts of the blocks in here that are kept in memory.
@@ -134,6 +136,7 @@ impl Store {
         Ok(Store {
             objects: Arc::new(objects.with_fsync(true)),
             root: Some(directory.to_path_buf()),
+            are_files: true,
             remote: None,
             parts: default_parts(),
             failpoints: Failpoints::default(),
@@ -143,13 +146,13 @@ impl Store {
     /// The same store with other objects below it.
     #[cfg(test)]
     pub(super) fn over(self, objects: Arc<dyn ObjectStore>) -> Self {
-        Store { objects, ..self }
+        Store { objects, are_files: false, ..self }
     }
 
     /// The same objects as those of a bucket.
     #[cfg(test)]
     pub(super) fn with_remote(self, remote: Remote) -> Self {
-        Store { root: None, remote: Some(Arc::new(remote)), ..self }
+        Store { root: None, are_files: false, remote: Some(Arc::new(remote)), ..self }
     }
 
     /// Blocks in a bucket. New ones are written to `directory` first, which is made if it is missing; up to `cache_bytes` of
@@ -166,7 +169,8 @@ impl Store {
             labels,
             part_bytes,
         };
-        Ok(Store { objects, root: None, remote: Some(Arc::new(remote)), parts: default_parts(), failpoints: Failpoints::default() })
+        let (parts, failpoints) = (default_parts(), Failpoints::default());
+        Ok(Store { objects, root: None, are_files: false, remote: Some(Arc::new(remote)), parts, failpoints })
     }
 
     /// Keeps up to so many bytes of what queries need of blocks before they read columns.
@@ -291,6 +295,11 @@ impl Store {
     pub async fn get(&self, path: &Path) -> Result<Bytes, StoreError> {
         let result = self.objects.get(path).await.map_err(|error| failure("read", path, error))?;
         result.bytes().await.map_err(|error| failure("read", path, error))
+    }
+
+    /// Of a local store: where an object is, if it may be read as a file.
+    pub(super) fn file_of(&self, path: &Path) -> Option<PathBuf> {
+        self.root.as_ref().filter(|_| self.are_files).map(|root| root.join(path.as_ref()))
     }
 
     /// Reads parts of an object.

@@ -7,7 +7,7 @@
 
 use super::cache::{CHUNK_BYTES, ChunkKey};
 use super::client::{Remote, Store, StoreError};
-use super::paths;
+use super::{local, paths};
 use crate::block::BlockMeta;
 use crate::block::reader::{RangeRead, ReadFailure};
 use crate::block::schema::INDEX_FILE;
@@ -60,13 +60,13 @@ impl BlockFiles {
 
     async fn read_async(&self, file: &str, ranges: &[Range<u64>], cached: bool) -> Result<Vec<Bytes>, StoreError> {
         let path = paths::file(&self.tenant, &self.id, file);
-        let Some(remote) = self.store.remote() else { return self.store.get_ranges(&path, ranges).await };
+        let Some(remote) = self.store.remote() else { return near_ranges(&self.store, &path, ranges).await };
         // In this order: a block that is moved meanwhile is found where it goes to.
         for (place, may_be_there) in [&remote.spool, &remote.kept].into_iter().zip(&self.may_be_local) {
             if !may_be_there.load(Relaxed) {
                 continue;
             }
-            match place.get_ranges(&path, ranges).await {
+            match near_ranges(place, &path, ranges).await {
                 Ok(parts) => return Ok(parts),
                 // Only the spool has something that is nowhere else; a copy that cannot be read is none.
                 Err(StoreError::NotFound(_)) => may_be_there.store(place.block_exists(&self.tenant, &self.id).await?, Relaxed),
@@ -181,6 +181,15 @@ impl Reading<'_> {
 
     fn path(&self) -> object_store::path::Path {
         paths::file(&self.files.tenant, &self.files.id, &self.file)
+    }
+}
+
+/// Reads ranges of an object on local disk. They are mostly in the page cache, and going to another thread for them would take
+/// longer than reading; whoever reads a block is on a thread that may wait.
+async fn near_ranges(store: &Store, path: &object_store::path::Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+    match store.file_of(path) {
+        Some(file) => local::read(&file, path, ranges),
+        None => store.get_ranges(path, ranges).await,
     }
 }
 

@@ -24,6 +24,7 @@ mod explain;
 pub(crate) mod faulty;
 mod files;
 pub mod instruments;
+mod local;
 pub mod paths;
 pub mod poll;
 pub mod probe;

@@ -200,8 +200,23 @@ impl JsonWriter {
     }
 }
 
+/// Whether a character that begins with this byte may need an escape: U+2028 and U+2029 begin with 0xe2.
+const MAY_NEED_ESCAPE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = byte < 0x20 || matches!(byte as u8, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
+        byte += 1;
+    }
+    table
+};
+
 /// Appends `value` with JSON's escapes, and with those that keep it harmless inside HTML and JavaScript.
 fn push_escaped(out: &mut String, value: &str) {
+    // Most texts need none, and looking at all of their bytes takes less time than looking for the first that does.
+    if !value.bytes().fold(false, |may_need, byte| may_need | MAY_NEED_ESCAPE[usize::from(byte)]) {
+        return out.push_str(value);
+    }
     let mut written = 0;
     for (at, character) in value.char_indices() {
         let escape = match character {

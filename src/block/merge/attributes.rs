@@ -16,6 +16,7 @@ use crate::block::output::BlockSink;
 use crate::block::parquet::{Decoded, DecodedValues};
 use crate::block::rare::{RareEntry, RareRows, RareWriter};
 use crate::block::reader::{Block, BlockError, Table};
+use crate::block::row_source::{Reuse, RowSource};
 use crate::block::schema::{AttributeEntry, ORDER, RESIDUAL};
 use crate::block::spans::write_coded;
 use crate::block::table::{Cells, RowGroup, TableWriter};
@@ -120,7 +121,8 @@ impl PartAttributes {
         if listed.is_some_and(|table| table.rare_list().entries.iter().any(is_both)) {
             return Err(part.mistyped(ORDER));
         }
-        let rare = RareRows::read(part.block, part.table, part.group, &part.rows).map_err(|error| part.failed(error))?;
+        let source = RowSource { block: part.block, table: part.table, group: part.group, reuse: Reuse::Unlikely };
+        let rare = RareRows::read(source, &part.rows).map_err(|error| part.failed(error))?;
         if rare.cells.is_empty() && places.iter().all(|place| matches!(place, Place::Column(_))) {
             return Ok(PartAttributes { columns, orders: renumbered(part, codes, &strings, &places, orders)?, moved: None });
         }

@@ -9,7 +9,7 @@ use crate::block::output::{BlockSink, Output};
 use crate::block::reader::Block;
 use crate::block::schema::INDEX_FILE;
 use crate::model::TraceId;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::sync::Arc;
 
 /// Stands for a trace that did not come from this input.
@@ -44,13 +44,8 @@ impl OutputIds {
     pub fn write(mut self, inputs: &[Arc<Block>], sink: &dyn BlockSink) -> Result<FileMeta, MergeError> {
         self.joined.sort_unstable();
         let mut output = BufWriter::with_capacity(1 << 16, Output::create(sink, INDEX_FILE)?);
-        output.write_all(&index::header(self.num_traces))?;
-        for (id, _) in self.sorted(inputs)? {
-            output.write_all(&id.0)?;
-        }
-        for (_, ordinal) in self.sorted(inputs)? {
-            output.write_all(&ordinal.to_le_bytes())?;
-        }
+        let (ids, ordinals) = (self.sorted(inputs)?.map(|(id, _)| id), self.sorted(inputs)?.map(|(_, ordinal)| ordinal));
+        index::write(&mut output, self.num_traces, ids, ordinals)?;
         Ok(output.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?)
     }
 

@@ -1,11 +1,13 @@
 //! One column chunk of one row group.
 
 use super::chunk_bytes::FetchedRanges;
-use super::decompress::Workspace;
+use super::decompress::{Codec, Workspace};
 use super::error::ReadError;
+use super::header::PageHeader;
 use super::layout::{ChunkLayout, MAX_ROWS, RawPage};
 use super::levels::{Bitmap, PageRows};
 use super::page::{DataPage, Physical, ValuesBuilder, decode_dictionary};
+use super::shared::{SharedPages, Sharing};
 use super::values::{Decoded, Dictionary};
 use parquet::basic::Type;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
@@ -27,7 +29,9 @@ pub struct ColumnReader {
     pub(super) is_optional: bool,
     pub(super) layout: ChunkLayout,
     /// Decoded once, since a query first looks for its values there and then decodes the rows.
-    dictionary: OnceLock<Dictionary>,
+    dictionary: OnceLock<Arc<Dictionary>>,
+    /// Of a chunk that others read pages of, too.
+    sharing: Option<Sharing>,
 }
 
 impl ColumnReader {
@@ -43,7 +47,29 @@ impl ColumnReader {
         let (physical, is_optional) = shape(column.column_descr())?;
         let locations = metadata.page_index().and_then(|index| index.offset_index(row_group, leaf)).map(|index| index.page_locations());
         let layout = ChunkLayout::new(column, locations.map(Vec::as_slice), num_rows)?;
-        Ok(Self { physical, is_optional, layout, row_group, leaf, dictionary: OnceLock::new(), metadata })
+        Ok(Self { physical, is_optional, layout, row_group, leaf, dictionary: OnceLock::new(), sharing: None, metadata })
+    }
+
+    /// The same with the dictionary that another reader of the chunk has decoded.
+    pub fn with_dictionary(self, dictionary: Arc<Dictionary>) -> Self {
+        Self { dictionary: OnceLock::from(dictionary), ..self }
+    }
+
+    /// The same taking pages from other readers of the chunk, and leaving pages to them. Has an effect on compressed pages only, and
+    /// where there is an offset index.
+    pub fn with_shared_pages(self, pages: Arc<dyn SharedPages>) -> Self {
+        let sharing = (self.layout.codec != Codec::Uncompressed).then(|| Sharing::new(pages));
+        Self { sharing, ..self }
+    }
+
+    /// The dictionary for other readers of the chunk; `None` if it has none, or if it was not decoded so far.
+    pub fn decoded_dictionary(&self) -> Option<&Arc<Dictionary>> {
+        self.dictionary.get()
+    }
+
+    /// The row group, and the ordinal of the leaf.
+    pub fn place(&self) -> (usize, usize) {
+        (self.row_group, self.leaf)
     }
 
     /// Number of rows of the row group.
@@ -61,8 +87,8 @@ impl ColumnReader {
         self.layout.dictionary.clone().into_iter().collect()
     }
 
-    /// Bytes of the file that decoding a range of rows needs: dictionary page and the data pages that hold any of the rows. Ascending,
-    /// neighbours joined.
+    /// Bytes of the file that decoding a range of rows needs: dictionary page, unless it is decoded already, and the data pages that
+    /// hold any of the rows, unless they are shared. Ascending, neighbours joined.
     pub fn bytes_of_rows(&self, rows: Range<usize>) -> Vec<Range<u64>> {
         self.bytes_of_pages(rows, |_| true)
     }
@@ -75,17 +101,22 @@ impl ColumnReader {
         let (Some(pages), Some(wanted)) = (&self.layout.pages, self.layout.pages_of(&rows)) else {
             return vec![self.layout.chunk.clone()];
         };
-        let mut ranges: Vec<Range<u64>> = Vec::new();
-        let kept = wanted.filter(|&page| keep(page)).map(|page| pages[page].bytes.clone());
-        for range in kept {
+        let (mut ranges, mut is_any_kept): (Vec<Range<u64>>, bool) = (Vec::new(), false);
+        for page in wanted.filter(|&page| keep(page)) {
+            is_any_kept = true;
+            if self.sharing.as_ref().is_some_and(|sharing| sharing.get(page).is_some()) {
+                continue;
+            }
+            let range = pages[page].bytes.clone();
             match ranges.last_mut() {
                 Some(last) if last.end == range.start => last.end = range.end,
                 _ => ranges.push(range),
             }
         }
-        match (&self.layout.dictionary, ranges.first_mut()) {
+        let dictionary = self.layout.dictionary.as_ref().filter(|_| is_any_kept && self.dictionary.get().is_none());
+        match (dictionary, ranges.first_mut()) {
             (Some(dictionary), Some(first)) if dictionary.end == first.start => first.start = dictionary.start,
-            (Some(dictionary), Some(_)) => ranges.insert(0, dictionary.clone()),
+            (Some(dictionary), _) => ranges.insert(0, dictionary.clone()),
             _ => {}
         }
         ranges
@@ -103,7 +134,7 @@ impl ColumnReader {
             let payload = workspace.payload(self.layout.codec, &body, header.uncompressed_len)?;
             decode_dictionary(&header, payload, self.physical)
         })?;
-        Ok(Some(self.dictionary.get_or_init(|| decoded)))
+        Ok(Some(self.dictionary.get_or_init(|| Arc::new(decoded))))
     }
 
     /// Decodes every row. Needs [`Self::bytes_of_all`].
@@ -190,27 +221,36 @@ impl ColumnReader {
         mut visit: impl FnMut(&DataPage<'_>, &PageRows<'_>) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
         let mut bitmap = Bitmap::default();
-        Workspace::lend(|workspace| {
-            let mut visit_page = |page: RawPage, page_rows: Range<usize>| {
-                let wanted = page_rows.start.max(rows.start)..page_rows.end.min(rows.end);
-                if wanted.is_empty() {
-                    return Ok(());
-                }
-                let payload = workspace.payload(self.layout.codec, &page.body, page.header.uncompressed_len)?;
-                let data = DataPage::new(&page.header, payload, page_rows.len(), self.is_optional)?;
-                let base = (wanted.start - rows.start) as u32;
-                let wanted = wanted.start - page_rows.start..wanted.end - page_rows.start;
-                if let Some(levels) = data.levels {
-                    bitmap.read_levels(levels, wanted.end)?;
-                }
-                visit(&data, &PageRows::new(wanted, base, data.levels.map(|_| &bitmap)))
-            };
-            match (&self.layout.pages, self.layout.pages_of(&rows)) {
-                (Some(pages), Some(wanted)) => wanted
-                    .filter(|&page| keep(page))
-                    .try_for_each(|page| visit_page(self.layout.data_page(fetched, &pages[page])?, pages[page].rows.clone())),
-                _ => self.walk_pages(fetched, visit_page),
+        let mut visit_payload = |header: &PageHeader, payload: &[u8], page_rows: Range<usize>| {
+            let wanted = page_rows.start.max(rows.start)..page_rows.end.min(rows.end);
+            if wanted.is_empty() {
+                return Ok(());
             }
+            let data = DataPage::new(header, payload, page_rows.len(), self.is_optional)?;
+            let base = (wanted.start - rows.start) as u32;
+            let wanted = wanted.start - page_rows.start..wanted.end - page_rows.start;
+            if let Some(levels) = data.levels {
+                bitmap.read_levels(levels, wanted.end)?;
+            }
+            visit(&data, &PageRows::new(wanted, base, data.levels.map(|_| &bitmap)))
+        };
+        Workspace::lend(|workspace| match (&self.layout.pages, self.layout.pages_of(&rows)) {
+            (Some(pages), Some(wanted)) => wanted.filter(|&page| keep(page)).try_for_each(|page| {
+                let page_rows = pages[page].rows.clone();
+                if let Some(shared) = self.sharing.as_ref().and_then(|sharing| sharing.get(page)) {
+                    return visit_payload(&shared.header, &shared.payload, page_rows);
+                }
+                let RawPage { header, body } = self.layout.data_page(fetched, &pages[page])?;
+                let payload = workspace.payload(self.layout.codec, &body, header.uncompressed_len)?;
+                if let Some(sharing) = &self.sharing {
+                    sharing.put(page, &header, payload);
+                }
+                visit_payload(&header, payload, page_rows)
+            }),
+            _ => self.walk_pages(fetched, |RawPage { header, body }, page_rows| {
+                let payload = workspace.payload(self.layout.codec, &body, header.uncompressed_len)?;
+                visit_payload(&header, payload, page_rows)
+            }),
         })
     }
 

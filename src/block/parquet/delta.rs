@@ -103,14 +103,14 @@ fn decode_miniblock<T>(
         let differences = &mut differences[..CHUNK.min(len - start)];
         unpack(bytes, width, start, differences);
         let num_skipped = first_wanted.saturating_sub(start).min(differences.len());
+        let (skipped, wanted) = differences.split_at(num_skipped);
+        // A sum that need not be known on the way is computed several at a time.
+        let sum = skipped.iter().fold(0u64, |sum, difference| sum.wrapping_add(*difference));
+        value = value.wrapping_add(least.wrapping_mul(num_skipped as i64)).wrapping_add(sum as i64);
         let mut next = |difference: &u64| {
             value = value.wrapping_add(least).wrapping_add(*difference as i64);
             value
         };
-        let (skipped, wanted) = differences.split_at(num_skipped);
-        for difference in skipped {
-            next(difference);
-        }
         out.extend(wanted.iter().map(|difference| from_bits(next(difference))));
     }
     *previous = value;

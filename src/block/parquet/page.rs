@@ -191,6 +191,23 @@ fn append_numbers<T: Number>(
     Ok(())
 }
 
+/// If less than one value of so many is wanted, codes are taken out one by one: that takes as long as unpacking so many.
+const VALUES_OF_ONE_WANTED: usize = 16;
+
+/// Appends the numbers at some ascending positions of a dictionary-coded page.
+fn append_some_numbers<T: Number>(
+    page: &DataPage<'_>,
+    positions: &[usize],
+    dictionary: Option<&Dictionary>,
+    out: &mut Vec<T>,
+) -> Result<(), ReadError> {
+    let entries = dictionary.and_then(T::entries).ok_or_else(no_dictionary)?;
+    let mut codes = Vec::with_capacity(positions.len());
+    rle::decode_some_codes(page.values, positions, entries.len(), &mut codes)?;
+    out.extend(codes.iter().map(|&code| entries[code as usize]));
+    Ok(())
+}
+
 #[cold]
 pub(super) fn other_encoding(encoding: Encoding) -> ReadError {
     ReadError::unsupported(format!("values in encoding {encoding:?}"))
@@ -257,12 +274,27 @@ impl<'a> ValuesBuilder<'a> {
         if let (DecodedValues::Codes(codes, _), Encoding::Plain) = (&mut self.values, page.encoding) {
             return page.append_some_strings(positions, codes, &mut self.tables);
         }
+        if page.encoding == Encoding::Dictionary && positions.len() < take / VALUES_OF_ONE_WANTED && self.append_entries(page, positions)? {
+            return Ok(());
+        }
         let start = self.values.len();
         self.append(page, first, take)?;
         if take > positions.len() {
             self.values.keep(start, positions.iter().map(|position| position - first));
         }
         Ok(())
+    }
+
+    /// Appends the values of a dictionary-coded page at some ascending positions, one by one; false for a type that has no such way.
+    fn append_entries(&mut self, page: &DataPage<'_>, positions: &[usize]) -> Result<bool, ReadError> {
+        match &mut self.values {
+            DecodedValues::Codes(codes, _) => rle::decode_some_codes(page.values, positions, self.tables.dictionary.0.len(), codes)?,
+            DecodedValues::Int32(out) => append_some_numbers(page, positions, self.dictionary, out)?,
+            DecodedValues::Int64(out) => append_some_numbers(page, positions, self.dictionary, out)?,
+            DecodedValues::Double(out) => append_some_numbers(page, positions, self.dictionary, out)?,
+            DecodedValues::Bool(_) | DecodedValues::Fixed(..) => return Ok(false),
+        }
+        Ok(true)
     }
 
     pub(super) fn finish(self) -> DecodedValues {

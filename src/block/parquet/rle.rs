@@ -136,6 +136,30 @@ pub(super) fn decode_codes(page: &[u8], skip: usize, take: usize, dictionary_len
     check_codes(&codes[start..], width, dictionary_len)
 }
 
+/// Appends the dictionary codes at some ascending positions of a page: one by one, so they should be few.
+///
+/// Error: `CorruptPage` if one of them is not below `dictionary_len`.
+pub(super) fn decode_some_codes(page: &[u8], positions: &[usize], dictionary_len: usize, codes: &mut Vec<u32>) -> Result<(), ReadError> {
+    let mut runs = Runs::of_codes(page, positions.last().map_or(0, |last| last + 1))?;
+    let (width, start) = (runs.width(), codes.len());
+    let (mut end, mut next) = (0, positions.iter().copied().peekable());
+    while next.peek().is_some() {
+        let run = runs.next_run()?.ok_or_else(|| ReadError::corrupt("page with fewer values than rows that have one"))?;
+        let (Run::Repeated { len, .. } | Run::Packed { len, .. }) = run;
+        let first = end;
+        end += len;
+        while let Some(position) = next.next_if(|position| *position < end) {
+            let mut code = [0];
+            match run {
+                Run::Repeated { value, .. } => code = [value],
+                Run::Packed { bytes, .. } => unpack(bytes, width, position - first, &mut code),
+            }
+            codes.extend(code);
+        }
+    }
+    check_codes(&codes[start..], width, dictionary_len)
+}
+
 /// Error: `CorruptPage` if a code is not below `dictionary_len`.
 pub(super) fn check_codes(codes: &[u32], width: usize, dictionary_len: usize) -> Result<(), ReadError> {
     let every_code_exists = width < 32 && 1usize << width <= dictionary_len;

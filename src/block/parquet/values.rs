@@ -141,6 +141,17 @@ impl Dictionary {
         self.len() == 0
     }
 
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::Strings(table) => 4 * table.0.capacity() + table.1.capacity(),
+            Self::Int32(values) => 4 * values.capacity(),
+            Self::Int64(values) => 8 * values.capacity(),
+            Self::Double(values) => 8 * values.capacity(),
+            Self::Fixed(bytes, _) => bytes.capacity(),
+        }
+    }
+
     /// False if no byte string has these bytes in it.
     pub fn may_hold(&self, bytes: &[u8]) -> bool {
         match self {

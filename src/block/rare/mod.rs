@@ -6,11 +6,13 @@
 //! needs all attributes of some rows (a trace by id, a merge) decodes the row numbers of a row group and finds the rest
 //! from them.
 
+mod index;
 mod listed;
 mod of_chunks;
 mod read;
 mod write;
 
+pub(super) use index::RareIndex;
 pub use listed::{RARE_METADATA, RareEntry, RareList};
 pub(super) use of_chunks::RareOfChunks;
 pub(super) use read::{RareColumns, RareRows};

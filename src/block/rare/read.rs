@@ -1,8 +1,9 @@
 //! Reading rare attributes: one of a row group, or all of some of its rows.
 
-use super::{NUM_LEAVES, POSITION, ROW, RareCell, RareList, ValueLeaf};
+use super::{NUM_LEAVES, POSITION, ROW, RareCell, RareIndex, RareList, ValueLeaf};
 use crate::block::parquet::{ColumnReader, Decoded, DecodedValues, FetchedRanges};
 use crate::block::reader::{Block, BlockError, Table};
+use crate::block::row_source::RowSource;
 use crate::columns::ValueKind;
 use crate::columns::value::ValueRef;
 use std::ops::Range;
@@ -63,6 +64,20 @@ impl<'a> RareColumns<'a> {
         Ok(Decoded { rows: Some(rows), values })
     }
 
+    /// Which rows have which attributes.
+    fn index(&self) -> Result<RareIndex, BlockError> {
+        let column = self.column(self.own_group()?, ROW)?;
+        let fetched = self.fetch(column.bytes_of_all())?;
+        let all = self.rows_of(column.decode_all(&fetched).map_err(|error| self.table.damage(&error))?)?;
+        let mut index = RareIndex::new(self.rows.len(), all.len());
+        for entry in self.list.entries_of(self.group) {
+            let rows = all.get(self.list.rows(self.group, entry)).ok_or_else(|| self.table.mistyped(ROW))?;
+            self.check_rows(rows)?;
+            index.add(entry as u32, rows);
+        }
+        Ok(index)
+    }
+
     fn own_group(&self) -> Result<usize, BlockError> {
         self.list.own_group(self.group).ok_or_else(|| self.table.mistyped(ROW))
     }
@@ -117,46 +132,28 @@ pub struct RareRows {
 }
 
 impl RareRows {
-    /// Those of a range of rows of a row group of `table`, counted from its first.
-    pub fn read(block: &Block, table: &Table, group: usize, rows: &Range<usize>) -> Result<Self, BlockError> {
-        match RareColumns::open(block, table, group)? {
-            Some(columns) if columns.list.own_group(group).is_some() => Self::of(&columns, rows),
-            _ => Ok(RareRows::default()),
-        }
-    }
-
-    fn of(columns: &RareColumns<'_>, rows: &Range<usize>) -> Result<Self, BlockError> {
+    /// Those of a range of rows, counted from the row group's first.
+    pub fn read(source: RowSource<'_>, rows: &Range<usize>) -> Result<Self, BlockError> {
+        let RowSource { block, table, group, reuse } = source;
         let mut read = RareRows::default();
-        let wanted = read.find(columns, rows)?;
+        let Some(columns) = RareColumns::open(block, table, group)? else { return Ok(read) };
+        let Some(own_group) = columns.list.own_group(group) else { return Ok(read) };
+        let own = RowSource { block, table: columns.table, group: own_group, reuse };
+        let index = own.rare_index(|| columns.index())?;
+        let mut wanted = Vec::new();
+        index.visit(rows.start as u32..rows.end as u32, |entry, row, position| {
+            read.cells.push(RareCell { entry, row: row - rows.start as u32, position: 0, stream: 0, value: 0 });
+            wanted.push(position);
+        });
         if !wanted.is_empty() {
-            read.read_values(columns, &wanted)?;
+            read.read_values(&columns, own, &wanted)?;
             read.cells.sort_unstable_by_key(|cell| u64::from(cell.row) << 32 | u64::from(cell.position));
         }
         Ok(read)
     }
 
-    /// Makes a cell of each attribute that one of the rows has; returns the cells' rows in the table, ascending.
-    fn find(&mut self, columns: &RareColumns<'_>, rows: &Range<usize>) -> Result<Vec<u32>, BlockError> {
-        let own = columns.own_group()?;
-        let column = columns.column(own, ROW)?;
-        let fetched = columns.fetch(column.bytes_of_all())?;
-        let all = columns.rows_of(column.decode_all(&fetched).map_err(|error| columns.table.damage(&error))?)?;
-        let mut wanted = Vec::new();
-        for entry in columns.list.entries_of(columns.group) {
-            let of_entry = columns.list.rows(columns.group, entry);
-            let values = all.get(of_entry.clone()).ok_or_else(|| columns.table.mistyped(ROW))?;
-            columns.check_rows(values)?;
-            let first = values.partition_point(|&row| (row as usize) < rows.start);
-            for (at, row) in values.iter().enumerate().skip(first).take_while(|(_, row)| (**row as usize) < rows.end) {
-                let row = row.checked_sub(rows.start as u32).ok_or_else(|| columns.table.mistyped(ROW))?;
-                self.cells.push(RareCell { entry: entry as u32, row, position: 0, stream: 0, value: 0 });
-                wanted.push((of_entry.start + at) as u32);
-            }
-        }
-        Ok(wanted)
-    }
-
-    fn read_values(&mut self, columns: &RareColumns<'_>, wanted: &[u32]) -> Result<(), BlockError> {
+    /// Reads the values of the cells, which are at these ascending rows of `own`.
+    fn read_values(&mut self, columns: &RareColumns<'_>, own: RowSource<'_>, wanted: &[u32]) -> Result<(), BlockError> {
         // The rows of each stream's values; cells of an attribute follow each other.
         let mut rows_of: Vec<Vec<u32>> = Vec::new();
         for (cells, rows) in self.cells.chunk_by_mut(|a, b| a.entry == b.entry).scan(wanted, split_like) {
@@ -171,14 +168,15 @@ impl RareRows {
             }
             rows_of[stream].extend_from_slice(rows);
         }
-        let own = columns.own_group()?;
-        let position = columns.column(own, POSITION)?;
-        let leaves = self.leaves.iter().zip(&rows_of).map(|(leaf, rows)| Ok((*leaf, rows, columns.column(own, leaf.name())?)));
+        let column = |leaf: &str| own.column(leaf)?.ok_or_else(|| own.table.mistyped(leaf));
+        let position = column(POSITION)?;
+        let leaves = self.leaves.iter().zip(&rows_of).map(|(leaf, rows)| Ok((*leaf, rows, column(leaf.name())?)));
         let leaves = leaves.collect::<Result<Vec<_>, BlockError>>()?;
         let ranges = leaves.iter().flat_map(|(_, rows, column)| column.bytes_of_some(rows)).chain(position.bytes_of_some(wanted));
-        let fetched = columns.fetch(ranges.collect())?;
+        let fetched = own.fetch(ranges.collect())?;
         let decode = |column: &ColumnReader, rows: &[u32], leaf: &str| {
             let decoded = column.decode_some(&fetched, rows).map_err(|error| columns.table.damage(&error))?;
+            own.keep(column);
             let is_complete = decoded.rows.is_some_and(|present| present.len() == rows.len()) && decoded.values.len() == rows.len();
             if is_complete { Ok(decoded.values) } else { Err(columns.table.mistyped(leaf)) }
         };

@@ -1,9 +1,12 @@
 //! What is decoded and selected is what was written.
 
-use super::super::{ColumnReader, Decoded, DecodedValues, FetchedRanges, ReadErrorKind};
+use super::super::{ColumnReader, Decoded, DecodedValues, FetchedRanges, ReadErrorKind, SharedPage, SharedPages};
 use super::written::{File, Shape, Values, shapes};
+use parking_lot::Mutex;
 use proptest::prelude::*;
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Decoded rows in the form of the written ones. Compares doubles by their bits.
 fn rows_of(decoded: &Decoded, num_rows: usize) -> Values {
@@ -86,6 +89,38 @@ fn check_some(file: &File, reader: &ColumnReader, wanted: &[u32], all: &Values) 
         Values::Fixed(values) => (Values::Fixed(only(values, wanted)), values.len()),
     };
     assert!(same(&rows_of(&decoded, len), &expected));
+}
+
+/// All pages that readers of one column chunk leave.
+#[derive(Default)]
+struct KeptPages(Mutex<HashMap<usize, Arc<SharedPage>>>);
+
+impl SharedPages for KeptPages {
+    fn get(&self, page: usize) -> Option<Arc<SharedPage>> {
+        self.0.lock().get(&page).cloned()
+    }
+
+    fn put(&self, page: usize, shared: Arc<SharedPage>) {
+        self.0.lock().insert(page, shared);
+    }
+}
+
+/// A reader with the pages of another one, with its dictionary and without.
+fn check_shared(file: &File, group: usize, rows: &Range<usize>, expected: &Values) {
+    let kept = Arc::new(KeptPages::default());
+    let reader = || file.reader(group).with_shared_pages(Arc::clone(&kept) as _);
+    let check = |reader: &ColumnReader| {
+        let decoded = reader.decode_rows(&file.fetch(reader.bytes_of_rows(rows.clone())), rows.clone()).expect("sound file");
+        assert!(same(&rows_of(&decoded, rows.len()), expected));
+    };
+    let first = reader();
+    check(&first);
+    check(&reader());
+    if let Some(dictionary) = first.decoded_dictionary() {
+        let second = reader().with_dictionary(Arc::clone(dictionary));
+        assert!(kept.0.lock().is_empty() || second.bytes_of_rows(rows.clone()).is_empty());
+        check(&second);
+    }
 }
 
 /// Selection by the entries of a dictionary of numbers.
@@ -177,7 +212,8 @@ proptest! {
                 let decoded = reader.decode_rows(&file.fetch(reader.bytes_of_rows(part.clone())), part.clone()).expect("sound file");
                 prop_assert!(same(&rows_of(&decoded, part.len()), &values.slice(part.clone())));
                 check_selection(&file, &reader, part.clone(), &values.slice(part.clone()));
-                let some: Vec<u32> = part.step_by(1 + rows.len() % 5).map(|row| row as u32).collect();
+                check_shared(&file, group, &part, &values.slice(part.clone()));
+                let some: Vec<u32> = part.step_by([1, 2, 5, 20, 40][rows.len() % 5]).map(|row| row as u32).collect();
                 check_some(&file, &file.reader(group), &some, &rows_of(&all, rows.len()));
             }
             check_entries(&file, &file.reader(group), &values);

@@ -5,6 +5,7 @@ use super::{Aggregate, Operand, Pipeline, SpanSet, Stage, TraceRows};
 use crate::traceql::ast::{BinaryOp, Relation, SpansetOp};
 use crate::traceql::eval::relations::{inverse, related};
 use crate::traceql::eval::{Bitmap, EvalError, Scalar, scalar};
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -295,12 +296,36 @@ fn values_of(rows: &dyn TraceRows, expression: usize, wanted: &[u32]) -> Result<
     if wanted.is_sorted() {
         return rows.values(expression, wanted);
     }
-    let mut order: Vec<u32> = (0..wanted.len() as u32).collect();
-    order.sort_unstable_by_key(|at| wanted[*at as usize]);
+    let order = ascending(wanted);
     let sorted: Vec<u32> = order.iter().map(|at| wanted[*at as usize]).collect();
     let mut values = vec![Scalar::Nil; wanted.len()];
     order.into_iter().zip(rows.values(expression, &sorted)?).for_each(|(at, value)| values[at as usize] = value);
     Ok(values)
+}
+
+/// If there are fewer rows than one of so many, sorting takes less time than going through all.
+const ROWS_OF_ONE_WANTED: usize = 16;
+
+/// The positions of rows in the rows' order.
+fn ascending(wanted: &[u32]) -> Vec<u32> {
+    let sorted = || {
+        let mut order: Vec<u32> = (0..wanted.len() as u32).collect();
+        order.sort_unstable_by_key(|at| wanted[*at as usize]);
+        order
+    };
+    let num_rows = wanted.iter().max().map_or(0, |last| *last as usize + 1);
+    if num_rows / ROWS_OF_ONE_WANTED > wanted.len() {
+        return sorted();
+    }
+    // Mostly every row is there once.
+    let mut position_of = vec![u32::MAX; num_rows];
+    for (row, position) in wanted.iter().zip(0..) {
+        if std::mem::replace(&mut position_of[*row as usize], position) != u32::MAX {
+            return sorted();
+        }
+    }
+    position_of.retain(|position| *position != u32::MAX);
+    position_of
 }
 
 fn group_by(key: &str, expression: usize, rows: &dyn TraceRows, sets: Vec<SpanSet>) -> Result<Found, EvalError> {
@@ -308,7 +333,7 @@ fn group_by(key: &str, expression: usize, rows: &dyn TraceRows, sets: Vec<SpanSe
     let all: Vec<u32> = sets.iter().flat_map(|set| &set.rows).copied().collect();
     let mut values = values_of(rows, expression, &all)?.into_iter();
     let mut grouped: Vec<SpanSet> = Vec::new();
-    let mut groups: HashMap<GroupKey, usize> = HashMap::new();
+    let mut groups: HashMap<GroupKey, usize, RandomState> = HashMap::default();
     for set in sets {
         groups.clear();
         for (row, value) in set.rows.iter().zip(values.by_ref()) {
@@ -322,4 +347,20 @@ fn group_by(key: &str, expression: usize, rows: &dyn TraceRows, sets: Vec<SpanSe
         }
     }
     Ok(Found::Sets(grouped))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn positions_follow_the_order_of_rows(rows in prop::collection::vec(0u32..300, 0..60)) {
+            let mut order = ascending(&rows);
+            prop_assert!(order.is_sorted_by_key(|at| rows[*at as usize]));
+            order.sort_unstable();
+            prop_assert!(order.into_iter().eq(0..rows.len() as u32));
+        }
+    }
 }
