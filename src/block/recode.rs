@@ -73,9 +73,14 @@ pub struct Recoder {
 impl Recoder {
     /// Forgets everything and prepares for a space.
     pub fn start(&mut self, space: &CodeSpace<'_>) {
+        self.strings = Dictionary::default();
+        self.enter(space);
+    }
+
+    /// Goes on with another space, whose strings get the same codes as equal ones before.
+    pub fn enter(&mut self, space: &CodeSpace<'_>) {
         self.known.clear();
         self.known.resize(space.len(), UNKNOWN);
-        self.strings = Dictionary::default();
     }
 
     /// The new code of a position of the space.
@@ -93,6 +98,32 @@ impl Recoder {
     /// The strings that have codes.
     pub fn entries(&self) -> Entries {
         Entries::strings(self.strings.iter())
+    }
+
+    /// The string of a code that was given out.
+    pub fn string(&self, code: u32) -> &[u8] {
+        self.strings.get(code)
+    }
+
+    /// Number of codes given out.
+    pub fn num_codes(&self) -> usize {
+        self.strings.len()
+    }
+
+    /// Numbers the codes in the order in which they occur here, and gives what they stand for then.
+    pub fn in_order_of_use(mut self, codes: &mut [u32]) -> Entries {
+        self.known.clear();
+        self.known.resize(self.strings.len(), UNKNOWN);
+        let mut order = Vec::with_capacity(self.strings.len());
+        for code in codes {
+            let known = &mut self.known[*code as usize];
+            if *known == UNKNOWN {
+                *known = order.len() as u32;
+                order.push(*code);
+            }
+            *code = *known;
+        }
+        Entries::strings(order.into_iter().map(|code| self.strings.get(code)))
     }
 }
 
@@ -162,6 +193,28 @@ mod tests {
             }
             let distinct: std::collections::HashSet<_> = sources.iter().flatten().collect();
             prop_assert_eq!(recoder.strings.len(), distinct.len());
+        }
+
+        #[test]
+        fn codes_are_numbered_in_the_order_of_their_use(sources: Vec<Vec<u8>>, picks: Vec<prop::sample::Index>) {
+            let mut recoder = Recoder::default();
+            let mut given: Vec<(u32, u8)> = Vec::new();
+            for source in &sources {
+                let mut dictionary = Dictionary::default();
+                let codes: Vec<u32> = source.iter().map(|byte| dictionary.intern(&[*byte])).collect();
+                let space = CodeSpace::new(vec![&dictionary]);
+                recoder.enter(&space);
+                given.extend(codes.iter().map(|code| recoder.code(&space, *code)).zip(source.iter().copied()));
+            }
+            let used: Vec<(u32, u8)> = if given.is_empty() { Vec::new() } else { picks.iter().map(|pick| *pick.get(&given)).collect() };
+            let mut codes: Vec<u32> = used.iter().map(|(code, _)| *code).collect();
+            let entries = recoder.in_order_of_use(&mut codes);
+            let mut first_uses = Vec::new();
+            used.iter().for_each(|(_, byte)| if !first_uses.contains(byte) { first_uses.push(*byte) });
+            prop_assert_eq!(entries.plain, first_uses.iter().flat_map(|byte| [1, 0, 0, 0, *byte]).collect::<Vec<_>>());
+            for ((_, byte), code) in used.iter().zip(codes) {
+                prop_assert_eq!(first_uses[code as usize], *byte);
+            }
         }
 
         #[test]

@@ -5,6 +5,7 @@ use super::checked_pages::CheckedPages;
 use super::dictionary_chunk::{Coded, Entries, PAGE_ROWS, encode_chunk};
 use super::meta::FileMeta;
 use super::output::{BlockSink, Output};
+use super::schema::ORDER;
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, IntType, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
 use parquet::column::writer::{ColumnCloseResult, ColumnWriter, get_column_writer};
@@ -97,7 +98,7 @@ impl Leaf {
     /// The same for a merged block, which is kept for long: attributes and trace ids take 1.6 bytes a span less with zstd and a
     /// little more time to read. What most queries scan, the intrinsics, stays as it is, as it would hardly be smaller.
     pub fn packed(self) -> Self {
-        let is_attribute = matches!(self.catalogued, Some(ColumnName::Attribute { .. }));
+        let is_attribute = matches!(self.catalogued, Some(ColumnName::Attribute { .. })) || self.name == ORDER;
         let coding = match self.coding {
             Coding::Dictionary => Coding::DictionaryZstd,
             Coding::DictionaryLz4 if is_attribute => Coding::DictionaryZstd,

@@ -115,7 +115,7 @@ fn each_kind_of_query_costs_few_requests() {
     let times = [("start", T0.to_string()), ("end", (T0 + 60).to_string()), ("step", "60s".to_string())];
     let search = |query: &'static str| ("/api/search", vec![("q", query.to_string()), ("limit", "20".to_string())]);
     let metrics = |query: &'static str| ("/api/metrics/query_range", [("q", query.to_string())].into_iter().chain(times.clone()).collect());
-    let asked: [(&str, (&str, Vec<(&str, String)>), u64); 9] = [
+    let asked = [
         ("search by service", search(r#"{ resource.service.name = "shop" }"#), 4),
         ("search by a value that is not there", search(r#"{ span.noise = "none" }"#), 4),
         ("search by an attribute that is not there", search(r#"{ span.unknown = "none" }"#), 0),

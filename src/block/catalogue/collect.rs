@@ -170,6 +170,15 @@ impl ColumnCollector {
         }
     }
 
+    /// As [`add_values`](Self::add_values) for distinct texts or `AnyValue` messages, each with how often it occurs.
+    pub fn add_counted<'a>(&mut self, values: impl ExactSizeIterator<Item = (&'a [u8], u64)>, may_filter: bool) {
+        if !may_filter && !self.has_filter() {
+            self.filter = Filter::Never;
+        }
+        self.expect_texts(values.len());
+        values.for_each(|(value, count)| self.add_text(value, count));
+    }
+
     /// Adds the values of a dictionary page, each with how often it occurs.
     fn add_entries(&mut self, plain: &[u8], counts: &[u64]) {
         match self.name.entry_kind() {

@@ -2,26 +2,25 @@
 //!
 //! Values are copied column by column, whether they come from a column or from the table of rare attributes, and whichever
 //! of the two they go to. The order of a row's attributes names columns by ordinals, and what has no column by its
-//! position among such, so it is written anew: for an input without rare attributes once for each distinct order, else for
-//! each row.
+//! position among such, so it is written anew: once for each distinct order, and for rows with a rare attribute that gets a column
+//! ([`moved`](super::moved)).
 
 use super::gather::{TextForm, boolean, double, gather, gather_dense, int64, part_values, write_doubles, write_ints, write_texts};
-use super::moved::{MovedAttributes, RareMerge};
+use super::moved::{PartRare, StoredOrders};
+use super::rare::write_rare;
 use super::rows::{PartBytes, TableRows};
 use super::{MergeError, TableOf, num_spans, of_block};
 use crate::block::catalogue::CatalogueWriter;
-use crate::block::choice::{AttributeChoice, AttributeCounts, Place};
+use crate::block::choice::{AttributeChoice, AttributeCounts, Chosen, Place};
 use crate::block::meta::FileMeta;
 use crate::block::output::BlockSink;
 use crate::block::parquet::{Decoded, DecodedValues};
-use crate::block::rare::{RareEntry, RareRows, RareWriter};
+use crate::block::rare::{RareEntry, RareWriter};
 use crate::block::reader::{Block, BlockError, Table};
-use crate::block::row_source::{Reuse, RowSource};
 use crate::block::schema::{AttributeEntry, ORDER, RESIDUAL};
 use crate::block::spans::write_coded;
 use crate::block::table::{Cells, RowGroup, TableWriter};
 use crate::columns::known::Holder;
-use crate::columns::wire::{put_varint, split_varint};
 use crate::columns::{Dictionary, ValueKind};
 use std::sync::Arc;
 
@@ -99,12 +98,10 @@ struct PartAttributes {
     columns: Vec<Option<usize>>,
     /// The codes of the orders of its rows, in the output.
     orders: Vec<u32>,
-    /// What changes between column and table of rare attributes, or stays in that; `None` if there is nothing of that kind.
-    moved: Option<MovedAttributes>,
 }
 
 impl PartAttributes {
-    fn of(part: &PartBytes<'_>, choice: &AttributeChoice, orders: &mut Dictionary) -> Result<Self, MergeError> {
+    fn of<'a>(part: &PartBytes<'a>, choice: &AttributeChoice, orders: &mut Dictionary) -> Result<(Self, PartRare<'a>), MergeError> {
         let mut columns = vec![None; choice.chosen.len()];
         let mut places = Vec::new();
         for (at, entry) in part.table.attributes().iter().enumerate() {
@@ -115,33 +112,15 @@ impl PartAttributes {
             }
             places.push(place);
         }
-        let (codes, strings) = stored_orders(part)?;
         let is_both = |entry: &RareEntry| part.table.attributes().iter().any(|column| column.key == entry.key && column.kind == entry.kind);
         let listed = part.block.rare_of(part.table).map_err(|error| part.failed(error))?;
         if listed.is_some_and(|table| table.rare_list().entries.iter().any(is_both)) {
             return Err(part.mistyped(ORDER));
         }
-        let source = RowSource { block: part.block, table: part.table, group: part.group, reuse: Reuse::Unlikely };
-        let rare = RareRows::read(source, &part.rows).map_err(|error| part.failed(error))?;
-        if rare.cells.is_empty() && places.iter().all(|place| matches!(place, Place::Column(_))) {
-            return Ok(PartAttributes { columns, orders: renumbered(part, codes, &strings, &places, orders)?, moved: None });
-        }
-        let (orders, moved) = MovedAttributes::of(part, choice, rare, &places, (&codes, &strings), orders)?;
-        Ok(PartAttributes { columns, orders, moved: Some(moved) })
-    }
-
-    /// The part's values of an attribute column of the output.
-    fn decode(&self, part: &PartBytes<'_>, ordinal: usize) -> Result<Option<Decoded>, MergeError> {
-        match (self.columns[ordinal], &self.moved) {
-            (Some(column), _) => part.decode(&part.table.attributes()[column].leaf),
-            (None, Some(moved)) => Ok(moved.column(ordinal)),
-            (None, None) => Ok(None),
-        }
+        let (orders, rare) = PartRare::of(part, choice, &places, &stored_orders(part)?, orders)?;
+        Ok((PartAttributes { columns, orders }, rare))
     }
 }
-
-/// The orders of a part's rows as they are: codes, and what these stand for.
-type StoredOrders = (Vec<u32>, Arc<(Vec<u32>, Vec<u8>)>);
 
 fn stored_orders(part: &PartBytes<'_>) -> Result<StoredOrders, MergeError> {
     let decoded = part.decode(ORDER)?.filter(|decoded| decoded.rows.is_none()).ok_or_else(|| part.mistyped(ORDER))?;
@@ -160,67 +139,38 @@ pub(super) fn write_attributes(
     rare: Option<(&mut RareWriter, usize)>,
 ) -> Result<(), MergeError> {
     let mut orders = Dictionary::default();
-    let attributes = parts.iter().map(|part| PartAttributes::of(part, choice, &mut orders)).collect::<Result<Vec<_>, _>>()?;
+    let of_parts = parts.iter().map(|part| PartAttributes::of(part, choice, &mut orders)).collect::<Result<Vec<_>, _>>()?;
+    let (attributes, mut rare_of_parts): (Vec<_>, Vec<_>) = of_parts.into_iter().unzip();
     let codes: Vec<&[u32]> = attributes.iter().map(|attributes| attributes.orders.as_slice()).collect();
     write_coded(&[&orders], gather_dense(rows, &codes).into_iter(), out)?;
+    drop(orders);
     if choice.has_residual {
         let residuals = parts.iter().map(|part| part.decode(RESIDUAL)).collect::<Result<_, _>>()?;
         write_texts(rows, parts, RESIDUAL, residuals, TextForm::OptionalPlain, out)?;
     }
     for ordinal in 0..choice.chosen.len() {
-        write_column(choice, ordinal, rows, parts, &attributes, out)?;
-    }
-    if let Some((table, first_row)) = rare {
-        let moved: Vec<_> = attributes.iter().map(|attributes| attributes.moved.as_ref()).collect();
-        RareMerge::of(rows, parts, &moved)?.write(table, first_row)?;
-    }
-    Ok(())
-}
-
-/// The codes of the orders of a part whose columns have other ordinals now.
-fn renumbered(
-    part: &PartBytes<'_>,
-    mut codes: Vec<u32>,
-    strings: &(Vec<u32>, Vec<u8>),
-    places: &[Place],
-    orders: &mut Dictionary,
-) -> Result<Vec<u32>, MergeError> {
-    let (ends, bytes) = strings;
-    let mut start = 0;
-    let mut renumbered = Vec::with_capacity(ends.len());
-    for &end in ends {
-        let order = renumber(&bytes[start..end as usize], places).ok_or_else(|| part.mistyped(ORDER))?;
-        renumbered.push(orders.intern(&order));
-        start = end as usize;
-    }
-    codes.iter_mut().for_each(|code| *code = renumbered[*code as usize]);
-    Ok(codes)
-}
-
-fn renumber(mut order: &[u8], places: &[Place]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(order.len());
-    while let Some((element, rest)) = split_varint(order) {
-        order = rest;
-        let renumbered = match usize::try_from(element).ok()?.checked_sub(1) {
-            None => 0,
-            Some(ordinal) => places.get(ordinal)?.in_order(),
+        let decode = |((part, attributes), rare): ((&PartBytes<'_>, &PartAttributes), &mut PartRare<'_>)| match attributes.columns[ordinal]
+        {
+            Some(column) => part.decode(&part.table.attributes()[column].leaf),
+            None => Ok(rare.take_column(ordinal)),
         };
-        put_varint(&mut out, renumbered);
+        let decoded = parts.iter().zip(&attributes).zip(&mut rare_of_parts).map(decode).collect::<Result<Vec<_>, _>>()?;
+        write_column(&choice.chosen[ordinal], rows, parts, decoded, out)?;
     }
-    order.is_empty().then_some(out)
+    match rare {
+        Some((table, first_row)) => write_rare(rows, parts, rare_of_parts, table, first_row),
+        None => Ok(()),
+    }
 }
 
+/// Writes a column of attributes from the parts' values.
 fn write_column(
-    choice: &AttributeChoice,
-    ordinal: usize,
+    chosen: &Chosen,
     rows: &TableRows,
     parts: &[PartBytes<'_>],
-    attributes: &[PartAttributes],
+    decoded: Vec<Option<Decoded>>,
     out: &mut RowGroup<'_>,
 ) -> Result<(), MergeError> {
-    let chosen = &choice.chosen[ordinal];
-    let decode = |(part, attributes): (&PartBytes<'_>, &PartAttributes)| attributes.decode(part, ordinal);
-    let decoded = parts.iter().zip(attributes).map(decode).collect::<Result<Vec<_>, _>>()?;
     let key = &chosen.key;
     match chosen.kind {
         ValueKind::Str | ValueKind::Any => {

@@ -17,6 +17,7 @@ mod gather;
 mod ids;
 mod moved;
 mod order;
+mod rare;
 mod rows;
 mod shared;
 mod spans;

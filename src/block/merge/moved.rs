@@ -1,196 +1,257 @@
-//! Attributes that a part has in the table of rare ones, or that the output has there.
+//! Rare attributes of a part, and what changes between the table of these and columns.
+//!
+//! An attribute that is rare in input and output alike only gets another row. Where one moves from a column to the table of rare ones
+//! or back, the orders of the rows that have it are written anew, and with them the positions of their rare attributes.
 
 use super::MergeError;
-use super::rows::{PartBytes, TableRows};
+use super::rows::PartBytes;
 use crate::block::choice::{AttributeChoice, Place};
-use crate::block::gather::NOT_TAKEN;
-use crate::block::parquet::{Decoded, DecodedValues, MAX_ROWS, StringTable};
-use crate::block::rare::{RareCell, RareGroup, RareRows, RareWriter, Stream};
-use crate::block::recode::CodeSpace;
+use crate::block::parquet::{Decoded, DecodedValues, StringTable};
+use crate::block::rare::{RareRuns, StoredRun, ValueLeaf};
+use crate::block::row_source::{Reuse, RowSource};
 use crate::block::schema::ORDER;
 use crate::columns::Dictionary;
 use crate::columns::wire::{put_varint, split_varint};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Such attributes of one part. Rows are counted from its first.
-pub(super) struct MovedAttributes {
-    /// Values: those of rare attributes of the part, then those of columns that the output has not.
-    streams: Vec<DecodedValues>,
-    /// For the rare attributes of the output.
-    to_rare: Vec<RareCell>,
-    /// For columns of the output, by ordinal, in the order of rows.
-    to_columns: BTreeMap<u32, Vec<RareCell>>,
+/// The orders of a part's rows as they are: codes, and what these stand for.
+pub(super) type StoredOrders = (Vec<u32>, StringTable);
+
+/// The rare attributes of a part, and of its columns those that are rare in the output. Rows are counted from the part's first.
+pub(super) struct PartRare<'a> {
+    pub stored: RareRuns<'a>,
+    /// For each of its runs, where it goes.
+    pub places: Vec<Place>,
+    /// For each of its cells, the position in the output.
+    pub positions: Vec<u32>,
+    /// What goes from the part's columns to the table of rare attributes.
+    pub demoted: Vec<Demoted>,
+    /// What goes to columns of the output, by ordinal.
+    promoted: BTreeMap<u32, Decoded>,
 }
 
-impl MovedAttributes {
-    /// Finds out where the attributes of a part go: `places` has those of its columns, `stored` the orders of its rows. Also returns
-    /// the orders in the output.
+/// A column of a part that is rare in the output.
+pub(super) struct Demoted {
+    /// The part's column.
+    pub column: usize,
+    /// The number of the rare attribute.
+    pub entry: u32,
+    /// The rows that have a value, ascending, with their positions.
+    pub rows: Vec<u32>,
+    pub positions: Vec<u32>,
+}
+
+impl<'a> PartRare<'a> {
+    /// Finds out where the attributes of a part go: `columns` has the places of its columns, `orders` the orders of its rows. Also returns
+    /// the codes of the orders in the output.
     pub fn of(
-        part: &PartBytes<'_>,
+        part: &PartBytes<'a>,
         choice: &AttributeChoice,
-        rare: RareRows,
-        places: &[Place],
-        stored: (&[u32], &(Vec<u32>, Vec<u8>)),
+        columns: &[Place],
+        stored_orders: &StoredOrders,
         orders: &mut Dictionary,
     ) -> Result<(Vec<u32>, Self), MergeError> {
-        let rare_places = rare_places(part, choice)?;
-        let RareRows { cells, mut streams, .. } = rare;
-        let mut column_streams = vec![0; places.len()];
-        for (at, _) in places.iter().enumerate().filter(|(_, place)| matches!(place, Place::Rare(_))) {
-            let leaf = &part.table.attributes()[at].leaf;
-            column_streams[at] = streams.len() as u32;
-            streams.push(part.decode(leaf)?.ok_or_else(|| part.mistyped(leaf))?.values);
-        }
-        let mut moved = MovedAttributes { streams, to_rare: Vec::new(), to_columns: BTreeMap::new() };
-        let mut walk = Walk { places, rare_places: &rare_places, column_streams, next_values: vec![0; places.len()] };
-        let mut codes = Vec::with_capacity(stored.0.len());
-        let (mut cells, mut order) = (cells.as_slice(), Vec::new());
-        let (ends, bytes) = stored.1;
-        for (row, &code) in stored.0.iter().enumerate() {
-            let of_row = cells.iter().take_while(|cell| cell.row == row as u32).count();
-            let (here, rest) = cells.split_at(of_row);
-            cells = rest;
-            let start = if code == 0 { 0 } else { ends[code as usize - 1] as usize };
-            let stored = &bytes[start..ends[code as usize] as usize];
-            order.clear();
-            moved.walk_row(&mut walk, row as u32, stored, here, &mut order).ok_or_else(|| part.mistyped(ORDER))?;
-            codes.push(orders.intern(&order));
-        }
-        Ok((codes, moved))
-    }
-
-    /// Sends each attribute of a row where it goes; `None` if the order names what is not there.
-    fn walk_row(&mut self, walk: &mut Walk<'_>, row: u32, mut stored: &[u8], cells: &[RareCell], order: &mut Vec<u8>) -> Option<()> {
-        let mut cells = cells.iter().peekable();
-        let (mut position, mut new_position) = (0, 0);
-        while let Some((element, rest)) = split_varint(stored) {
-            stored = rest;
-            let (place, cell) = match usize::try_from(element).ok()?.checked_sub(1) {
-                Some(column) => {
-                    let value = walk.next_values.get_mut(column)?;
-                    *value += 1;
-                    let cell = RareCell { entry: 0, row, position, stream: walk.column_streams[column], value: *value - 1 };
-                    (Some(walk.places[column]), Some(cell))
-                }
-                None => {
-                    let cell = cells.next_if(|cell| cell.position == position).copied();
-                    position += 1;
-                    match cell {
-                        Some(cell) => (Some((*walk.rare_places.get(cell.entry as usize)?)?), Some(cell)),
-                        // A residual one.
-                        None => (None, None),
-                    }
-                }
-            };
-            match (place, cell) {
-                (Some(Place::Column(ordinal)), Some(cell)) if element == 0 => self.to_columns.entry(ordinal).or_default().push(cell),
-                (Some(Place::Rare(entry)), Some(cell)) => self.to_rare.push(RareCell { entry, position: new_position, ..cell }),
-                _ => {}
+        let source = RowSource { block: part.block, table: part.table, group: part.group, reuse: Reuse::Unlikely };
+        let stored = RareRuns::read(source, &part.rows).map_err(|error| part.failed(error))?;
+        let positions = stored.positions().map_err(|error| part.failed(error))?;
+        let places = places_of_runs(part, choice, &stored.runs)?;
+        let (mut codes, mut numbering) = (Vec::with_capacity(stored_orders.0.len()), Renumbering::new(columns, stored_orders));
+        let mut promoted = promoted_cells(&stored, &places, &positions).into_iter().peekable();
+        let mut of_row = Vec::new();
+        for (row, code) in stored_orders.0.iter().enumerate() {
+            of_row.clear();
+            while let Some(cell) = promoted.next_if(|cell| cell.row as usize == row) {
+                of_row.push((cell.position, cell.ordinal));
             }
-            let element = place.map_or(0, Place::in_order);
-            new_position += u32::from(element == 0);
-            put_varint(order, element);
+            codes.push(numbering.row(*code, &of_row, row as u32, orders).ok_or_else(|| part.mistyped(ORDER))?);
         }
-        (stored.is_empty() && cells.next().is_none()).then_some(())
+        let Renumbering { maps, map_of_row, demoted, .. } = numbering;
+        let mut rare = PartRare { stored, places, positions, demoted, promoted: BTreeMap::new() };
+        for (position, row) in rare.positions.iter_mut().zip(&rare.stored.rows) {
+            let (start, end) = map_of_row[*row as usize];
+            let map = &maps[start as usize..end as usize];
+            *position = *map.get(*position as usize).ok_or_else(|| part.mistyped(ORDER))?;
+        }
+        rare.read_promoted(part)?;
+        Ok((codes, rare))
     }
 
-    /// What goes to a column of the output, if anything does.
-    pub fn column(&self, ordinal: usize) -> Option<Decoded> {
-        let cells = self.to_columns.get(&(ordinal as u32))?;
-        let taken = cells.iter().map(|cell| cell.value as usize);
-        // All of one attribute, so of one stream, in which each has a value.
-        let values = match self.streams.get(cells.first()?.stream as usize)? {
-            DecodedValues::Int64(values) => DecodedValues::Int64(taken.map(|at| values[at]).collect()),
-            DecodedValues::Double(values) => DecodedValues::Double(taken.map(|at| values[at]).collect()),
-            DecodedValues::Bool(values) => DecodedValues::Bool(taken.map(|at| values[at]).collect()),
-            DecodedValues::Codes(codes, strings) => DecodedValues::Codes(taken.map(|at| codes[at]).collect(), Arc::clone(strings)),
-            _ => return None,
-        };
-        Some(Decoded { rows: Some(cells.iter().map(|cell| cell.row).collect()), values })
+    fn read_promoted(&mut self, part: &PartBytes<'_>) -> Result<(), MergeError> {
+        for leaf in ValueLeaf::ALL {
+            let of_leaf = self.stored.runs.iter().zip(&self.places);
+            let promoted: Vec<(&StoredRun, u32)> = of_leaf
+                .filter_map(|(run, place)| if let Place::Column(ordinal) = place { Some((run, *ordinal)) } else { None })
+                .filter(|(run, _)| run.leaf == leaf)
+                .collect();
+            let decoded = self.stored.decode(leaf, promoted.iter().map(|(run, _)| *run)).map_err(|error| part.failed(error))?;
+            let Some(values) = decoded.map(only_used) else { continue };
+            let mut first = 0;
+            for (run, ordinal) in promoted {
+                let values = slice(&values, first, run.cells.len()).ok_or_else(|| part.mistyped(ORDER))?;
+                first += run.cells.len();
+                self.promoted.insert(ordinal, Decoded { rows: Some(self.stored.rows[run.cells.clone()].to_vec()), values });
+            }
+        }
+        Ok(())
+    }
+
+    /// What goes to a column of the output, once.
+    pub fn take_column(&mut self, ordinal: usize) -> Option<Decoded> {
+        self.promoted.remove(&(ordinal as u32))
     }
 }
 
-/// What is the same for all rows of a part.
-struct Walk<'p> {
-    places: &'p [Place],
-    rare_places: &'p [Option<Place>],
-    /// For each column that the output has not, its stream.
-    column_streams: Vec<u32>,
-    /// For each column, the number of its values so far.
-    next_values: Vec<u32>,
-}
-
-/// Where the rare attributes of the part's table go.
-fn rare_places(part: &PartBytes<'_>, choice: &AttributeChoice) -> Result<Vec<Option<Place>>, MergeError> {
+/// Where the runs of the part's rare attributes go.
+fn places_of_runs(part: &PartBytes<'_>, choice: &AttributeChoice, runs: &[StoredRun]) -> Result<Vec<Place>, MergeError> {
     let rare = part.block.rare_of(part.table).map_err(|error| part.failed(error))?;
     let entries = rare.map_or(&[][..], |rare| &rare.rare_list().entries);
-    Ok(entries.iter().map(|entry| choice.place(&entry.key, entry.kind()?)).collect())
+    let place = |run: &StoredRun| {
+        let entry = entries.get(run.entry as usize)?;
+        choice.place(&entry.key, entry.kind()?)
+    };
+    runs.iter().map(|run| place(run).ok_or_else(|| part.mistyped(ORDER))).collect()
 }
 
-/// The rare attributes of a row group of the output.
-pub(super) struct RareMerge<'a> {
-    cells: Vec<RareCell>,
-    streams: Vec<Stream<'a>>,
-    strings: Vec<&'a StringTable>,
+/// A rare attribute of a row that has a column in the output.
+struct PromotedCell {
+    row: u32,
+    position: u32,
+    ordinal: u32,
 }
 
-impl<'a> RareMerge<'a> {
-    /// Puts those of all parts together.
-    pub fn of(rows: &TableRows, parts: &[PartBytes<'_>], moved: &[Option<&'a MovedAttributes>]) -> Result<Self, MergeError> {
-        let mut merge = RareMerge { cells: Vec::new(), streams: Vec::new(), strings: Vec::new() };
-        let mut num_strings = 0;
-        for ((part, moved), map) in parts.iter().zip(moved).zip(row_maps(rows)) {
-            let Some(moved) = moved else { continue };
-            let first_stream = merge.streams.len() as u32;
-            for values in &moved.streams {
-                merge.add_stream(values, &mut num_strings).ok_or_else(|| part.mistyped(ORDER))?;
+/// Those of a part, by row and position.
+fn promoted_cells(stored: &RareRuns<'_>, places: &[Place], positions: &[u32]) -> Vec<PromotedCell> {
+    let mut cells = Vec::new();
+    for (run, place) in stored.runs.iter().zip(places) {
+        if let Place::Column(ordinal) = *place {
+            cells.extend(run.cells.clone().map(|cell| PromotedCell { row: stored.rows[cell], position: positions[cell], ordinal }));
+        }
+    }
+    cells.sort_unstable_by_key(|cell| u64::from(cell.row) << 32 | u64::from(cell.position));
+    cells
+}
+
+/// Writes orders anew.
+struct Renumbering<'p> {
+    columns: &'p [Place],
+    stored: &'p StoredOrders,
+    /// For each stored order, that of rows nothing of which gets a column.
+    known: Vec<Option<Renumbered>>,
+    /// For each renumbered order, the new position of each position.
+    maps: Vec<u32>,
+    /// For each row, the part of these that it has.
+    map_of_row: Vec<(u32, u32)>,
+    demoted: Vec<Demoted>,
+    /// For each column of the part, where it is among `demoted`.
+    demoted_at: Vec<usize>,
+}
+
+#[derive(Clone)]
+struct Renumbered {
+    code: u32,
+    map: (u32, u32),
+    /// Positions of what has no column any more, with where it is among `demoted`.
+    demoted: Vec<(usize, u32)>,
+}
+
+impl<'p> Renumbering<'p> {
+    fn new(columns: &'p [Place], stored: &'p StoredOrders) -> Self {
+        let (mut demoted, mut demoted_at) = (Vec::new(), Vec::new());
+        for (column, place) in columns.iter().enumerate() {
+            demoted_at.push(demoted.len());
+            if let Place::Rare(entry) = *place {
+                demoted.push(Demoted { column, entry, rows: Vec::new(), positions: Vec::new() });
             }
-            for cell in moved.to_rare.iter().filter(|cell| map[cell.row as usize] != NOT_TAKEN) {
-                if cell.value as usize >= moved.streams[cell.stream as usize].len() {
-                    return Err(part.mistyped(ORDER));
+        }
+        let (known, map_of_row) = (vec![None; stored.1.0.len()], Vec::with_capacity(stored.0.len()));
+        Renumbering { columns, stored, known, maps: Vec::new(), map_of_row, demoted, demoted_at }
+    }
+
+    /// The code of the next row's order; `promoted` are those of its rare attributes that get columns, by position. `None` if the order names what
+    /// is not there.
+    fn row(&mut self, code: u32, promoted: &[(u32, u32)], row: u32, orders: &mut Dictionary) -> Option<u32> {
+        if !promoted.is_empty() {
+            let renumbered = self.renumber(code, promoted, orders)?;
+            return Some(self.note(&renumbered, row));
+        }
+        let renumbered = match self.known.get_mut(code as usize)?.take() {
+            Some(known) => known,
+            None => self.renumber(code, promoted, orders)?,
+        };
+        let new = self.note(&renumbered, row);
+        self.known[code as usize] = Some(renumbered);
+        Some(new)
+    }
+
+    fn note(&mut self, renumbered: &Renumbered, row: u32) -> u32 {
+        self.map_of_row.push(renumbered.map);
+        for (at, position) in &renumbered.demoted {
+            self.demoted[*at].rows.push(row);
+            self.demoted[*at].positions.push(*position);
+        }
+        renumbered.code
+    }
+
+    fn renumber(&mut self, code: u32, promoted: &[(u32, u32)], orders: &mut Dictionary) -> Option<Renumbered> {
+        let (ends, bytes) = (&self.stored.1.0, &self.stored.1.1);
+        let start = if code == 0 { 0 } else { ends[code as usize - 1] as usize };
+        let mut stored = &bytes[start..ends[code as usize] as usize];
+        let mut promoted = promoted.iter().peekable();
+        let (mut order, mut demoted, mut new_position) = (Vec::with_capacity(stored.len()), Vec::new(), 0);
+        let first = self.maps.len();
+        while let Some((element, rest)) = split_varint(stored) {
+            stored = rest;
+            let place = match usize::try_from(element).ok()?.checked_sub(1) {
+                Some(column) => {
+                    let place = *self.columns.get(column)?;
+                    if matches!(place, Place::Rare(_)) {
+                        demoted.push((self.demoted_at[column], new_position));
+                    }
+                    place.in_order()
                 }
-                merge.cells.push(RareCell { row: map[cell.row as usize], stream: first_stream + cell.stream, ..*cell });
-            }
+                None => {
+                    let ordinal = promoted.next_if(|(position, _)| *position as usize == self.maps.len() - first);
+                    self.maps.push(new_position);
+                    ordinal.map_or(0, |(_, ordinal)| Place::Column(*ordinal).in_order())
+                }
+            };
+            new_position += u32::from(place == 0);
+            put_varint(&mut order, place);
         }
-        if merge.cells.len() > MAX_ROWS {
-            return Err(MergeError::TooLarge("a row group has more attributes than a table can have"));
+        if !stored.is_empty() || promoted.next().is_some() {
+            return None;
         }
-        Ok(merge)
-    }
-
-    fn add_stream(&mut self, values: &'a DecodedValues, num_strings: &mut u32) -> Option<()> {
-        self.streams.push(match values {
-            DecodedValues::Int64(values) => Stream::Int(values),
-            DecodedValues::Double(values) => Stream::Double(values),
-            DecodedValues::Bool(values) => Stream::Bool(values),
-            DecodedValues::Codes(codes, strings) => {
-                let base = *num_strings;
-                *num_strings += strings.0.len() as u32;
-                self.strings.push(strings);
-                Stream::Bytes(base, codes)
-            }
-            _ => return None,
-        });
-        Some(())
-    }
-
-    /// Writes them; `first_row` is the row group's first.
-    pub fn write(self, table: &mut RareWriter, first_row: usize) -> Result<(), MergeError> {
-        let space = CodeSpace::of_strings(self.strings.iter().map(|strings| (&strings.0[..], &strings.1[..])).collect());
-        Ok(table.write(RareGroup { cells: self.cells, streams: self.streams, space }, first_row)?)
+        Some(Renumbered { code: orders.intern(&order), map: (first as u32, self.maps.len() as u32), demoted })
     }
 }
 
-/// For each part, the row of the output of each of its rows.
-fn row_maps(rows: &TableRows) -> Vec<Vec<u32>> {
-    let mut maps: Vec<Vec<u32>> = rows.parts.iter().map(|part| vec![NOT_TAKEN; part.rows.len()]).collect();
-    let mut next = 0;
-    for run in &rows.runs {
-        for row in rows.within(run) {
-            maps[run.part][row] = next;
-            next += 1;
+/// The same with those strings only that values have: a dictionary is large, and few values of it go to columns.
+fn only_used(values: DecodedValues) -> DecodedValues {
+    let DecodedValues::Codes(mut codes, strings) = values else { return values };
+    let mut known = vec![u32::MAX; strings.0.len()];
+    let (mut ends, mut bytes) = (Vec::new(), Vec::new());
+    for code in &mut codes {
+        let at = *code as usize;
+        if known[at] == u32::MAX {
+            known[at] = ends.len() as u32;
+            let start = if at == 0 { 0 } else { strings.0[at - 1] as usize };
+            bytes.extend_from_slice(&strings.1[start..strings.0[at] as usize]);
+            ends.push(bytes.len() as u32);
         }
+        *code = known[at];
     }
-    maps
+    DecodedValues::Codes(codes, Arc::new((ends, bytes)))
+}
+
+/// Some values that follow each other.
+fn slice(values: &DecodedValues, first: usize, num: usize) -> Option<DecodedValues> {
+    let range = first..first + num;
+    Some(match values {
+        DecodedValues::Int64(values) => DecodedValues::Int64(values.get(range)?.to_vec()),
+        DecodedValues::Double(values) => DecodedValues::Double(values.get(range)?.to_vec()),
+        DecodedValues::Bool(values) => DecodedValues::Bool(values.get(range)?.to_vec()),
+        DecodedValues::Codes(codes, strings) => DecodedValues::Codes(codes.get(range)?.to_vec(), Arc::clone(strings)),
+        _ => return None,
+    })
 }

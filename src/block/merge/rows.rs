@@ -2,7 +2,7 @@
 
 use super::order::Inputs;
 use super::{MergeError, TableOf, of_block};
-use crate::block::parquet::{ColumnReader, Decoded, FetchedRanges};
+use crate::block::parquet::{Decoded, FetchedRanges};
 use crate::block::reader::{Block, BlockError, Table};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -76,7 +76,6 @@ pub(super) struct PartBytes<'a> {
     pub input: usize,
     pub group: usize,
     pub rows: Range<usize>,
-    columns: HashMap<&'a str, ColumnReader>,
     fetched: FetchedRanges,
 }
 
@@ -87,22 +86,20 @@ impl<'a> PartBytes<'a> {
             let reason = format!("row group {} has not the rows that traces count", part.group);
             return Err(BlockError::Damaged { file: table.file().to_string(), reason });
         }
-        let mut columns = HashMap::new();
         let mut ranges = Vec::new();
         for leaf in table.leaf_names().filter(|leaf| is_needed(leaf)) {
             if let Some(column) = table.column(part.group, leaf)? {
                 ranges.extend(column.bytes_of_rows(part.rows.clone()));
-                columns.insert(leaf, column);
             }
         }
         ranges.sort_unstable_by_key(|range| range.start);
         let fetched = table.fetch(block.files(), ranges)?;
-        Ok(PartBytes { block, table, input: part.input, group: part.group, rows: part.rows.clone(), columns, fetched })
+        Ok(PartBytes { block, table, input: part.input, group: part.group, rows: part.rows.clone(), fetched })
     }
 
-    /// Decodes a column; `None` if the file has no such leaf.
+    /// Decodes a column that was needed; `None` if the file has no such leaf. Its dictionary is not kept: there are many parts.
     pub fn decode(&self, leaf: &str) -> Result<Option<Decoded>, MergeError> {
-        let Some(column) = self.columns.get(leaf) else { return Ok(None) };
+        let Some(column) = self.table.column(self.group, leaf).map_err(|error| self.failed(error))? else { return Ok(None) };
         let decoded = column.decode_rows(&self.fetched, self.rows.clone());
         decoded.map(Some).map_err(|error| self.failed(self.table.damage(&error)))
     }

@@ -5,59 +5,34 @@
 //! attribute follow each other, a query for it reads the pages with these rows and no others, as if it had a column. Who
 //! needs all attributes of some rows (a trace by id, a merge) decodes the row numbers of a row group and finds the rest
 //! from them.
+//!
+//! A value with its row is a **cell**. Nothing is kept for each of them but numbers in columns: where cells go is found once for a row
+//! group ([`placed`]), then the columns of values are filled and written one after the other ([`fill`], [`write`]).
 
+mod fill;
 mod index;
 mod listed;
 mod of_chunks;
+mod placed;
 mod read;
+mod runs;
 mod write;
 
+pub(super) use fill::{LeafFill, Stream};
 pub(super) use index::RareIndex;
 pub use listed::{RARE_METADATA, RareEntry, RareList};
 pub(super) use of_chunks::RareOfChunks;
+pub(super) use placed::{CellRun, Cells};
 pub(super) use read::{RareColumns, RareRows};
+pub(super) use runs::{RareRuns, StoredRun};
 pub(super) use write::RareWriter;
 
-use super::recode::CodeSpace;
 use crate::columns::ValueKind;
-
-/// An attribute of a row.
-#[derive(Clone, Copy)]
-pub(super) struct RareCell {
-    /// The number of the attribute.
-    pub entry: u32,
-    /// The row, counted from the row group's first.
-    pub row: u32,
-    /// Which of the row's attributes without a column it is, from 0.
-    pub position: u32,
-    /// The stream that has its value.
-    pub stream: u32,
-    /// The value's position there.
-    pub value: u32,
-}
-
-/// Values that cells refer to, all of one kind.
-#[derive(Clone, Copy)]
-pub(super) enum Stream<'a> {
-    Int(&'a [i64]),
-    Double(&'a [f64]),
-    Bool(&'a [bool]),
-    /// Texts or `AnyValue` messages: the base of their dictionary in the group's [`CodeSpace`], and codes.
-    Bytes(u32, &'a [u32]),
-}
-
-/// The attributes of one row group.
-pub(super) struct RareGroup<'a> {
-    /// In any order.
-    pub cells: Vec<RareCell>,
-    pub streams: Vec<Stream<'a>>,
-    pub space: CodeSpace<'a>,
-}
 
 /// The columns of the table that hold values. Which of them has the values of an attribute follows from its kind, and from
 /// whether they mostly differ.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum ValueLeaf {
+pub(super) enum ValueLeaf {
     Int,
     Double,
     Bool,
@@ -67,10 +42,11 @@ enum ValueLeaf {
     UniqueAny,
 }
 
-/// Number of such columns.
-const NUM_LEAVES: usize = 7;
-
 impl ValueLeaf {
+    /// All of them, in the order of the file.
+    pub const ALL: [ValueLeaf; 7] =
+        [ValueLeaf::Int, ValueLeaf::Double, ValueLeaf::Bool, ValueLeaf::Text, ValueLeaf::UniqueText, ValueLeaf::Any, ValueLeaf::UniqueAny];
+
     fn of(kind: ValueKind, mostly_unique: bool) -> Self {
         match (kind, mostly_unique) {
             (ValueKind::Int, _) => ValueLeaf::Int,

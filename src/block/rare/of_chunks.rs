@@ -1,22 +1,31 @@
 //! The rare attributes of chunks, by the row groups of the block that is cut from them.
 
-use super::{RareCell, RareGroup, RareWriter, Stream};
+use super::{CellRun, Cells, LeafFill, RareWriter, Stream};
 use crate::block::catalogue::ColumnCollector;
 use crate::block::choice::Place;
 use crate::block::gather::{AttributePlan, NOT_TAKEN, RowMap};
 use crate::block::meta::FileMeta;
 use crate::block::output::BlockSink;
-use crate::block::recode::CodeSpace;
-use crate::columns::{AttributeTable, ColumnValues, Dictionary};
+use crate::columns::{AttributeColumn, AttributeTable, ColumnValues};
 use parquet::errors::ParquetError;
 use std::ops::Range;
 
 /// The table of rare attributes of a table that is made of chunks, written beside that.
 pub struct RareOfChunks<'a> {
-    cells: ChunkCells<'a>,
+    columns: Vec<RareColumn<'a>>,
     /// The row groups not yet written, as ranges of rows.
-    groups: std::vec::IntoIter<(usize, Range<usize>)>,
+    groups: std::vec::IntoIter<Range<usize>>,
     writer: Option<RareWriter>,
+}
+
+/// A column of a chunk whose attribute is rare in the block.
+struct RareColumn<'a> {
+    entry: u32,
+    column: &'a AttributeColumn,
+    /// The block row of each row of the chunk.
+    map: &'a [u32],
+    /// For each value which of its row's attributes without a column it is, from 0.
+    positions: Vec<u32>,
 }
 
 impl<'a> RareOfChunks<'a> {
@@ -25,21 +34,51 @@ impl<'a> RareOfChunks<'a> {
         sink: &dyn BlockSink,
         file: &str,
         plan: &AttributePlan<'a>,
-        map: &RowMap,
+        map: &'a RowMap,
         groups: Vec<Range<usize>>,
         num_spans: usize,
     ) -> Result<Self, ParquetError> {
-        let cells = ChunkCells::collect(plan, map, &groups);
-        let groups = groups.into_iter().enumerate().collect::<Vec<_>>().into_iter();
-        Ok(RareOfChunks { cells, groups, writer: RareWriter::start(sink, file, &plan.choice.rare, num_spans)? })
+        let mut columns = Vec::new();
+        if !plan.choice.rare.is_empty() {
+            for ((table, places), map) in plan.sources().zip(map) {
+                let positions = positions(table, places);
+                for ((column, place), positions) in table.columns().iter().zip(places).zip(positions) {
+                    if let Some(Place::Rare(entry)) = *place {
+                        columns.push(RareColumn { entry, column, map, positions });
+                    }
+                }
+            }
+        }
+        Ok(RareOfChunks { columns, groups: groups.into_iter(), writer: RareWriter::start(sink, file, &plan.choice.rare, num_spans)? })
     }
 
     /// Writes the attributes of the next row group.
     pub fn write_next(&mut self) -> Result<(), ParquetError> {
-        match (self.groups.next(), &mut self.writer) {
-            (Some((group, rows)), Some(writer)) => writer.write(self.cells.take(group), rows.start),
-            _ => Ok(()),
+        let (Some(rows), Some(writer)) = (self.groups.next(), &mut self.writer) else { return Ok(()) };
+        let mut cells = Cells::default();
+        // For each cell, the value of the column that it has.
+        let mut values: Vec<u32> = Vec::new();
+        for rare in &self.columns {
+            let first = values.len();
+            for (value, (&row, &position)) in rare.column.rows.iter().zip(&rare.positions).enumerate() {
+                let block_row = rare.map[row as usize];
+                if block_row != NOT_TAKEN && rows.contains(&(block_row as usize)) {
+                    cells.rows.push(block_row - rows.start as u32);
+                    cells.positions.push(position);
+                    values.push(value as u32);
+                }
+            }
+            cells.runs.push(CellRun { entry: rare.entry, cells: first..values.len() });
         }
+        let columns = &self.columns;
+        writer.write(cells, rows.start, |fill: &mut LeafFill<'_>, cells: &Cells| {
+            let rare = columns.iter().zip(&cells.runs).filter(|(rare, _)| fill.wants(rare.entry)).collect::<Vec<_>>();
+            for (rare, run) in rare {
+                let filled = fill.fill(stream(rare.column), std::iter::once(run), |cell, _| values[cell] as usize);
+                filled.ok_or_else(|| ParquetError::General("a column of attributes is of another kind".to_string()))?;
+            }
+            Ok(())
+        })
     }
 
     /// Ends the file, if there is one; adds what the catalogue is to have.
@@ -51,96 +90,38 @@ impl<'a> RareOfChunks<'a> {
     }
 }
 
-/// The rare attributes of chunks.
-struct ChunkCells<'a> {
-    /// The attributes of each row group, rows counted from its first.
-    groups: Vec<Vec<RareCell>>,
-    streams: Vec<Stream<'a>>,
-    dictionaries: Vec<&'a Dictionary>,
-    /// Entries of all dictionaries so far.
-    num_strings: u32,
-}
-
-/// A rare attribute of a row.
-#[derive(Clone, Copy)]
-struct Element {
-    /// Its column in the source.
-    column: usize,
-    entry: u32,
-    position: u32,
-    stream: u32,
-}
-
-impl<'a> ChunkCells<'a> {
-    /// Collects them.
-    fn collect(plan: &AttributePlan<'a>, map: &RowMap, groups: &[Range<usize>]) -> Self {
-        let groups_of = vec![Vec::new(); groups.len()];
-        let mut all = ChunkCells { groups: groups_of, streams: Vec::new(), dictionaries: Vec::new(), num_strings: 0 };
-        if !plan.choice.rare.is_empty() {
-            for ((table, places), map) in plan.sources().zip(map) {
-                let streams = all.add_streams(table, places);
-                all.add_cells(table, places, &streams, map, groups);
-            }
-        }
-        all
+fn stream(column: &AttributeColumn) -> Stream<'_> {
+    match &column.values {
+        ColumnValues::Int(values) => Stream::Int(values),
+        ColumnValues::Double(values) => Stream::Double(values),
+        ColumnValues::Bool(values) => Stream::Bool(values),
+        ColumnValues::Str(codes, dictionary) | ColumnValues::Any(codes, dictionary) => Stream::Bytes(codes, dictionary.parts()),
     }
+}
 
-    /// Makes a stream of each rare column of a source; returns their numbers by column.
-    fn add_streams(&mut self, table: &'a AttributeTable, places: &[Option<Place>]) -> Vec<u32> {
-        let mut numbers = vec![0; table.columns().len()];
-        for (at, column) in table.columns().iter().enumerate().filter(|(at, _)| matches!(places[*at], Some(Place::Rare(_)))) {
-            numbers[at] = self.streams.len() as u32;
-            self.streams.push(match &column.values {
-                ColumnValues::Int(values) => Stream::Int(values),
-                ColumnValues::Double(values) => Stream::Double(values),
-                ColumnValues::Bool(values) => Stream::Bool(values),
-                ColumnValues::Str(codes, dictionary) | ColumnValues::Any(codes, dictionary) => {
-                    let base = self.num_strings;
-                    self.num_strings += dictionary.len() as u32;
-                    self.dictionaries.push(dictionary);
-                    Stream::Bytes(base, codes)
+/// For each column that is rare, the positions of its values among their rows' attributes without a column; none for others.
+fn positions(table: &AttributeTable, places: &[Option<Place>]) -> Vec<Vec<u32>> {
+    let mut positions: Vec<Vec<u32>> = vec![Vec::new(); places.len()];
+    let mut has_none = vec![false; table.num_shapes()];
+    // A column has a value for each row whose shape names it, in the order of rows.
+    for row in 0..table.num_rows() as u32 {
+        let shape = table.shape_of(row) as usize;
+        if has_none[shape] {
+            continue;
+        }
+        let (mut position, mut is_any_rare) = (0, false);
+        for element in table.order_of(row) {
+            match element.and_then(|column| Some((column, places[column]?))) {
+                Some((_, Place::Column(_))) => continue,
+                Some((column, Place::Rare(_))) => {
+                    positions[column].push(position);
+                    is_any_rare = true;
                 }
-            });
-        }
-        numbers
-    }
-
-    fn add_cells(&mut self, table: &AttributeTable, places: &[Option<Place>], streams: &[u32], map: &[u32], groups: &[Range<usize>]) {
-        let mut shapes: Vec<Option<Box<[Element]>>> = vec![None; table.num_shapes()];
-        // A column has a value for each row whose shape names it, in the order of rows.
-        let mut next = vec![0u32; table.columns().len()];
-        for (row, &block_row) in map.iter().enumerate() {
-            let shape = &mut shapes[table.shape_of(row as u32) as usize];
-            let elements = shape.get_or_insert_with(|| elements(table, places, streams, row as u32));
-            let group = || groups.partition_point(|rows| rows.end <= block_row as usize);
-            let group = if elements.is_empty() || block_row == NOT_TAKEN { None } else { Some(group()) };
-            for &Element { column, entry, position, stream } in &**elements {
-                let value = next[column];
-                next[column] += 1;
-                if let Some(group) = group {
-                    self.groups[group].push(RareCell { entry, row: block_row - groups[group].start as u32, position, stream, value });
-                }
+                None => {}
             }
+            position += 1;
         }
+        has_none[shape] = !is_any_rare;
     }
-
-    /// The attributes of a row group, once.
-    fn take(&mut self, group: usize) -> RareGroup<'a> {
-        let cells = std::mem::take(&mut self.groups[group]);
-        RareGroup { cells, streams: self.streams.clone(), space: CodeSpace::new(self.dictionaries.clone()) }
-    }
-}
-
-/// The rare attributes of a row.
-fn elements(table: &AttributeTable, places: &[Option<Place>], streams: &[u32], row: u32) -> Box<[Element]> {
-    let (mut elements, mut position) = (Vec::new(), 0);
-    for element in table.order_of(row) {
-        match element.and_then(|column| Some((column, places[column]?))) {
-            Some((_, Place::Column(_))) => continue,
-            Some((column, Place::Rare(entry))) => elements.push(Element { column, entry, position, stream: streams[column] }),
-            None => {}
-        }
-        position += 1;
-    }
-    elements.into()
+    positions
 }

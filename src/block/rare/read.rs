@@ -1,9 +1,9 @@
 //! Reading rare attributes: one of a row group, or all of some of its rows.
 
-use super::{NUM_LEAVES, POSITION, ROW, RareCell, RareIndex, RareList, ValueLeaf};
+use super::{ROW, RareIndex, RareList, RareRuns, ValueLeaf};
 use crate::block::parquet::{ColumnReader, Decoded, DecodedValues, FetchedRanges};
 use crate::block::reader::{Block, BlockError, Table};
-use crate::block::row_source::RowSource;
+use crate::block::row_source::{Reuse, RowSource};
 use crate::columns::ValueKind;
 use crate::columns::value::ValueRef;
 use std::ops::Range;
@@ -19,7 +19,7 @@ pub struct RareColumns<'a> {
     group: usize,
     rows: Range<usize>,
     /// Columns that were asked for, by leaf: their dictionaries are decoded once.
-    columns: [OnceLock<ColumnReader>; NUM_LEAVES],
+    columns: [OnceLock<ColumnReader>; ValueLeaf::ALL.len()],
 }
 
 impl<'a> RareColumns<'a> {
@@ -49,9 +49,8 @@ impl<'a> RareColumns<'a> {
     /// An attribute as if it had a column of its own, by its number: rows are counted from the row group's first.
     pub fn decode(&self, entry: usize) -> Result<Decoded, BlockError> {
         let wanted = self.list.rows(self.group, entry);
-        let own = self.own_group()?;
         let leaf = self.leaf_of(entry)?;
-        let (rows, values) = (self.column(own, ROW)?, self.kept_column(own, leaf)?);
+        let (rows, values) = (self.column(ROW)?, self.kept_column(leaf)?);
         let ranges = [&rows, values].into_iter().flat_map(|column| column.bytes_of_rows(wanted.clone()));
         let fetched = self.fetch(ranges.collect())?;
         let decode = |column: &ColumnReader| column.decode_rows(&fetched, wanted.clone()).map_err(|error| self.table.damage(&error));
@@ -64,9 +63,19 @@ impl<'a> RareColumns<'a> {
         Ok(Decoded { rows: Some(rows), values })
     }
 
-    /// Which rows have which attributes.
-    fn index(&self) -> Result<RareIndex, BlockError> {
-        let column = self.column(self.own_group()?, ROW)?;
+    fn own_group(&self) -> Result<usize, BlockError> {
+        self.list.own_group(self.group).ok_or_else(|| self.table.mistyped(ROW))
+    }
+
+    /// The row group of the table of rare attributes; `None` if there are none.
+    pub(super) fn own(&self, reuse: Reuse) -> Option<RowSource<'a>> {
+        let group = self.list.own_group(self.group)?;
+        Some(RowSource { block: self.block, table: self.table, group, reuse })
+    }
+
+    /// Which rows have which attributes. Waits for the store.
+    pub(super) fn index(&self) -> Result<RareIndex, BlockError> {
+        let column = self.column(ROW)?;
         let fetched = self.fetch(column.bytes_of_all())?;
         let all = self.rows_of(column.decode_all(&fetched).map_err(|error| self.table.damage(&error))?)?;
         let mut index = RareIndex::new(self.rows.len(), all.len());
@@ -78,30 +87,29 @@ impl<'a> RareColumns<'a> {
         Ok(index)
     }
 
-    fn own_group(&self) -> Result<usize, BlockError> {
-        self.list.own_group(self.group).ok_or_else(|| self.table.mistyped(ROW))
-    }
-
-    fn leaf_of(&self, entry: usize) -> Result<ValueLeaf, BlockError> {
+    /// The column of an attribute's values.
+    pub(super) fn leaf_of(&self, entry: usize) -> Result<ValueLeaf, BlockError> {
         let entry = self.list.entries.get(entry).ok_or_else(|| self.table.mistyped(ROW))?;
         Ok(ValueLeaf::of(entry.kind().ok_or_else(|| self.table.mistyped(&entry.key))?, entry.unique))
     }
 
-    fn column(&self, own: usize, leaf: &str) -> Result<ColumnReader, BlockError> {
-        self.table.column(own, leaf)?.ok_or_else(|| self.table.mistyped(leaf))
+    /// A column of the row group of the table of rare attributes.
+    fn column(&self, leaf: &str) -> Result<ColumnReader, BlockError> {
+        self.table.column(self.own_group()?, leaf)?.ok_or_else(|| self.table.mistyped(leaf))
     }
 
-    fn kept_column(&self, own: usize, leaf: ValueLeaf) -> Result<&ColumnReader, BlockError> {
+    fn kept_column(&self, leaf: ValueLeaf) -> Result<&ColumnReader, BlockError> {
         let kept = &self.columns[leaf as usize];
         match kept.get() {
             Some(column) => Ok(column),
             None => {
-                let column = self.column(own, leaf.name())?;
+                let column = self.column(leaf.name())?;
                 Ok(kept.get_or_init(|| column))
             }
         }
     }
 
+    /// Fetches these ranges of the file. Waits for the store.
     fn fetch(&self, mut ranges: Vec<Range<u64>>) -> Result<FetchedRanges, BlockError> {
         ranges.sort_unstable_by_key(|range| range.start);
         self.table.fetch(self.block.files(), ranges)
@@ -120,87 +128,66 @@ impl<'a> RareColumns<'a> {
     }
 }
 
-/// All rare attributes of a range of rows, counted from its first.
+/// An attribute of a row.
+#[derive(Clone, Copy, Default)]
+pub struct RareCell {
+    /// The number of the attribute.
+    pub entry: u32,
+    /// Which of the row's attributes without a column it is, from 0.
+    pub position: u32,
+    /// The stream that has its value.
+    stream: u32,
+    /// The value's position there.
+    value: u32,
+}
+
+/// All rare attributes of a range of rows with their values, row by row.
 #[derive(Default)]
 pub struct RareRows {
     /// By row and position.
-    pub cells: Vec<RareCell>,
-    /// The values that cells refer to.
-    pub streams: Vec<DecodedValues>,
-    /// The leaf of each stream.
-    leaves: Vec<ValueLeaf>,
+    cells: Vec<RareCell>,
+    /// For each row, where its cells begin, and where the last end.
+    starts: Vec<u32>,
+    /// The values that cells refer to, and their columns.
+    streams: Vec<(ValueLeaf, DecodedValues)>,
 }
 
 impl RareRows {
-    /// Those of a range of rows, counted from the row group's first.
+    /// Those of a range of rows, counted from the row group's first. Waits for the store.
     pub fn read(source: RowSource<'_>, rows: &Range<usize>) -> Result<Self, BlockError> {
-        let RowSource { block, table, group, reuse } = source;
-        let mut read = RareRows::default();
-        let Some(columns) = RareColumns::open(block, table, group)? else { return Ok(read) };
-        let Some(own_group) = columns.list.own_group(group) else { return Ok(read) };
-        let own = RowSource { block, table: columns.table, group: own_group, reuse };
-        let index = own.rare_index(|| columns.index())?;
-        let mut wanted = Vec::new();
-        index.visit(rows.start as u32..rows.end as u32, |entry, row, position| {
-            read.cells.push(RareCell { entry, row: row - rows.start as u32, position: 0, stream: 0, value: 0 });
-            wanted.push(position);
-        });
-        if !wanted.is_empty() {
-            read.read_values(&columns, own, &wanted)?;
-            read.cells.sort_unstable_by_key(|cell| u64::from(cell.row) << 32 | u64::from(cell.position));
+        let runs = RareRuns::read(source, rows)?;
+        let mut read = RareRows { starts: starts(&runs.rows, rows.len()), ..RareRows::default() };
+        read.cells.resize(runs.rows.len(), RareCell::default());
+        let (positions, mut next) = (runs.positions()?, read.starts.clone());
+        for leaf in ValueLeaf::ALL {
+            let of_leaf = || runs.runs.iter().filter(move |run| run.leaf == leaf);
+            let Some(values) = runs.decode(leaf, of_leaf())? else { continue };
+            let stream = read.streams.len() as u32;
+            for ((run, cell), value) in of_leaf().flat_map(|run| run.cells.clone().map(move |cell| (run, cell))).zip(0..) {
+                let place = &mut next[runs.rows[cell] as usize];
+                read.cells[*place as usize] = RareCell { entry: run.entry, position: positions[cell], stream, value };
+                *place += 1;
+            }
+            read.streams.push((leaf, values));
+        }
+        for bounds in read.starts.windows(2) {
+            read.cells[bounds[0] as usize..bounds[1] as usize].sort_unstable_by_key(|cell| cell.position);
         }
         Ok(read)
     }
 
-    /// Reads the values of the cells, which are at these ascending rows of `own`.
-    fn read_values(&mut self, columns: &RareColumns<'_>, own: RowSource<'_>, wanted: &[u32]) -> Result<(), BlockError> {
-        // The rows of each stream's values; cells of an attribute follow each other.
-        let mut rows_of: Vec<Vec<u32>> = Vec::new();
-        for (cells, rows) in self.cells.chunk_by_mut(|a, b| a.entry == b.entry).scan(wanted, split_like) {
-            let leaf = columns.leaf_of(cells[0].entry as usize)?;
-            let stream = self.leaves.iter().position(|other| *other == leaf).unwrap_or(self.leaves.len());
-            if stream == self.leaves.len() {
-                self.leaves.push(leaf);
-                rows_of.push(Vec::new());
-            }
-            for (cell, value) in cells.iter_mut().zip(rows_of[stream].len() as u32..) {
-                (cell.stream, cell.value) = (stream as u32, value);
-            }
-            rows_of[stream].extend_from_slice(rows);
-        }
-        let column = |leaf: &str| own.column(leaf)?.ok_or_else(|| own.table.mistyped(leaf));
-        let position = column(POSITION)?;
-        let leaves = self.leaves.iter().zip(&rows_of).map(|(leaf, rows)| Ok((*leaf, rows, column(leaf.name())?)));
-        let leaves = leaves.collect::<Result<Vec<_>, BlockError>>()?;
-        let ranges = leaves.iter().flat_map(|(_, rows, column)| column.bytes_of_some(rows)).chain(position.bytes_of_some(wanted));
-        let fetched = own.fetch(ranges.collect())?;
-        let decode = |column: &ColumnReader, rows: &[u32], leaf: &str| {
-            let decoded = column.decode_some(&fetched, rows).map_err(|error| columns.table.damage(&error))?;
-            own.keep(column);
-            let is_complete = decoded.rows.is_some_and(|present| present.len() == rows.len()) && decoded.values.len() == rows.len();
-            if is_complete { Ok(decoded.values) } else { Err(columns.table.mistyped(leaf)) }
-        };
-        let DecodedValues::Int32(positions) = decode(&position, wanted, POSITION)? else { return Err(columns.table.mistyped(POSITION)) };
-        for (cell, position) in self.cells.iter_mut().zip(positions) {
-            cell.position = u32::try_from(position).map_err(|_| columns.table.mistyped(POSITION))?;
-        }
-        for (leaf, rows, column) in leaves {
-            self.streams.push(decode(&column, rows, leaf.name())?);
-        }
-        Ok(())
-    }
-
     /// The attributes of a row, by their positions.
     pub fn of_row(&self, row: u32) -> &[RareCell] {
-        let first = self.cells.partition_point(|cell| cell.row < row);
-        let len = self.cells[first..].iter().take_while(|cell| cell.row == row).count();
-        &self.cells[first..first + len]
+        match self.starts.get(row as usize..row as usize + 2) {
+            Some([start, end]) => &self.cells[*start as usize..*end as usize],
+            _ => &[],
+        }
     }
 
     /// The value of a cell; `None` if the file holds one of another kind.
     pub fn value(&self, cell: &RareCell) -> Option<ValueRef<'_>> {
-        let (leaf, at) = (self.leaves.get(cell.stream as usize)?, cell.value as usize);
-        match self.streams.get(cell.stream as usize)? {
+        let ((leaf, values), at) = (self.streams.get(cell.stream as usize)?, cell.value as usize);
+        match values {
             DecodedValues::Int64(values) => values.get(at).map(|value| ValueRef::Int(*value)),
             DecodedValues::Double(values) => values.get(at).map(|value| ValueRef::Double(*value)),
             DecodedValues::Bool(values) => values.get(at).map(|value| ValueRef::Bool(*value)),
@@ -215,9 +202,12 @@ impl RareRows {
     }
 }
 
-/// The front of `rest` that belongs to `cells`, with these.
-fn split_like<'r, 'c>(rest: &mut &'r [u32], cells: &'c mut [RareCell]) -> Option<(&'c mut [RareCell], &'r [u32])> {
-    let (rows, after) = rest.split_at_checked(cells.len())?;
-    *rest = after;
-    Some((cells, rows))
+/// For each of so many rows, where its cells begin when they are in the order of rows, and where the last end.
+fn starts(rows: &[u32], num_rows: usize) -> Vec<u32> {
+    let mut starts = vec![0; num_rows + 1];
+    rows.iter().for_each(|row| starts[*row as usize + 1] += 1);
+    for row in 0..num_rows {
+        starts[row + 1] += starts[row];
+    }
+    starts
 }

@@ -1,20 +1,20 @@
 //! Writing a table of rare attributes.
 
+use super::fill::{LeafFill, LeafValues};
 use super::listed::RARE_METADATA;
-use super::{KEY, POSITION, ROW, RareCell, RareEntry, RareGroup, RareList, Stream, ValueLeaf};
+use super::placed::{Cells as RareCells, Placed};
+use super::{KEY, POSITION, ROW, RareEntry, RareList, ValueLeaf};
 use crate::block::catalogue::{ColumnCollector, ColumnName, MAX_FILTERS};
 use crate::block::choice::Chosen;
 use crate::block::dictionary_chunk::Entries;
+use crate::block::gather::NOT_TAKEN;
 use crate::block::meta::FileMeta;
 use crate::block::output::BlockSink;
 use crate::block::parquet::MAX_ROWS;
-use crate::block::recode::{CodeSpace, Recoder, i32_codes};
+use crate::block::recode::i32_codes;
 use crate::block::table::{Cells, Coding, Leaf, LeafType, RowGroup, TableWriter};
 use crate::columns::value::ValueRef;
-use bytes::Bytes;
-use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
-use std::ops::Range;
 
 /// Most bytes of values that are listed for the catalogue, which has room for fewer: there may be many attributes.
 const MAX_LISTED_BYTES: usize = 4 << 20;
@@ -27,8 +27,7 @@ pub struct RareWriter {
     leaf_of: Vec<ValueLeaf>,
     /// The columns that there are.
     leaves: Vec<ValueLeaf>,
-    /// What the catalogue will say of each attribute.
-    collectors: Vec<ColumnCollector>,
+    collected: Collected,
 }
 
 impl RareWriter {
@@ -53,84 +52,74 @@ impl RareWriter {
             unique: attribute.mostly_unique,
         };
         let name = |attribute: &Chosen| ColumnName::Attribute { key: attribute.key.clone(), kind: attribute.kind };
+        let collectors = rare.iter().map(|attribute| ColumnCollector::new(name(attribute), num_spans)).collect();
         Ok(Some(RareWriter {
             table: TableWriter::new(sink, file, &columns, Vec::new())?,
             list: RareList::new(rare.iter().map(entry).collect()),
             leaf_of,
             leaves,
-            collectors: rare.iter().map(|attribute| ColumnCollector::new(name(attribute), num_spans)).collect(),
+            collected: Collected { collectors, counts: Vec::new() },
         }))
     }
 
     /// The same with the trigrams of texts collected, too: for a block that stays.
     pub fn with_trigrams(mut self) -> Self {
-        self.collectors = self.collectors.into_iter().map(ColumnCollector::with_trigrams).collect();
+        self.collected.collectors = self.collected.collectors.into_iter().map(ColumnCollector::with_trigrams).collect();
         self
     }
 
-    /// Writes the attributes of the next row group, whose first row has this number.
-    pub fn write(&mut self, group: RareGroup<'_>, first_row: usize) -> Result<(), ParquetError> {
-        let RareGroup { mut cells, streams, space } = group;
-        if cells.len() > MAX_ROWS {
-            return Err(ParquetError::General("a row group has more rare attributes than a reader takes".into()));
+    /// Writes the attributes of the next row group, whose first row has this number. `fill` is called for one column of values after
+    /// the other and fills it.
+    pub fn write<E: From<ParquetError>>(
+        &mut self,
+        cells: RareCells,
+        first_row: usize,
+        mut fill: impl FnMut(&mut LeafFill<'_>, &RareCells) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let RareCells { rows, positions, runs } = cells;
+        let twice = || general("a row has a rare attribute twice");
+        let mut placed = Placed::sort(rows, &runs, self.list.entries.len()).ok_or_else(twice)?;
+        if placed.num_cells() > MAX_ROWS {
+            return Err(general("a row group has more rare attributes than a reader takes").into());
         }
-        cells.sort_unstable_by_key(|cell| u64::from(cell.entry) << 32 | u64::from(cell.row));
-        let ranges = self.count(&cells);
-        if cells.is_empty() {
+        let count = |entry| placed.of_entry(entry).len() as u32;
+        self.list.counts.push((0..self.list.entries.len()).map(count).collect());
+        if placed.num_cells() == 0 {
             return Ok(());
         }
-        let values = Resolved { streams: &streams, space: &space };
-        self.collect(&cells, &ranges, &values);
         let mut out = self.table.row_group()?;
-        write_keys(&self.list.entries, &ranges, &mut out)?;
-        out.column(Cells::I32(&cells.iter().map(|cell| (first_row as u32 + cell.row) as i32).collect::<Vec<_>>()), None)?;
-        let (codes, entries) = i32_codes(&cells.iter().map(|cell| cell.position as i32).collect::<Vec<_>>());
-        out.column(Cells::Coded(&codes, &entries), None)?;
+        write_keys(&self.list.entries, &placed, &mut out)?;
+        let rows = std::mem::take(&mut placed.rows);
+        out.column(Cells::I32(&rows.into_iter().map(|row| (first_row as u32 + row) as i32).collect::<Vec<_>>()), None)?;
+        write_positions(positions, &placed, &mut out)?;
+        let cells = RareCells { rows: Vec::new(), positions: Vec::new(), runs };
         for leaf in &self.leaves {
-            let of_leaf = |cell: &&RareCell| self.leaf_of[cell.entry as usize] == *leaf;
-            let levels: Vec<i16> = cells.iter().map(|cell| i16::from(of_leaf(&cell))).collect();
-            values.write(*leaf, cells.iter().filter(of_leaf), &levels, &mut out)?;
-        }
-        out.finish()
-    }
-
-    /// Notes how many cells each attribute has, and returns where they are.
-    fn count(&mut self, cells: &[RareCell]) -> Vec<Range<usize>> {
-        let mut counts = vec![0u32; self.list.entries.len()];
-        cells.iter().for_each(|cell| counts[cell.entry as usize] += 1);
-        let mut next = 0;
-        let range = |count: &u32| {
-            let first = next;
-            next += *count as usize;
-            first..next
-        };
-        let ranges = counts.iter().map(range).collect();
-        self.list.counts.push(counts);
-        ranges
-    }
-
-    fn collect(&mut self, cells: &[RareCell], ranges: &[Range<usize>], values: &Resolved<'_>) {
-        let mut num_filters = self.collectors.iter().filter(|collector| collector.has_filter()).count();
-        for (collector, range) in self.collectors.iter_mut().zip(ranges).filter(|(_, range)| !range.is_empty()) {
-            let had_filter = collector.has_filter();
-            collector.add_values(cells[range.clone()].iter().map(|cell| values.value(cell)), num_filters < MAX_FILTERS);
-            num_filters += usize::from(collector.has_filter() && !had_filter);
-        }
-        let mut listed_bytes = 0;
-        for collector in &mut self.collectors {
-            listed_bytes += collector.listed_bytes();
-            if listed_bytes > MAX_LISTED_BYTES {
-                collector.stop_collecting();
+            let mut filling = LeafFill::new(*leaf, &self.leaf_of, &placed);
+            if filling.num_cells() > 0 {
+                fill(&mut filling, &cells)?;
             }
+            let values = filling.finish().ok_or_else(|| general("a rare attribute has no value"))?;
+            let is_of_leaf = |entry: &usize| self.leaf_of[*entry] == *leaf;
+            let entries = || (0..self.leaf_of.len()).filter(is_of_leaf).map(|entry| (entry, placed.of_entry(entry)));
+            let mut levels = vec![0; placed.num_cells()];
+            entries().for_each(|(_, range)| levels[range].fill(1));
+            self.collected.add(&values, entries().map(|(entry, range)| (entry, range.len())));
+            write_values(values, &levels, &mut out)?;
         }
+        self.collected.limit();
+        Ok(out.finish()?)
     }
 
     /// Ends the file; tells what `meta.json` has to list, and what was collected for the catalogue.
     pub fn finish(mut self) -> Result<(FileMeta, Vec<ColumnCollector>), ParquetError> {
         // Lists of numbers and texts always serialise.
         self.table.add_metadata(RARE_METADATA, serde_json::to_string(&self.list).unwrap_or_default());
-        Ok((self.table.finish()?, self.collectors))
+        Ok((self.table.finish()?, self.collected.collectors))
     }
+}
+
+fn general(reason: &str) -> ParquetError {
+    ParquetError::General(reason.to_string())
 }
 
 fn value_leaf(leaf: ValueLeaf) -> Leaf {
@@ -146,10 +135,11 @@ fn value_leaf(leaf: ValueLeaf) -> Leaf {
     Leaf::optional(leaf.name(), kind, coding)
 }
 
-fn write_keys(entries: &[RareEntry], ranges: &[Range<usize>], out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
+fn write_keys(entries: &[RareEntry], placed: &Placed, out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
     let mut keys: Vec<&str> = Vec::new();
-    let mut codes = Vec::new();
-    for (entry, range) in entries.iter().zip(ranges).filter(|(_, range)| !range.is_empty()) {
+    let mut codes = Vec::with_capacity(placed.num_cells());
+    for (entry, range) in entries.iter().zip((0..entries.len()).map(|entry| placed.of_entry(entry))).filter(|(_, range)| !range.is_empty())
+    {
         // Attributes of several kinds with one key are neighbours.
         if keys.last() != Some(&entry.key.as_str()) {
             keys.push(&entry.key);
@@ -159,74 +149,86 @@ fn write_keys(entries: &[RareEntry], ranges: &[Range<usize>], out: &mut RowGroup
     out.column(Cells::Coded(&codes, &Entries::strings(keys.iter().map(|key| key.as_bytes()))), None)
 }
 
-/// What cells refer to.
-struct Resolved<'a> {
-    streams: &'a [Stream<'a>],
-    space: &'a CodeSpace<'a>,
+/// Positions up to this are their own codes: a page then takes only the bits of the greatest in it.
+const MAX_CODED_POSITION: u32 = 1023;
+
+/// Writes the positions, which are given as the sources have them.
+fn write_positions(positions: Vec<u32>, placed: &Placed, out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
+    let mut codes = vec![0; placed.num_cells()];
+    for (position, place) in positions.iter().zip(&placed.places).filter(|(_, place)| **place != NOT_TAKEN) {
+        codes[*place as usize] = *position;
+    }
+    let max = codes.iter().copied().max().unwrap_or(0);
+    if max <= MAX_CODED_POSITION {
+        return out.column(Cells::Coded(&codes, &Entries::fixed((0..=max).map(u32::to_le_bytes))), None);
+    }
+    let (codes, entries) = i32_codes(&codes.into_iter().map(|position| position as i32).collect::<Vec<_>>());
+    out.column(Cells::Coded(&codes, &entries), None)
 }
 
-impl<'a> Resolved<'a> {
-    fn value(&self, cell: &RareCell) -> ValueRef<'a> {
-        let at = cell.value as usize;
-        match self.streams[cell.stream as usize] {
-            Stream::Int(values) => ValueRef::Int(values[at]),
-            Stream::Double(values) => ValueRef::Double(values[at]),
-            Stream::Bool(values) => ValueRef::Bool(values[at]),
-            Stream::Bytes(base, codes) => ValueRef::Any(self.space.get(base + codes[at])),
-        }
-    }
-
-    /// Positions of strings in the space.
-    fn positions<'c>(&self, cells: impl Iterator<Item = &'c RareCell>) -> impl Iterator<Item = u32> {
-        cells.filter_map(|cell| match self.streams[cell.stream as usize] {
-            Stream::Bytes(base, codes) => Some(base + codes[cell.value as usize]),
-            _ => None,
-        })
-    }
-
-    fn write<'c>(
-        &self,
-        leaf: ValueLeaf,
-        cells: impl Iterator<Item = &'c RareCell>,
-        levels: &[i16],
-        out: &mut RowGroup<'_>,
-    ) -> Result<(), ParquetError> {
-        macro_rules! numbers {
-            ($value:ident, $cells:ident) => {{
-                let value = |cell: &RareCell| if let ValueRef::$value(value) = self.value(cell) { Some(value) } else { None };
-                out.column(Cells::$cells(&cells.filter_map(value).collect::<Vec<_>>()), Some(levels))
-            }};
-        }
-        match leaf {
-            ValueLeaf::Int => numbers!(Int, I64),
-            ValueLeaf::Double => numbers!(Double, F64),
-            ValueLeaf::Bool => numbers!(Bool, Bool),
-            ValueLeaf::Text | ValueLeaf::Any => {
-                let mut recoder = Recoder::default();
-                recoder.start(self.space);
-                let codes: Vec<u32> = self.positions(cells).map(|position| recoder.code(self.space, position)).collect();
-                out.column(Cells::Coded(&codes, &recoder.entries()), Some(levels))
-            }
-            ValueLeaf::UniqueText | ValueLeaf::UniqueAny => {
-                out.column(Cells::Bytes(byte_arrays(self.positions(cells).map(|position| self.space.get(position)))), Some(levels))
-            }
+fn write_values(values: LeafValues, levels: &[i16], out: &mut RowGroup<'_>) -> Result<(), ParquetError> {
+    match values {
+        LeafValues::Int(values) => out.column(Cells::I64(&values), Some(levels)),
+        LeafValues::Double(values) => out.column(Cells::F64(&values), Some(levels)),
+        LeafValues::Bool(values) => out.column(Cells::Bool(&values), Some(levels)),
+        LeafValues::Unique(values) => out.column(Cells::Bytes(values), Some(levels)),
+        LeafValues::Coded(mut codes, recoder) => {
+            let entries = recoder.in_order_of_use(&mut codes);
+            out.column(Cells::Coded(&codes, &entries), Some(levels))
         }
     }
 }
 
-/// Copies of byte strings in one buffer.
-fn byte_arrays<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<ByteArray> {
-    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-    for value in values {
-        bytes.extend_from_slice(value);
-        ends.push(bytes.len());
+/// What the catalogue will say of each attribute.
+struct Collected {
+    collectors: Vec<ColumnCollector>,
+    /// How often each code of a column occurs; all 0 between attributes.
+    counts: Vec<u64>,
+}
+
+impl Collected {
+    /// Adds the values of a column: `entries` are its attributes in order, each with the number of its values.
+    fn add(&mut self, values: &LeafValues, entries: impl Iterator<Item = (usize, usize)>) {
+        let mut num_filters = self.collectors.iter().filter(|collector| collector.has_filter()).count();
+        let mut first = 0;
+        for (entry, num_values) in entries.filter(|(_, num_values)| *num_values > 0) {
+            let collector = &mut self.collectors[entry];
+            let (had_filter, may_filter) = (collector.has_filter(), num_filters < MAX_FILTERS);
+            let range = first..first + num_values;
+            first = range.end;
+            match values {
+                LeafValues::Int(values) => collector.add_values(values[range].iter().map(|value| ValueRef::Int(*value)), may_filter),
+                LeafValues::Double(values) => collector.add_values(values[range].iter().map(|value| ValueRef::Double(*value)), may_filter),
+                LeafValues::Bool(values) => collector.add_values(values[range].iter().map(|value| ValueRef::Bool(*value)), may_filter),
+                LeafValues::Unique(values) => {
+                    collector.add_values(values[range].iter().map(|value| ValueRef::Any(value.data())), may_filter);
+                }
+                LeafValues::Coded(codes, recoder) => {
+                    self.counts.resize(self.counts.len().max(recoder.num_codes()), 0);
+                    let mut distinct = Vec::new();
+                    for code in &codes[range] {
+                        let count = &mut self.counts[*code as usize];
+                        if *count == 0 {
+                            distinct.push(*code);
+                        }
+                        *count += 1;
+                    }
+                    let counted = distinct.iter().map(|code| (recoder.string(*code), std::mem::take(&mut self.counts[*code as usize])));
+                    collector.add_counted(counted, may_filter);
+                }
+            }
+            num_filters += usize::from(collector.has_filter() && !had_filter);
+        }
     }
-    let bytes = Bytes::from(bytes);
-    let mut start = 0;
-    let slice = |end: usize| {
-        let value = bytes.slice(start..end);
-        start = end;
-        value.into()
-    };
-    ends.into_iter().map(slice).collect()
+
+    /// Sees to it that lists of values do not take too much memory.
+    fn limit(&mut self) {
+        let mut listed_bytes = 0;
+        for collector in &mut self.collectors {
+            listed_bytes += collector.listed_bytes();
+            if listed_bytes > MAX_LISTED_BYTES {
+                collector.stop_collecting();
+            }
+        }
+    }
 }
