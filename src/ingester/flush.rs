@@ -296,10 +296,10 @@ mod tests {
     #[test]
     fn slow_heads_are_cut_small_and_small_ones_late() {
         let (minute, mib) = (Duration::from_secs(60), 1 << 20);
-        let due = |seconds, bytes| is_due(Duration::from_secs(seconds), bytes, 30 * minute, 72 * mib);
-        assert!(!due(9, 71 * mib), "a fast one rings when it is full");
-        assert!(due(10, 24 * mib));
-        assert!(!due(1799, 24 * mib - 1));
+        let due = |seconds, bytes| is_due(Duration::from_secs(seconds), bytes, 30 * minute, 64 * mib);
+        assert!(!due(9, 63 * mib), "a fast one rings when it is full");
+        assert!(due(10, 22 * mib));
+        assert!(!due(1799, 21 * mib));
         assert!(due(1800, 1));
     }
 }
