@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Memory that a head may hold where no budget is given: a fifth of the 300 MiB that the server means to need at full load
-/// (shared/design.md §7); encoding a block and what arrives meanwhile take the rest, on a slow machine more of it (with 72 MiB
-/// the peak was 277 MiB in one hour and 312 in another).
+/// (shared/design.md §7); encoding a block and what arrives meanwhile take the rest, more of it where encoding is slow
+/// (docs/performance.md, "400,000 traces, flushed").
 const DEFAULT_HEAD_BYTES: u64 = 64 << 20;
 
 pub(super) fn ingester_config(config: &Config, wal_dir: PathBuf, memory: &Memory, failpoints: Failpoints) -> IngesterConfig {

@@ -121,7 +121,7 @@ pub struct TraceSummary {
     pub root_row: u32,
     /// Number of rows.
     pub num_spans: u32,
-    /// When the first span arrived; milliseconds on the caller's clock.
+    /// When the first span arrived, milliseconds on the caller's clock; of rows that were copied, when the last one had.
     pub arrived_millis: u64,
     /// When the last span arrived.
     pub touched_millis: u64,

@@ -55,7 +55,7 @@ fn summaries(sealed: &[Sealed]) -> impl Iterator<Item = &TraceSummary> {
     sealed.iter().flat_map(|part| part.chunk.traces.summaries())
 }
 
-/// Milliseconds from the first to the last span, as they came, of the hundredth trace of a hundred.
+/// Milliseconds from the first to the last span, as they came: so many that 99 traces of a hundred take no longer.
 fn arrival_millis(sealed: &[Sealed]) -> u64 {
     let sampled = if summaries(sealed).count() > FEW_TRACES { SAMPLED } else { 1 };
     let hash = FixedState::with_seed(0);
@@ -67,10 +67,7 @@ fn arrival_millis(sealed: &[Sealed]) -> u64 {
     }
     let mut millis: Vec<u64> = arrivals.into_values().map(|(first, last)| last.saturating_sub(first)).collect();
     let rank = millis.len() * 99 / 100;
-    if rank >= millis.len() {
-        return 0;
-    }
-    *millis.select_nth_unstable(rank).1
+    if millis.is_empty() { 0 } else { *millis.select_nth_unstable(rank).1 }
 }
 
 #[cfg(test)]

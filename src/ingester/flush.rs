@@ -219,7 +219,7 @@ impl Ingester {
 }
 
 /// Whether a head is cut that is not full. One that fills slowly need not hold as much as one that gives a block a second: its blocks
-/// are merged as well, and a flush of it needs as much less. (10,000 spans/s: 80 MiB instead of 105.)
+/// are merged as well, and a flush of it needs as much less. (docs/performance.md, "A steady 10,000 spans/s".)
 fn is_due(age: Duration, bytes: usize, max_age: Duration, max_bytes: usize) -> bool {
     age >= max_age || age >= SLOW_HEAD && bytes >= max_bytes / SLOW_HEAD_SHARE
 }

@@ -15,7 +15,7 @@ use crate::block::choice::{AttributeChoice, AttributeCounts, Chosen, Place};
 use crate::block::meta::FileMeta;
 use crate::block::output::BlockSink;
 use crate::block::parquet::{Decoded, DecodedValues};
-use crate::block::rare::{RareEntry, RareWriter};
+use crate::block::rare::RareWriter;
 use crate::block::reader::{Block, BlockError, Table};
 use crate::block::schema::{AttributeEntry, ORDER, RESIDUAL};
 use crate::block::spans::write_coded;
@@ -104,18 +104,17 @@ impl PartAttributes {
     fn of<'a>(part: &PartBytes<'a>, choice: &AttributeChoice, orders: &mut Dictionary) -> Result<(Self, PartRare<'a>), MergeError> {
         let mut columns = vec![None; choice.chosen.len()];
         let mut places = Vec::new();
+        let rare = part.block.rare_of(part.table).map_err(|error| part.failed(error))?;
         for (at, entry) in part.table.attributes().iter().enumerate() {
             let kind = kind_of(part.table, entry).map_err(|error| part.failed(error))?;
+            if rare.is_some_and(|table| table.rare_list().position(&entry.key, kind).is_some()) {
+                return Err(part.mistyped(ORDER));
+            }
             let place = choice.place(&entry.key, kind).ok_or_else(|| part.mistyped(&entry.leaf))?;
             if let Place::Column(ordinal) = place {
                 columns[ordinal as usize] = Some(at);
             }
             places.push(place);
-        }
-        let is_both = |entry: &RareEntry| part.table.attributes().iter().any(|column| column.key == entry.key && column.kind == entry.kind);
-        let listed = part.block.rare_of(part.table).map_err(|error| part.failed(error))?;
-        if listed.is_some_and(|table| table.rare_list().entries.iter().any(is_both)) {
-            return Err(part.mistyped(ORDER));
         }
         let (orders, rare) = PartRare::of(part, choice, &places, &stored_orders(part)?, orders)?;
         Ok((PartAttributes { columns, orders }, rare))

@@ -75,9 +75,14 @@ impl RareList {
         self.counts.len()
     }
 
+    /// The number of an attribute of the table.
+    pub fn position(&self, key: &str, kind: ValueKind) -> Option<usize> {
+        self.entries.binary_search_by(|entry| (entry.key.as_str(), entry.kind()).cmp(&(key, Some(kind)))).ok()
+    }
+
     /// The number of an attribute that the row group has.
     pub fn find(&self, group: usize, key: &str, kind: ValueKind) -> Option<usize> {
-        let entry = self.entries.binary_search_by(|entry| (entry.key.as_str(), entry.kind()).cmp(&(key, Some(kind)))).ok()?;
+        let entry = self.position(key, kind)?;
         (!self.rows(group, entry).is_empty()).then_some(entry)
     }
 

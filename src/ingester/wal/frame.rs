@@ -18,8 +18,8 @@
 //! Two checksums, because the expensive one covers what the caller's thread already has in its cache, and the writer
 //! thread, of which there is one, only checksums the 24 bytes that it patches. The first one covers the second, so every
 //! bit of a record is covered; it also makes the lengths trustworthy before a byte is allocated for them.
-//! Version 1 had lz4 (flag 1) instead of snappy, and is read: lz4 makes records a tenth smaller and takes half as long again (805 against
-//! 1,187 MB/s of the shop's requests), which was a ninth of what an ingest costs.
+//! Version 1 had lz4 (flag 1) instead of snappy, and is read: lz4 makes records a tenth smaller and takes half as long again (both
+//! crates over the requests that `tracebench write` makes), which was a ninth of what an ingest costs (docs/performance.md).
 //! A later version keeps bytes 0..28 as they are up to the version byte, so that an older server can name what it refuses.
 
 use std::cell::RefCell;
